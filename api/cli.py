@@ -1,0 +1,207 @@
+"""The command `strayframe`. Owns arguments, help and exit codes; each command's work lies in the room it names.
+
+Heavy imports happen inside the commands, so that `strayframe --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.options import CONFIG_HELP, fail, takes_settings
+from streams.settings import Settings
+
+app = typer.Typer(
+    name="strayframe",
+    help="A live detector of camera stills that reach the wrong home.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+topics = typer.Typer(help="Kafka topics: make them, or say what is wrong with them.", no_args_is_help=True)
+rights = typer.Typer(help="Owners and grants: import them from a file.", no_args_is_help=True)
+store = typer.Typer(help="The store's schema: bring it up to date, or check it.", no_args_is_help=True)
+app.add_typer(topics, name="topics")
+app.add_typer(rights, name="rights")
+app.add_typer(store, name="store")
+
+
+@app.command()
+@takes_settings("host", "port")
+def demo(
+    settings: Settings,
+    once: Annotated[bool, typer.Option("--once", help="End after the summary instead of serving the API.")] = False,
+    accounts: Annotated[int, typer.Option(help="Accounts in the simulated cloud.", min=20)] = 120,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation; the same seed gives the same stills.")] = 1,
+) -> None:
+    """Simulate a leaking camera cloud, catch the leak, and show who saw whom.
+
+    Runs the scenario xiaomi_2019 through the real detector into a SQLite store under ./.demo, prints a summary and
+    then serves the API. Exit code 1: the incident was missed, or somebody innocent was accused.
+    """
+    from api.commands.demo import run
+
+    raise typer.Exit(run(settings, once=once, accounts=accounts, seed=seed))
+
+
+@app.command()
+@takes_settings("still_bytes", "still_pixels")
+def replay(
+    settings: Settings,
+    events: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="CloudEvents, one JSON object a line.")],
+    verdicts: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a verdict a delivery.")] = None,
+    alerts: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the alerts that stand at the end.")] = None,
+    incidents: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the incidents.")] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the lines that were refused, why.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 when a line was rejected.")] = False,
+) -> None:
+    """Judge a file of events in memory, in order, without network.
+
+    Pictures come by `dataref`, relative to the file, or by `data_base64`. A bad line is told with its number, goes to
+    the rejects, and the rest is judged. Exit code 1: with --strict, a line was rejected. 2: nothing could be read.
+    """
+    from api.commands.replay import run
+
+    raise typer.Exit(run(settings, events, verdicts, alerts, incidents, rejects, strict=strict))
+
+
+@app.command()
+@takes_settings(
+    "store",
+    "kafka",
+    "kafka_group",
+    "batch_stills",
+    "batch_seconds",
+    "lease_seconds",
+    "metrics_port",
+    "topic_stills",
+    "topic_rights",
+    "topic_changes",
+    "topic_rejected",
+)
+def worker(
+    settings: Settings,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait while another worker judges for the store, then take over.")
+    ] = False,
+) -> None:
+    """Judge the stills that arrive on Kafka and store what follows.
+
+    SIGTERM finishes the batch in hand. Exit code 3: another worker judges for this store. 4: another worker took the
+    store over while this one was stopped; nothing stale was written.
+    """
+    if not settings.kafka:
+        fail("no Kafka is named: give --kafka HOST:PORT or STRAYFRAME_KAFKA. Without Kafka, `strayframe serve` judges.")
+    from streams.worker import run
+
+    raise typer.Exit(run(settings, standby=standby))
+
+
+@app.command()
+@takes_settings("store", "kafka", "host", "port", "lease_seconds", "still_bytes", "still_pixels")
+def serve(settings: Settings) -> None:
+    """Serve the HTTP API: alerts out, stills in.
+
+    Without Kafka it judges by itself and answers each still with its verdict; with Kafka behind it, it hands stills
+    on and answers 202. It listens on 127.0.0.1 unless told otherwise, and has no sign-in yet: keep it private.
+    """
+    from api.commands.serve import run
+
+    raise typer.Exit(run(settings))
+
+
+@app.command()
+@takes_settings("kafka", "topic_stills", "topic_rights", "topic_changes")
+def simulate(
+    settings: Settings,
+    scenario: Annotated[str, typer.Argument(help="Name of the scenario; `list` shows all.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write events.jsonl, stills/ and truth.jsonl.")
+    ] = None,
+    accounts: Annotated[int | None, typer.Option(help="Accounts in the simulated cloud.", min=20)] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    rate: Annotated[float, typer.Option(help="Events a second to Kafka; 0 is as fast as it goes.", min=0)] = 0,
+) -> None:
+    """Play a public incident: events, stills and the truth into a folder (--out), or onto Kafka (--kafka)."""
+    from api.commands.simulate import run
+
+    raise typer.Exit(run(settings, scenario, out, accounts, seed, rate))
+
+
+@app.command("settings")
+def show_settings(
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help=CONFIG_HELP)] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """List every setting with its value, where the value came from, and its meaning."""
+    from api.commands.settings import run
+
+    raise typer.Exit(run(config, as_json=json))
+
+
+@topics.command("create")
+@takes_settings("kafka", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+def topics_create(
+    settings: Settings,
+    partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills.", min=1)] = 12,
+    replication: Annotated[int, typer.Option(help="Copies of each partition.", min=1)] = 1,
+) -> None:
+    """Make the topics that are missing, with compaction and size limits as they should be."""
+    from api.commands.topics import create
+
+    raise typer.Exit(create(settings, partitions, replication))
+
+
+@topics.command("check")
+@takes_settings("kafka", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+def topics_check(settings: Settings) -> None:
+    """Say in words what is wrong with the topics. Exit code 1: something is."""
+    from api.commands.topics import check
+
+    raise typer.Exit(check(settings))
+
+
+@rights.command("import")
+@takes_settings("store", "kafka", "topic_rights", "lease_seconds")
+def rights_import(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Columns camera, account, action, time.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the file, change nothing.")] = False,
+    as_of: Annotated[str | None, typer.Option(help="Time of rows that carry none, RFC 3339.")] = None,
+) -> None:
+    """Import owners and grants: action is enrol (default), release, grant or revoke.
+
+    With --kafka the rows are produced to the topic of rights; without, they go to the store, which no running judge
+    may hold. Exit code 1: some rows were bad, and nothing was imported.
+    """
+    from api.commands.rights import run
+
+    raise typer.Exit(run(settings, file, dry_run=dry_run, as_of=as_of))
+
+
+@store.command("upgrade")
+@takes_settings("store")
+def store_upgrade(settings: Settings) -> None:
+    """Bring the store's schema up to date. `worker` and `serve` do so by themselves at their start."""
+    from api.commands.store import upgrade
+
+    raise typer.Exit(upgrade(settings))
+
+
+@store.command("check")
+@takes_settings("store")
+def store_check(settings: Settings) -> None:
+    """Say whether the store answers, its schema is current, and who judges for it."""
+    from api.commands.store import check
+
+    raise typer.Exit(check(settings))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,1 @@
+"""What each command of `strayframe` does; api/cli.py gives them their arguments."""

@@ -1,0 +1,129 @@
+"""The judging process: messages in, judgements out, and what they changed into the store, one transaction a batch.
+
+Owns the straight way from a message to a stored alert; the worker, HTTP ingest and the demo all run it, and the
+replay runs it without a store. Refuses to know where messages come from: sources hand them over and say how far
+they have read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from detector.engine import Changes, Engine, Knowledge
+from models.fingerprint import Still, fingerprint
+from models.records import ChangeDeployed, Delivery, DeliveryId, Judgement, RightChanged, StillOpened, Verdict
+from streams.cloudevents import Message, Rejected
+from streams.decode import Decoder
+from streams.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How far a partition was read: from `first` (inclusive) to `next` (exclusive). `lost` of them were gone."""
+
+    topic: str
+    partition: int
+    first: int
+    next: int
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What coverage is counted by: deliveries of one integration within one hour (UTC, by delivery time)."""
+
+    hour: datetime
+    integration: str
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one transaction writes: what the engine's knowledge became, counts, plain facts, and offsets."""
+
+    changes: Changes = field(default_factory=Changes)
+    covered: Counter[Covered] = field(default_factory=Counter)
+    opened: list[StillOpened] = field(default_factory=list)
+    deployed: list[tuple[DeliveryId, ChangeDeployed]] = field(default_factory=list)
+    moves: Sequence[Move] = ()
+
+
+class Store(Protocol):
+    """What the judge needs of a store. `streams.store.SqlStore` is it, on SQLite and on PostgreSQL."""
+
+    def knowledge(self) -> Knowledge:
+        """All that earlier batches added up to, for `Engine.restore`."""
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch in one transaction, or nothing. Raises Fenced when another judge has taken over."""
+
+
+class Judge:
+    """Takes messages one by one and stores what followed from them when told to commit.
+
+    After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store.
+    `fetch` brings a picture named by `dataref`; without it such messages are rejected.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        decoder: Decoder,
+        metrics: Metrics,
+        store: Store | None = None,
+        fetch: Callable[[str], bytes] | None = None,
+    ) -> None:
+        self.engine = engine
+        self._decoder = decoder
+        self._metrics = metrics
+        self._store = store
+        self._fetch = fetch
+        self._batch = Batch()
+
+    def take(self, message: Message) -> Judgement | None:
+        """Judge a delivery, or take note of any other event. Raises Rejected for a message nobody can judge."""
+        match message.event:
+            case Delivery() as delivery:
+                return self._deliver(delivery, message)
+            case RightChanged() as right:
+                self.engine.right(right)
+            case StillOpened() as opened:
+                self._batch.opened.append(opened)
+            case ChangeDeployed() as change:
+                self._batch.deployed.append((message.key, change))
+        return None
+
+    def commit(self, moves: Sequence[Move] = ()) -> Changes:
+        """Store the batch in hand with the offsets that it moves; returns what the engine's knowledge became."""
+        batch, self._batch = self._batch, Batch()
+        batch.changes, batch.moves = self.engine.drain(), moves
+        if self._store is not None:
+            with self._metrics.commit_seconds.time():
+                self._store.commit(batch)
+        self._metrics.stored(batch.changes)
+        return batch.changes
+
+    def _deliver(self, delivery: Delivery, message: Message) -> Judgement:
+        data = message.data if message.data is not None else self._fetched(message)
+        with self._metrics.judge_seconds.time():
+            judgement = self.engine.judge(delivery, lambda: self._look(data))
+        self._batch.covered[_covered(judgement)] += 1
+        self._metrics.judged(judgement)
+        return judgement
+
+    def _look(self, data: bytes) -> Still:
+        return fingerprint(self._decoder(data))
+
+    def _fetched(self, message: Message) -> bytes:
+        if self._fetch is None or message.dataref is None:
+            raise Rejected("no_picture", "the picture is named by dataref, and nothing here may fetch it")
+        return self._fetch(message.dataref)
+
+
+def _covered(judgement: Judgement) -> Covered:
+    hour = judgement.delivery.time.replace(minute=0, second=0, microsecond=0)
+    return Covered(hour, judgement.delivery.integration, judgement.verdict)

@@ -1,0 +1,175 @@
+"""Settings: every one of them, with its meaning, its default and where its value came from.
+
+Owns the names. The same name is an environment variable behind the prefix `STRAYFRAME_`, a key in strayframe.toml
+and, with dashes, a command-line option; the option wins over the environment, the environment over the file, the
+file over the default. Refuses unknown keys and bad values at the start, naming key, value and what is accepted.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from models.errors import StrayframeError
+
+PREFIX = "STRAYFRAME_"
+FILE = Path("strayframe.toml")
+
+
+class SettingsError(StrayframeError):
+    """A setting is unknown or has a value that is not accepted; the message names it and says what is."""
+
+
+class Settings(BaseModel):
+    """All settings. Field descriptions are what `strayframe settings` and docs/settings.md show."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    store: str = Field(
+        "sqlite:///strayframe.db",
+        description="Database URL of the store: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+    )
+    kafka: str = Field(
+        "",
+        description="Kafka bootstrap servers, HOST:PORT[,HOST:PORT...]. Empty: no Kafka; `serve` judges by itself.",
+    )
+    kafka_group: str = Field("strayframe", description="Consumer group whose lag tools may watch.")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Security protocol towards the brokers."
+    )
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, where kafka_security names SASL."
+    )
+    kafka_user: str = Field("", description="SASL user name.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password.")
+    kafka_ca: str = Field("", description="PEM file of the authority that signed the brokers' certificates.")
+    kafka_certificate: str = Field(
+        "", description="PEM file of the client's own certificate, where brokers ask for one."
+    )
+    kafka_key: str = Field("", description="PEM file of the key that belongs to kafka_certificate.")
+    topic_stills: str = Field("stills.delivered", description="Topic of delivered stills.")
+    topic_rights: str = Field("cameras.rights", description="Topic of enrolments and grants.")
+    topic_changes: str = Field("changes.deployed", description="Topic of deployed changes.")
+    topic_rejected: str = Field(
+        "stills.rejected", description="Dead-letter topic: what could not be judged, with the reason."
+    )
+    batch_stills: int = Field(200, ge=1, le=5000, description="Deliveries judged per database transaction, at most.")
+    batch_seconds: float = Field(
+        0.5, gt=0, le=60, description="Seconds after which a batch is stored even when it is not full."
+    )
+    lease_seconds: float = Field(
+        15.0,
+        ge=1,
+        le=600,
+        description="Seconds without a heartbeat after which another judge may take the store over.",
+    )
+    digest_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key of the digests of stills, as text. Empty: one is drawn once and kept in the store.",
+    )
+    still_bytes: int = Field(16_000_000, ge=10_000, description="Largest still accepted, in bytes.")
+    still_pixels: int = Field(50_000_000, ge=100_000, description="Largest still accepted, in pixels.")
+    host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
+    port: int = Field(8321, ge=0, le=65535, description="Port that `serve` listens on.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port on which `worker` shows /metrics, /healthz and /readyz; 0: none."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log event written."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Form of log lines on standard error.")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a setting's value came from, in words: `option --store`, `STRAYFRAME_STORE`, a file, or `default`."""
+
+    name: str
+    value: str
+    source: str
+    meaning: str
+
+
+def load(
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """The settings in force. `options` holds what the command line gave; None values count as not given.
+
+    `file` defaults to ./strayframe.toml where that exists. Raises SettingsError.
+    """
+    return _load(options, environment, file)[0]
+
+
+def origins(
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> list[Origin]:
+    """Every setting with its value, its source and its meaning; secrets are masked."""
+    settings, sources = _load(options, environment, file)
+    return [
+        Origin(name, _shown(getattr(settings, name)), sources.get(name, "default"), info.description or "")
+        for name, info in Settings.model_fields.items()
+    ]
+
+
+def _load(
+    options: Mapping[str, Any] | None, environment: Mapping[str, str] | None, file: Path | None
+) -> tuple[Settings, dict[str, str]]:
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    path = FILE if file is None else file
+    if file is not None or path.exists():
+        for key, value in _read(path).items():
+            values[key], sources[key] = value, str(path)
+    for variable, text in environment.items():
+        # STRAYFRAME_TEST_* belongs to the test suite, which runs with the real settings beside it
+        if variable.startswith(PREFIX) and not variable.startswith(PREFIX + "TEST_"):
+            key = variable.removeprefix(PREFIX).lower()
+            values[key], sources[key] = text, variable
+    for key, value in (options or {}).items():
+        if value is not None:
+            values[key], sources[key] = value, f"option --{key.replace('_', '-')}"
+    try:
+        return Settings(**values), sources
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(detail, sources) for detail in error.errors())) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML ({error})") from error
+
+
+def _explain(detail: Any, sources: Mapping[str, str]) -> str:
+    key = str(detail["loc"][0])
+    source = sources.get(key, "default")
+    if detail["type"] == "extra_forbidden":
+        return f"{source}: there is no setting {key!r}; `strayframe settings` lists them"
+    field = Settings.model_fields[key]
+    given = "(hidden)" if field.annotation is SecretStr else repr(detail["input"])
+    return f"{source}: {key} = {given} is not accepted ({detail['msg']}). {field.description}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "(set)" if value.get_secret_value() else ""
+    text = str(value)
+    if "://" in text and "@" in text:  # a database URL: show it without its password
+        scheme, rest = text.split("://", 1)
+        credentials, place = rest.rsplit("@", 1)
+        return f"{scheme}://{credentials.split(':', 1)[0]}:***@{place}"
+    return text
