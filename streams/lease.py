@@ -1,0 +1,249 @@
+"""The lease: one judging process per store.
+
+Owns who judges, since when, and when another may take over. Refuses to trust it alone: whoever holds an old epoch
+may believe what it likes, its transactions change nothing, because every commit carries the fence
+(docs/store.md says the whole argument). Time is the database's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select, update
+
+from models.errors import StrayframeError
+from streams.database import Database, StoreUnavailable
+from streams.schema import leases, now
+
+NAME: Final = "judge"
+BEATS: Final = 3
+"""Heartbeats per lease: two may be missed before a third party may take over."""
+POLL_SECONDS: Final = 1.0
+"""Seconds between two looks of a standby. A look is one small read."""
+PROC: Final = Path("/proc")
+
+
+class Fenced(StrayframeError):
+    """Another judge has taken the store over, or moved this partition; nothing was written. Stop judging."""
+
+
+class JudgeRunning(StrayframeError):
+    """Another process judges this store. The message says who, where, since when and when it could be replaced."""
+
+    def __init__(self, holder: Holder, since: datetime, beat_at: datetime, free_at: datetime) -> None:
+        super().__init__(
+            f"{holder.who} (process {holder.pid} on {holder.host}) judges this store since {_clock(since)}; its last "
+            f"heartbeat was at {_clock(beat_at)}. Stop it, or wait: if it stays silent it can be taken over from "
+            f"{_clock(free_at)} on"
+        )
+        self.holder = holder
+        self.since = since
+        self.beat_at = beat_at
+        self.free_at = free_at
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that may hold the lease. `place` is where its `pid` means something: one boot, one pid namespace."""
+
+    who: str
+    host: str
+    place: str
+    pid: int
+    start: int
+
+    @classmethod
+    def this_process(cls, who: str) -> Holder:
+        """The process that asks. `who` is what a person would call it: worker, serve, demo."""
+        pid = os.getpid()
+        return cls(who, socket.gethostname(), _place(), pid, process_start(pid) or 0)
+
+    def is_gone(self) -> bool:
+        """Whether the process certainly runs no more. False wherever that cannot be told from here."""
+        if self.place != _place():
+            return False
+        if not (PROC / "self" / "stat").exists():
+            return not _answers(self.pid)
+        return process_start(self.pid) != self.start
+
+
+class Lease:
+    """The right to judge, held from `acquire` to `release`. A thread beats while it is held.
+
+    `epoch` grows with every holder. Safe for several threads. As a context manager it releases at the end.
+    """
+
+    def __init__(self, database: Database, epoch: int, seconds: float) -> None:
+        self.epoch = epoch
+        self._database = database
+        self._seconds = seconds
+        self._fenced = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="strayframe-lease", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody is known to have taken over. False proves nothing: only a commit's fence does."""
+        return self._fenced.is_set()
+
+    def check(self) -> None:
+        """Raise Fenced when somebody is known to have taken over. Costs nothing; for loops that read for long."""
+        if self.lost:
+            raise Fenced(f"another judge took this store over from epoch {self.epoch}")
+
+    def fence(self, connection: Connection) -> None:
+        """Beat inside a transaction. Raises Fenced when the epoch moved on: the transaction must then be rolled back.
+
+        To be the transaction's last statement: until it ends, nobody can take over, nor the thread beat.
+        """
+        beat = update(leases).where(*self._mine()).values(beat_at=now())
+        if connection.execute(beat).rowcount != 1:
+            self._fenced.set()
+        self.check()
+
+    def beat(self) -> None:
+        """Say that the holder lives. Raises Fenced, StoreUnavailable."""
+        with self._database.writing() as connection:
+            self.fence(connection)
+
+    def release(self) -> None:
+        """Give the lease back, for the next one to take at once. Twice is once; a lost lease is left alone."""
+        self.stop()
+        with self._database.writing() as connection:
+            connection.execute(update(leases).where(*self._mine()).values(beat_at=None))
+
+    def stop(self) -> None:
+        """End the heartbeat and leave the lease to run out, as a process that dies does."""
+        self._stop.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _mine(self) -> tuple[Any, ...]:
+        return (leases.c.name == NAME, leases.c.epoch == self.epoch, leases.c.beat_at.is_not(None))
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds / BEATS):
+            try:
+                self.beat()
+            except Fenced:
+                return
+            except StrayframeError:  # the store is away for now; the next beat or the next commit will tell
+                continue
+
+
+def acquire(database: Database, lease_seconds: float, who: str = "strayframe") -> Lease:
+    """Take the lease. Raises JudgeRunning while another holds it, StoreUnavailable.
+
+    It is free when it was released, when its holder was silent for the holder's own `lease_seconds`, or when the
+    holder ran on this machine and its process is gone.
+    """
+    mine = Holder.this_process(who)
+    while True:
+        with database.reading() as connection:
+            row = connection.execute(select(leases, now().label("now")).where(leases.c.name == NAME)).one_or_none()
+        if row is not None:
+            _require_free(row)
+        with database.writing() as connection:
+            epoch = _take(database, connection, row, mine, lease_seconds)
+        if epoch is not None:
+            return Lease(database, epoch, lease_seconds)
+
+
+def standby(
+    database: Database, lease_seconds: float, wait: Callable[[float], bool], who: str = "strayframe"
+) -> Lease | None:
+    """Wait until the lease is free and take it. `wait(seconds)` returns True to give up; then the answer is None.
+
+    `threading.Event.wait` is such a function. A store that is away for a while is waited for as well.
+    """
+    while True:
+        try:
+            return acquire(database, lease_seconds, who)
+        except (JudgeRunning, StoreUnavailable):
+            if wait(POLL_SECONDS):
+                return None
+
+
+def process_start(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None when it does not run (a zombie does not).
+
+    Field 22 of /proc/PID/stat, proc(5). The program's name, in brackets before it, may itself hold brackets.
+    """
+    try:
+        fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def _take(
+    database: Database, connection: Connection, seen: Row[Any] | None, mine: Holder, seconds: float
+) -> int | None:
+    """The new epoch, or None when the lease is not as it was `seen`."""
+    values = {
+        "holder": mine.who,
+        "host": mine.host,
+        "place": mine.place,
+        "pid": mine.pid,
+        "process_start": mine.start,
+        "lease_seconds": seconds,
+        "since": now(),
+        "beat_at": now(),
+    }
+    if seen is None:
+        first = database.insert(leases).values(name=NAME, epoch=1, **values).on_conflict_do_nothing()
+        inserted = connection.execute(first, execution_options={"preserve_rowcount": True})
+        return 1 if inserted.rowcount == 1 else None
+    as_seen = (
+        leases.c.name == NAME,
+        leases.c.epoch == seen.epoch,
+        leases.c.beat_at.is_not_distinct_from(seen.beat_at),
+    )
+    taken = connection.execute(update(leases).where(*as_seen).values(epoch=seen.epoch + 1, **values))
+    return seen.epoch + 1 if taken.rowcount == 1 else None
+
+
+def _require_free(row: Row[Any]) -> None:
+    if row.beat_at is None:
+        return
+    holder = Holder(row.holder, row.host, row.place, row.pid, row.process_start)
+    free_at = row.beat_at + timedelta(seconds=row.lease_seconds)
+    if row.now < free_at and not holder.is_gone():
+        raise JudgeRunning(holder, row.since, row.beat_at, free_at)
+
+
+def _place() -> str:
+    """Names this boot and this pid namespace; the host's name does where the system tells neither."""
+    try:
+        boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {(PROC / 'self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _clock(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

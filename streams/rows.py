@@ -1,0 +1,276 @@
+"""Records to rows and back, field by field. Owns which column a field lies in; refuses to run a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from detector.incident import Incident
+from models.records import (
+    AccountId,
+    Alert,
+    AlertId,
+    CameraId,
+    ChangeDeployed,
+    DeliveryId,
+    IncidentId,
+    Kind,
+    Level,
+    RightAction,
+    RightChanged,
+    SceneId,
+    StillOpened,
+    Verdict,
+    Withdrawal,
+    derived_id,
+)
+from models.scene import Camera, Scene, Standing
+from streams.judge import Covered
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """An alert as the store holds it. `seq` grows with every alert stored; newer means larger.
+
+    `withdrawal` is None while the alert stands. `incident` stays on a withdrawn alert: it was counted there once.
+    """
+
+    seq: int
+    alert: Alert
+    incident: IncidentId | None
+    withdrawal: Withdrawal | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSummary:
+    """An incident without its alerts. `viewers` and `owners` are counts of distinct accounts in its leaks."""
+
+    seq: int
+    id: IncidentId
+    integration: str
+    opened: datetime
+    first: datetime
+    last: datetime
+    leaks: int
+    shifts: int
+    viewers: int
+    owners: int
+
+    @property
+    def stands(self) -> bool:
+        """Whether any leak is left in it once withdrawn alerts are taken off."""
+        return self.leaks > 0
+
+
+def of_right(right: RightChanged) -> Values:
+    """The row of a right. Its id derives from all of it: the same right twice is one row."""
+    parts = (right.camera, right.account, right.action.value, right.time.isoformat())
+    return {
+        "id": derived_id("ri", *parts),
+        "camera": right.camera,
+        "account": right.account,
+        "action": right.action.value,
+        "time": right.time,
+    }
+
+
+def to_right(row: Row[Any]) -> RightChanged:
+    """The right of a row."""
+    return RightChanged(CameraId(row.camera), AccountId(row.account), RightAction(row.action), row.time)
+
+
+def of_camera(camera: Camera) -> Values:
+    """The row of a camera."""
+    return {
+        "id": camera.id,
+        "presumed_owner": camera.presumed_owner,
+        "first_seen": camera.first_seen,
+        "last_seen": camera.last_seen,
+        "body": camera.body,
+    }
+
+
+def to_camera(row: Row[Any]) -> Camera:
+    """The camera of a row."""
+    return Camera(CameraId(row.id), _account(row.presumed_owner), row.first_seen, row.last_seen, row.body)
+
+
+def of_scene(scene: Scene) -> Values:
+    """The row of a scene."""
+    return {
+        "id": scene.id,
+        "camera": scene.camera,
+        "account": scene.account,
+        "standing": scene.standing.value,
+        "delivery_source": scene.delivery.source,
+        "delivery_id": scene.delivery.id,
+        "first_seen": scene.first_seen,
+        "last_seen": scene.last_seen,
+        "seen": scene.seen,
+        "body": scene.body,
+    }
+
+
+def to_scene(row: Sequence[Any]) -> Scene:
+    """The scene of a row, whose columns lie in the table's order: unpacked, because there may be millions."""
+    id_, camera, account, standing, source, delivery, first_seen, last_seen, seen, body = row
+    return Scene(
+        SceneId(id_),
+        CameraId(camera),
+        AccountId(account),
+        Standing(standing),
+        DeliveryId(source, delivery),
+        first_seen,
+        last_seen,
+        seen,
+        body,
+    )
+
+
+def of_alert(alert: Alert, incident: IncidentId | None) -> Values:
+    """The row of an alert that was raised in `incident`."""
+    return {
+        "id": alert.id,
+        "kind": alert.kind.value,
+        "level": alert.level.value,
+        "delivery_source": alert.delivery.source,
+        "delivery_id": alert.delivery.id,
+        "delivered_at": alert.delivered_at,
+        "recipient": alert.recipient,
+        "camera": alert.camera,
+        "owner": alert.owner,
+        "owner_camera": alert.owner_camera,
+        "presumed": alert.presumed,
+        "raised_source": alert.raised_by.source,
+        "raised_id": alert.raised_by.id,
+        "raised_at": alert.raised_at,
+        "rule": alert.rule,
+        "why": alert.why,
+        "numbers": alert.numbers,
+        "scene": alert.scene,
+        "integration": alert.integration,
+        "attributes": alert.attributes,
+        "incident": incident,
+    }
+
+
+def to_alert(row: Row[Any]) -> Alert:
+    """The alert of a row."""
+    return Alert(
+        id=AlertId(row.id),
+        kind=Kind(row.kind),
+        level=Level(row.level),
+        delivery=DeliveryId(row.delivery_source, row.delivery_id),
+        delivered_at=row.delivered_at,
+        recipient=AccountId(row.recipient),
+        camera=CameraId(row.camera),
+        owner=_account(row.owner),
+        owner_camera=None if row.owner_camera is None else CameraId(row.owner_camera),
+        presumed=row.presumed,
+        raised_by=DeliveryId(row.raised_source, row.raised_id),
+        raised_at=row.raised_at,
+        rule=row.rule,
+        why=row.why,
+        numbers=row.numbers,
+        scene=None if row.scene is None else SceneId(row.scene),
+        attributes=row.attributes,
+    )
+
+
+def to_stored_alert(row: Row[Any]) -> StoredAlert:
+    """The alert of a row with what the store knows of it."""
+    withdrawal = None
+    if row.withdrawn_at is not None:
+        withdrawal = Withdrawal(AlertId(row.id), row.withdrawn_at, row.withdrawn_why)
+    return StoredAlert(row.seq, to_alert(row), None if row.incident is None else IncidentId(row.incident), withdrawal)
+
+
+def of_incident(incident: Incident) -> Values:
+    """The row of an incident; its alerts point to it."""
+    return {
+        "id": incident.id,
+        "integration": incident.integration,
+        "opened": incident.opened,
+        "first": incident.first,
+        "last": incident.last,
+        "leaks": incident.leaks,
+        "shifts": incident.shifts,
+        "viewers": len(incident.viewers),
+        "owners": len(incident.owners),
+    }
+
+
+def to_summary(row: Row[Any]) -> IncidentSummary:
+    """The incident of a row, without its alerts."""
+    return IncidentSummary(
+        row.seq,
+        IncidentId(row.id),
+        row.integration,
+        row.opened,
+        row.first,
+        row.last,
+        row.leaks,
+        row.shifts,
+        row.viewers,
+        row.owners,
+    )
+
+
+def to_incident(row: Row[Any], members: Iterable[Row[Any]]) -> Incident:
+    """The incident of a row. `members` are (id, kind, owner, recipient) of its alerts that stand, oldest first."""
+    return Incident(
+        id=IncidentId(row.id),
+        integration=row.integration,
+        opened=row.opened,
+        first=row.first,
+        last=row.last,
+        leaks=row.leaks,
+        shifts=row.shifts,
+        alerts={AlertId(row.id): (Kind(row.kind), _account(row.owner), AccountId(row.recipient)) for row in members},
+    )
+
+
+def of_opened(fact: StillOpened) -> Values:
+    """The row of a looked-at still: one for a delivery and an account, the first time stays."""
+    return {
+        "id": derived_id("op", fact.delivery.source, fact.delivery.id, fact.account),
+        "delivery_source": fact.delivery.source,
+        "delivery_id": fact.delivery.id,
+        "account": fact.account,
+        "time": fact.time,
+    }
+
+
+def of_deployed(key: DeliveryId, change: ChangeDeployed) -> Values:
+    """The row of a deployed change: one for an event."""
+    return {
+        "id": derived_id("de", key.source, key.id),
+        "source": key.source,
+        "event_id": key.id,
+        "component": change.component,
+        "version": change.version,
+        "time": change.time,
+    }
+
+
+def of_covered(covered: Mapping[Covered, int]) -> list[Values]:
+    """The rows of counts, to be added to those that are there."""
+    return [
+        {"hour": key.hour, "integration": key.integration, "verdict": key.verdict.value, "stills": stills}
+        for key, stills in covered.items()
+    ]
+
+
+def to_covered(row: Row[Any]) -> Covered:
+    """What a count is of."""
+    return Covered(row.hour, row.integration, Verdict(row.verdict))
+
+
+def _account(text: str | None) -> AccountId | None:
+    return None if text is None else AccountId(text)

@@ -1,0 +1,276 @@
+"""The store: what earlier batches added up to, on SQLite or PostgreSQL.
+
+Owns the transaction of a batch and the offsets in it. Refuses to write without the lease, and to write half: a
+commit is all of the batch or nothing, and a judge that was replaced writes nothing at all. docs/store.md.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
+
+from detector.engine import Changes, Knowledge
+from detector.incident import Incident
+from models.records import AlertId, IncidentId, Withdrawal
+from streams import lease as leasing
+from streams import migrations, rows, schema
+from streams.database import Database
+from streams.judge import Batch, Move
+from streams.lease import Fenced, Lease
+from streams.queries import Queries, members
+from streams.rows import Values
+
+T = TypeVar("T")
+
+CHUNK: Final = 2000
+"""Rows fetched at a time while reading all: a few megabytes of scenes."""
+DIGEST_KEY: Final = "digest_key"
+DIGEST_KEY_BYTES: Final = 32
+
+
+class SqlStore(Queries):
+    """A store by its database URL. Safe for several threads; one judging process holds its lease.
+
+    Brings the schema up to date unless `upgrade` is False. Raises BadStoreUrl, StoreUnavailable, StoreRefused,
+    SchemaTooNew and, without `upgrade`, SchemaOutdated.
+    """
+
+    def __init__(self, url: str, *, upgrade: bool = True) -> None:
+        super().__init__(Database(url))
+        self.lease: Lease | None = None
+        try:
+            if upgrade:
+                migrations.upgrade(self.database)
+            else:
+                migrations.check(self.database)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def __enter__(self) -> SqlStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the lease, if it is held, and close the connections."""
+        try:
+            self.release()
+        finally:
+            self.database.close()
+
+    # --- the lease ---------------------------------------------------------------------------------------
+
+    def acquire(self, lease_seconds: float, who: str = "strayframe") -> Lease:
+        """Take the lease, needed to commit. Raises JudgeRunning."""
+        self.lease = leasing.acquire(self.database, lease_seconds, who)
+        return self.lease
+
+    def standby(self, lease_seconds: float, wait: Callable[[float], bool], who: str = "strayframe") -> Lease | None:
+        """Wait for the lease and take it; None when `wait(seconds)` returned True, which gives up."""
+        self.lease = leasing.standby(self.database, lease_seconds, wait, who)
+        return self.lease
+
+    def release(self) -> None:
+        """Give the lease back. Without one nothing happens."""
+        held, self.lease = self.lease, None
+        if held is not None:
+            held.release()
+
+    # --- what the judge starts from ------------------------------------------------------------------------
+
+    def knowledge(self) -> Knowledge:
+        """All that earlier batches added up to. Nothing is read before it is iterated, in chunks, as often as wished.
+
+        Rights and alerts come in the order in which they were stored, incidents oldest first; withdrawn alerts
+        stay out. To be read under the lease, when nobody writes.
+        """
+        alerts = schema.alerts
+        standing = select(alerts).where(alerts.c.withdrawn_at.is_(None)).order_by(alerts.c.seq)
+        return Knowledge(
+            rights=self._all(select(schema.rights).order_by(schema.rights.c.seq), rows.to_right),
+            cameras=self._all(select(schema.cameras), rows.to_camera),
+            scenes=self._all(select(schema.scenes), rows.to_scene),
+            alerts=self._all(standing, rows.to_alert),
+            incidents=_Read(self._incidents),
+        )
+
+    def digest_key(self) -> bytes:
+        """The key of the digests of stills: drawn when first asked for, the same ever after."""
+        with self.database.reading() as connection:
+            key = _digest_key(connection)
+        if key is not None:
+            return key
+        drawn = {"name": DIGEST_KEY, "value": secrets.token_bytes(DIGEST_KEY_BYTES)}
+        with self.database.writing() as connection:
+            connection.execute(self.database.insert(schema.meta).on_conflict_do_nothing(), drawn)
+            key = _digest_key(connection)
+        assert key is not None
+        return key
+
+    # --- offsets -------------------------------------------------------------------------------------------
+
+    def positions(self, topic: str) -> dict[int, int]:
+        """The next offset to read of each partition that was ever claimed."""
+        table = schema.offsets
+        with self.database.reading() as connection:
+            found = connection.execute(select(table.c.partition, table.c.next_offset).where(table.c.topic == topic))
+            return {row.partition: row.next_offset for row in found}
+
+    def lost(self, topic: str) -> int:
+        """Messages of the topic that the broker no longer had when they were to be read."""
+        table = schema.offsets
+        with self.database.reading() as connection:
+            return int(connection.scalar(select(func.sum(table.c.lost)).where(table.c.topic == topic)) or 0)
+
+    def claim(self, topic: str, partition: int, begin: int) -> int:
+        """Make the partition this lease's; returns its next offset, `begin` where it was never read. Raises Fenced."""
+        held, table = self._held(), schema.offsets
+        row = {"topic": topic, "partition": partition, "epoch": held.epoch, "next_offset": begin, "lost": 0}
+        claim = self.database.insert(table).values(row)
+        claim = claim.on_conflict_do_update(index_elements=["topic", "partition"], set_={"epoch": held.epoch})
+        where = (table.c.topic == topic, table.c.partition == partition)
+        with self.database.writing() as connection:
+            connection.execute(claim)
+            offset = connection.scalar(select(table.c.next_offset).where(*where))
+            held.fence(connection)
+        assert offset is not None
+        return int(offset)
+
+    # --- the transaction -----------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch in one transaction, or nothing.
+
+        Raises Fenced when another judge took over, when a partition was not where the batch began, or when no lease
+        is held; StoreUnavailable when it may succeed later. After either the caller starts again from the store: a
+        connection that broke at the last moment does not tell whether the transaction was kept.
+        """
+        held = self._held()
+        with self.database.writing() as connection:
+            self._write_changes(connection, batch.changes)
+            self._add(connection, schema.coverage, rows.of_covered(batch.covered), adds="stills")
+            self._append(connection, schema.opened, [rows.of_opened(fact) for fact in batch.opened])
+            self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
+            for move in batch.moves:
+                _move(connection, move, held)
+            held.fence(connection)  # last: from here to the end of the transaction nobody can take over
+
+    def _write_changes(self, connection: Connection, changes: Changes) -> None:
+        self._append(connection, schema.rights, [rows.of_right(right) for right in changes.rights])
+        self._upsert(connection, schema.cameras, [rows.of_camera(camera) for camera in changes.cameras])
+        self._upsert(connection, schema.scenes, [rows.of_scene(scene) for scene in changes.scenes])
+        _remove(connection, [{"gone": scene} for scene in changes.removed])
+        self._upsert(connection, schema.incidents, [rows.of_incident(incident) for incident in changes.incidents])
+        if changes.raised:
+            self._raise(connection, changes)
+        _withdraw(connection, changes.withdrawn)
+
+    def _raise(self, connection: Connection, changes: Changes) -> None:
+        alerts, within = schema.alerts, _incident_of(changes)
+        newest = connection.scalar(select(func.max(alerts.c.seq))) or 0
+        self._append(connection, alerts, [rows.of_alert(alert, within.get(alert.id)) for alert in changes.raised])
+        added = select(alerts.c.seq, alerts.c.delivered_at).where(alerts.c.seq > newest).order_by(alerts.c.seq)
+        hours: dict[datetime, Values] = {}
+        for row in connection.execute(added):
+            hour = schema.hour_of(row.delivered_at)
+            hours.setdefault(hour, {"hour": hour, "least": row.seq})["most"] = row.seq
+        if hours:
+            insert = self.database.insert(schema.alert_hours)
+            later = {"most": insert.excluded.most}
+            connection.execute(insert.on_conflict_do_update(index_elements=["hour"], set_=later), list(hours.values()))
+
+    def _append(self, connection: Connection, table: Table, values: list[Values]) -> None:
+        """Insert what is not there yet; what is there stays as it was."""
+        if values:
+            connection.execute(self.database.insert(table).on_conflict_do_nothing(index_elements=["id"]), values)
+
+    def _upsert(self, connection: Connection, table: Table, values: list[Values]) -> None:
+        if values:
+            insert = self.database.insert(table)
+            new = {name: insert.excluded[name] for name in values[0] if name != "id"}
+            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=new), values)
+
+    def _add(self, connection: Connection, table: Table, values: list[Values], adds: str) -> None:
+        if values:
+            insert, keys = self.database.insert(table), list(table.primary_key.columns)
+            total = {adds: table.c[adds] + insert.excluded[adds]}
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=total), values)
+
+    def _held(self) -> Lease:
+        if self.lease is None:
+            raise Fenced("this process does not hold the store's lease; nothing was written")
+        self.lease.check()
+        return self.lease
+
+    def _all(self, statement: Select[Any], to: Callable[[Row[Any]], T]) -> _Read[T]:
+        def read() -> Iterator[T]:
+            with self.database.reading() as connection:
+                for chunk in connection.execution_options(yield_per=CHUNK).execute(statement).partitions():
+                    yield from map(to, chunk)
+
+        return _Read(read)
+
+    def _incidents(self) -> Iterator[Incident]:
+        table = schema.incidents
+        with self.database.reading() as connection:
+            for row in connection.execute(select(table).order_by(table.c.opened, table.c.seq)).all():
+                yield rows.to_incident(row, connection.execute(members().where(schema.alerts.c.incident == row.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[T]):
+    """An iterable that reads anew each time it is iterated."""
+
+    read: Callable[[], Iterator[T]]
+
+    def __iter__(self) -> Iterator[T]:
+        return self.read()
+
+
+def _digest_key(connection: Connection) -> bytes | None:
+    meta = schema.meta
+    key: bytes | None = connection.scalar(select(meta.c.value).where(meta.c.name == DIGEST_KEY))
+    return key
+
+
+def _incident_of(changes: Changes) -> dict[AlertId, IncidentId]:
+    """The incident of each alert that is raised here. It is decided when the alert is raised and never changes."""
+    raised = [alert.id for alert in changes.raised]
+    return {alert: incident.id for incident in changes.incidents for alert in raised if alert in incident.alerts}
+
+
+def _remove(connection: Connection, scenes: list[Values]) -> None:
+    if scenes:
+        connection.execute(delete(schema.scenes).where(schema.scenes.c.id == bindparam("gone")), scenes)
+
+
+def _withdraw(connection: Connection, withdrawals: Iterable[Withdrawal]) -> None:
+    """The first withdrawal of an alert stays; the row stays in any case."""
+    alerts = schema.alerts
+    values = [{"alert": one.alert, "at": one.time, "because": one.reason} for one in withdrawals]
+    if values:
+        statement = update(alerts).where(alerts.c.id == bindparam("alert"), alerts.c.withdrawn_at.is_(None))
+        connection.execute(statement.values(withdrawn_at=bindparam("at"), withdrawn_why=bindparam("because")), values)
+
+
+def _move(connection: Connection, move: Move, lease: Lease) -> None:
+    table = schema.offsets
+    as_known = (
+        table.c.topic == move.topic,
+        table.c.partition == move.partition,
+        table.c.epoch == lease.epoch,
+        table.c.next_offset == move.first,
+    )
+    moved = update(table).where(*as_known).values(next_offset=move.next, lost=table.c.lost + move.lost)
+    if connection.execute(moved).rowcount != 1:
+        raise Fenced(
+            f"{move.topic}[{move.partition}] is not at offset {move.first} under epoch {lease.epoch}: another judge "
+            "moved it, or it was never claimed; nothing was written"
+        )
