@@ -71,6 +71,39 @@ def replay(
 
 
 @app.command()
+@takes_settings("still_bytes", "still_pixels")
+def evaluate(
+    settings: Settings,
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder: cameras/<name>/*.jpg and photos/**/*.jpg.")],
+    seeds: Annotated[str, typer.Option(help="A replay for each of these seeds; the figures are pooled.")] = "1,2,3",
+    leaks: Annotated[int, typer.Option(help="Leaks in each replay.", min=0)] = 300,
+    controls: Annotated[int, typer.Option(help="Controls in each replay.", min=0)] = 300,
+    photos: Annotated[int, typer.Option(help="Photographs that stand for cameras.", min=0)] = 400,
+    per_still: Annotated[int, typer.Option(help="Deliveries drawn from each real still.", min=1)] = 3,
+    min_own: Annotated[int, typer.Option(help="Deliveries of each camera, at least.", min=4)] = 8,
+    cap: Annotated[int, typer.Option(help="Real stills used of one camera, at most.", min=1)] = 40,
+    replays: Annotated[bool, typer.Option("--replays/--no-replays", help="Judge labelled replays.")] = True,
+    damages: Annotated[bool, typer.Option("--damages", help="Try every kind of damage as well.")] = False,
+    each: Annotated[int, typer.Option(help="Trials of each kind of damage.", min=1)] = 40,
+    processes: Annotated[int, typer.Option(help="Replays judged at the same time.", min=1, max=2)] = 1,
+    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the replays here, by their options.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page with pictures of all faults.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")] = None,
+    require: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Minima that must be reached.")] = None,
+) -> None:
+    """Measure the detector on a folder of real stills: replays are made of it, judged and scored.
+
+    Exit code 1: a bar of --require was not reached. 2: the corpus or a file cannot be used.
+    """
+    from api.commands.evaluate import Asked, run, seeds_of
+    from streams.labelled import Options
+
+    options = Options(0, photos, leaks, controls, per_still, min_own, cap)
+    asked = Asked(corpus, seeds_of(seeds), options, replays, damages, each, processes, cache, out, json, require)
+    raise typer.Exit(run(settings, asked))
+
+
+@app.command()
 @takes_settings(
     "store",
     "kafka",

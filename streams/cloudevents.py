@@ -48,7 +48,17 @@ _ACTIONS = {
 _CORE = {"specversion", "id", "source", "type", "time", "data", "data_base64", "dataref"}
 _CORE |= {"datacontenttype", "dataschema", "subject", "account", "camera"}
 LONGEST_VALUE = 1024
-"""Characters of an attribute's value, at most: ids and version names are shorter, and the value becomes a row's key."""
+"""Bytes of an attribute's value in UTF-8, at most: ids and version names are shorter, and a value may become part of a
+database's index, whose entries hold some 2,700 bytes in PostgreSQL."""
+
+
+MOST_EXTENSIONS = 64
+"""Attributes of a delivery beside CloudEvents' own, at most: each is kept with every alert."""
+
+
+def acceptable(value: str) -> bool:
+    """Whether a text may be an attribute's value: printable and not too long."""
+    return len(value) <= LONGEST_VALUE and len(value.encode(errors="replace")) <= LONGEST_VALUE and value.isprintable()
 
 
 class Rejected(StrayframeError):
@@ -213,10 +223,8 @@ def _text(attributes: Mapping[str, Any], name: str) -> str:
     value = attributes.get(name)
     if value is None or value == "":
         raise Rejected("missing_attribute", f"attribute {name} is missing")
-    if not isinstance(value, str) or len(value) > LONGEST_VALUE or not value.isprintable():
-        raise Rejected(
-            "bad_attribute", f"attribute {name} must be printable text of at most {LONGEST_VALUE} characters"
-        )
+    if not isinstance(value, str) or not acceptable(value):
+        raise Rejected("bad_attribute", f"attribute {name} must be printable text of at most {LONGEST_VALUE} bytes")
     return value
 
 
@@ -247,11 +255,12 @@ def _time(attributes: Mapping[str, Any]) -> datetime:
 
 
 def _extensions(attributes: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: _text(attributes, name) if isinstance(value, str) and value else json.dumps(value)
-        for name, value in attributes.items()
-        if name not in _CORE and value not in (None, "")
-    }
+    """Every attribute that is not CloudEvents' own, as text: what is not a string already, in its JSON form."""
+    given = {name: value for name, value in attributes.items() if name not in _CORE and value not in (None, "")}
+    if len(given) > MOST_EXTENSIONS:
+        raise Rejected("bad_attribute", f"{len(given)} further attributes; {MOST_EXTENSIONS} are accepted")
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+    return {name: _text(texts, name) for name in texts}
 
 
 def _attributes(event: Event, id: str, source: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from detector.engine import Changes, Engine, Knowledge
 from models.fingerprint import Still, fingerprint
@@ -19,6 +19,9 @@ from models.records import ChangeDeployed, Delivery, DeliveryId, Judgement, Righ
 from streams.cloudevents import Message, Rejected
 from streams.decode import Decoder
 from streams.metrics import Metrics
+
+AGAIN: Final = "again"
+"""The engine's rule for a delivery that it judged before: it is the same delivery, so it is not counted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,9 @@ class Judge:
         data = message.data if message.data is not None else self._fetched(message)
         with self._metrics.judge_seconds.time():
             judgement = self.engine.judge(delivery, lambda: self._look(data))
-        self._batch.covered[_covered(judgement)] += 1
-        self._metrics.judged(judgement)
+        if judgement.rule != AGAIN:
+            self._batch.covered[_covered(judgement)] += 1
+            self._metrics.judged(judgement)
         return judgement
 
     def _look(self, data: bytes) -> Still:

@@ -109,7 +109,7 @@ def _summary(console: Console, outcome: Outcome, seconds: float) -> None:
     leaks = sum(alert.kind is Kind.LEAK for alert in outcome.alerts.values())
     console.print(
         f"{stills} stills judged in {seconds:.1f} s ({stills / max(seconds, 1e-9):.0f}/s): {verdicts}. "
-        f"{leaks} leak alerts and {len(outcome.alerts) - leaks} shift alerts stand, {outcome.withdrawn} were withdrawn; "
+        f"{leaks} leak alerts and {len(outcome.alerts) - leaks} shift alerts stand, {outcome.withdrawn} withdrawn; "
         f"{len(outcome.incidents)} incidents; {outcome.rejected.total()} lines rejected.",
         highlight=False,
         soft_wrap=True,

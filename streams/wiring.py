@@ -1,0 +1,78 @@
+"""All wiring in one place: which real part fills which place. Tests put their own parts in the same places.
+
+Owns the order in which a judging process comes up: store, lease, digest key, engine, what was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from detector.engine import Engine
+from streams.decode import Decoder
+from streams.judge import Judge
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.store import SqlStore
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJudge:
+    """A judge that holds the store's lease, restored and ready."""
+
+    judge: Judge
+    store: SqlStore
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process is known to have taken the store over."""
+        return self.store.lease is not None and self.store.lease.lost
+
+    def close(self) -> None:
+        """Give the lease back and close the store. What was not committed is forgotten."""
+        self.store.close()
+
+
+def open_judge(settings: Settings, metrics: Metrics, *, who: str) -> OpenJudge:
+    """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
+
+    `who` is what a person would call this process. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused,
+    SchemaTooNew.
+    """
+    store = SqlStore(settings.store)
+    try:
+        store.acquire(settings.lease_seconds, who)
+        return _restored(settings, metrics, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def await_judge(settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str) -> OpenJudge | None:
+    """The same, but wait while another judges; None when `wait(seconds)` returned True, which gives up."""
+    store = SqlStore(settings.store)
+    try:
+        if store.standby(settings.lease_seconds, wait, who) is not None:
+            return _restored(settings, metrics, store)
+    except BaseException:
+        store.close()
+        raise
+    store.close()
+    return None
+
+
+def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
+    engine = Engine()
+    engine.restore(store.knowledge())
+    log.info("judge.restored", store=store.database.name)
+    return OpenJudge(Judge(engine, decoder(settings, store), metrics, store), store)
+
+
+def decoder(settings: Settings, store: SqlStore) -> Decoder:
+    """The decoder under the digest key in force: the one that is set, else the store's own."""
+    key = settings.digest_key.get_secret_value().encode() or store.digest_key()
+    return Decoder(key, settings.still_bytes, settings.still_pixels)

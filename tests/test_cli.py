@@ -1,0 +1,132 @@
+"""The command line: help that teaches, the same settings everywhere, one sentence for each error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from api.cli import app
+from streams.settings import Settings
+
+ENVIRONMENT = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments), env={**ENVIRONMENT, **environment})
+    return result.exit_code, result.stdout, result.stderr
+
+
+def commands() -> list[list[str]]:
+    root = get_command(app)
+    found = []
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        found += [[name, sub] for sub in getattr(command, "commands", {})] or [[name]]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    code, out, _ = run(*command, "--help")
+    assert code == 0
+    assert len(out.split("Options")[0].split()) > 8
+
+
+def test_an_option_that_is_a_setting_bears_its_name_and_default() -> None:
+    _, out, _ = run("worker", "--help")
+    for name in ("store", "kafka", "batch-stills", "lease-seconds"):
+        assert f"--{name} " in out
+    assert str(Settings.model_fields["store"].default) in out
+
+
+def test_settings_lists_every_setting_with_its_source(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text("port = 9000\n")
+    code, out, _ = run("settings", "--json", "--config", str(file), STRAYFRAME_HOST="::1")
+    assert code == 0
+    found = json.loads(out)
+    assert found.keys() == Settings.model_fields.keys()
+    assert (found["port"]["value"], found["port"]["source"]) == ("9000", str(file))
+    assert found["host"]["source"] == "STRAYFRAME_HOST"
+    assert "listens on" in run("settings")[1]
+
+
+def test_a_bad_setting_ends_with_one_sentence() -> None:
+    code, out, err = run("serve", "--port", "many")
+    assert code == 2
+    assert not out
+    assert "option --port: port = 'many' is not accepted" in err
+    assert "Traceback" not in err
+
+
+def test_a_worker_without_kafka_says_what_to_do() -> None:
+    code, _, err = run("worker")
+    assert code == 2
+    assert "STRAYFRAME_KAFKA" in err
+
+
+def test_serve_names_an_address_that_it_cannot_have(tmp_path: Path) -> None:
+    code, _, err = run("serve", "--host", "192.0.2.1", "--store", f"sqlite:///{tmp_path / 's.db'}")
+    assert code == 2
+    assert "cannot listen on 192.0.2.1" in err
+
+
+def test_rights_are_imported_whole_or_not_at_all(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 's.db'}"
+    file = tmp_path / "rights.csv"
+    file.write_text("camera,account\ncam-1,anna\n,ben\n")
+    code, _, err = run("rights", "import", str(file), "--store", store)
+    assert code == 1
+    assert f"{file}:3: camera is empty" in err
+    file.write_text("camera,account,action\ncam-1,anna,\ncam-1,ben,grant\n")
+    assert "2 rights would be imported" in run("rights", "import", str(file), "--store", store, "--dry-run")[1]
+    assert not (tmp_path / "s.db").exists()
+    assert run("rights", "import", str(file), "--store", store)[0] == 0
+    assert "0 cameras" in run("store", "check", "--store", store)[1]
+
+
+def test_store_check_wants_an_upgrade_before_it_is_content(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 's.db'}"
+    assert run("store", "check", "--store", store)[0] == 2
+    assert "current" in run("store", "upgrade", "--store", store)[1]
+    assert run("store", "check", "--store", store)[0] == 0
+    code, _, err = run("store", "check", "--store", "mysql://x/y")
+    assert code == 2
+    assert "sqlite:///FILE and postgresql://" in err
+
+
+def test_simulate_wants_one_place_to_go(tmp_path: Path) -> None:
+    assert run("simulate", "xiaomi_2019")[0] == 2
+    assert "xiaomi_2019:" in run("simulate", "list")[1]
+    code, _, err = run("simulate", "atlantis_1900", "--out", str(tmp_path))
+    assert code == 2
+    assert "there is no scenario 'atlantis_1900'" in err
+
+
+def test_the_demo_finds_the_incident_and_accuses_nobody(tmp_path: Path) -> None:
+    """The README's first command, small, as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "api", "demo", "--once", "--accounts", "30", "--seed", "3"],
+        cwd=tmp_path,
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the incident was found, nobody innocent was accused" in done.stdout
+    assert (tmp_path / ".demo" / "strayframe.db").exists()
+
+
+def test_help_needs_none_of_the_heavy_libraries() -> None:
+    heavy = {"numpy", "numba", "fastapi", "kafka", "sqlalchemy", "sklearn"}
+    code = f"import sys; import api.cli; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,46 @@
+"""What a user can meet is documented: metrics, event types, reasons, links between the pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from streams.cloudevents import CAMERA_ENROLLED, CAMERA_SHARED, CHANGE_DEPLOYED, STILL_DELIVERED, STILL_OPENED
+from streams.metrics import Metrics
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+SOURCES = [path for folder in ("models", "detector", "streams", "api") for path in (ROOT / folder).rglob("*.py")]
+
+
+def test_every_metric_is_documented_and_every_documented_metric_exists() -> None:
+    families = {family.name + ("_total" if family.type == "counter" else "") for family in Metrics().registry.collect()}
+    documented = set(re.findall(r"^\| `(strayframe_\w+)`", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE))
+    assert families == documented
+
+
+def test_no_metric_is_labelled_with_an_id() -> None:
+    labels = {name for family in Metrics().registry.collect() for s in family.samples for name in s.labels}
+    assert labels <= {"verdict", "reason", "topic", "kind", "level", "le"}
+
+
+def test_every_event_type_is_documented() -> None:
+    text = (ROOT / "docs/events.md").read_text()
+    for kind in (STILL_DELIVERED, STILL_OPENED, CAMERA_ENROLLED, CAMERA_SHARED, CHANGE_DEPLOYED):
+        assert f"| `{kind}` |" in text
+
+
+def test_every_reason_for_a_rejection_is_documented() -> None:
+    reasons = {reason for path in SOURCES for reason in re.findall(r"Rejected\(\s*\"(\w+)\"", path.read_text())}
+    documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/events.md").read_text(), re.MULTILINE))
+    assert len(reasons) >= 6
+    assert reasons <= documented
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
