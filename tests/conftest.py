@@ -1,0 +1,112 @@
+"""Fixtures that every test may ask for: a real broker, a real database of one's own.
+
+Owns when services start (when the first test asks) and end (with the run). Refuses to skip: a service that
+cannot be had ends the run with one sentence.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+import psycopg
+import pytest
+from kafka.admin import KafkaAdminClient
+from programs import ServiceError
+from services import Broker, Services
+
+ServiceT = TypeVar("ServiceT")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker that `make unit` leaves out."""
+    config.addinivalue_line("markers", "services: needs a Kafka broker or a PostgreSQL (set by itself)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs services by its fixtures, and run it last: what fails fast is seen first."""
+    for item in items:
+        if "services" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.services)
+    items.sort(key=lambda item: item.get_closest_marker("services") is not None)
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """The services of this run; those that a test starts for itself end with the run at the latest."""
+    with Services() as every:
+        yield every
+
+
+@pytest.fixture(scope="session")
+def kafka(services: Services) -> str:
+    """Bootstrap servers of a broker that all tests share: name topics and groups so that they meet nobody's."""
+    return had(services.kafka)
+
+
+@pytest.fixture
+def topic(kafka: str) -> Iterator[Callable[..., str]]:
+    """Creates a topic that this test alone has and returns its name: `topic()` or `topic(partitions=4)`."""
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    made: list[str] = []
+
+    def make(partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
+        made.append(f"test.{uuid.uuid4().hex}")
+        wanted = {"num_partitions": partitions, "replication_factor": 1, "configs": dict(configs or {})}
+        admin.create_topics({made[-1]: wanted})
+        return made[-1]
+
+    yield make
+    if made:
+        admin.delete_topics(made)
+    admin.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(services: Services) -> str:
+    """URL of the server that all tests share; a test that stores something wants `postgres_url` instead."""
+    url = had(services.postgres)
+    try:
+        psycopg.connect(plain(url), connect_timeout=10).close()
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        pytest.exit(f"PostgreSQL at {plain(url)} cannot be reached: {reason}", returncode=1)
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """SQLAlchemy URL of an empty database that this test alone has; it is dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(plain(postgres), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        yield f"{postgres.rpartition('/')[0]}/{name}"
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def own_broker(services: Services) -> Iterator[Callable[..., Broker]]:
+    """Starts a broker that this test may stop, kill and start again: `own_broker()` or `own_broker(properties)`."""
+    started: list[Broker] = []
+
+    def start(properties: Mapping[str, str] | None = None) -> Broker:
+        started.append(had(lambda: services.broker(properties)))
+        return started[-1]
+
+    yield start
+    for broker in started:
+        broker.kill()
+
+
+def had(get: Callable[[], ServiceT]) -> ServiceT:
+    """What `get` gives; the run ends, and fails, with its one sentence when it cannot be had."""
+    try:
+        return get()
+    except ServiceError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+def plain(url: str) -> str:
+    """The URL as libpq wants it, without SQLAlchemy's driver name."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
