@@ -72,7 +72,7 @@ class Rejected(StrayframeError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` where the claim check is used."""
+    """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` for the claim check."""
 
     event: Event
     key: DeliveryId

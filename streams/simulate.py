@@ -8,7 +8,7 @@ and answers of the gate give the same bytes.
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,11 +27,14 @@ from models.records import (
 )
 from streams.cast import Act, Due, Player, cast
 from streams.cloudevents import to_json
-from streams.render import Mode, Moment, Stage, damage, jpeg, stage, still
+from streams.render import Mode, damage
 from streams.scenario import Scenario
+from streams.studio import Shot, Studio
 
 Gate = Callable[[Delivery], bool]
 """Asked before each delivery: False stops it, as a suspension does."""
+AHEAD = 48
+"""Deliveries whose stills are drawn ahead: some seconds of drawing, and 10 MB of stills."""
 Progress = Callable[[int, int], None]
 """Told after each event: how many are done, of how many."""
 
@@ -84,7 +87,9 @@ class Simulation:
     `total` is how many events there will be if the gate stops none; `withheld` counts what it stopped so far.
     """
 
-    def __init__(self, scenario: Scenario, seed: int = 1, gate: Gate = always_open) -> None:
+    def __init__(
+        self, scenario: Scenario, seed: int = 1, gate: Gate = always_open, studio: Studio | None = None
+    ) -> None:
         self.scenario = scenario
         self.withheld = 0
         self._seed = seed
@@ -93,7 +98,7 @@ class Simulation:
         self._players = self._cast.players
         self._prelude = list(self._rights())
         self.total = len(self._prelude) + 1 + len(self._resets(scenario.start)) + len(self._cast.timetable)
-        self._studio = _Studio(capacity=max(48, len(self._players) * 5 // 4))
+        self._studio = studio or Studio()
         self._latest: dict[int, bytes] = {}
         again = {p.reset_of for p in self._players if p.reset_of}
         self._twice = {n for n, p in enumerate(self._players) if p.reset_of or p.camera in again}
@@ -103,13 +108,15 @@ class Simulation:
         for n, right in enumerate(self._prelude):
             yield Happening(right, self._key(f"right-{n:05d}"))
         changed = False
-        for due in self._cast.timetable:
+        for due, shot in self._ahead():
             if not changed and due.when >= change:
                 changed = True
                 yield Happening(ChangeDeployed(fault.component, fault.version_after, change), self._key("change-1"))
                 for n, right in enumerate(self._resets(change)):
                     yield Happening(right, self._key(f"reset-{n:05d}"))
-            happening = self._deliver(due, changed)
+            happening = self._deliver(due, shot, changed)
+            if shot is not None:
+                self._studio.forget(shot)
             if happening is not None:
                 yield happening
 
@@ -130,7 +137,7 @@ class Simulation:
         """The enrolments of cameras that were reset and come back under another id."""
         return [RightChanged(p.camera, p.account, RightAction.ENROL, when) for p in self._players if p.reset_of]
 
-    def _deliver(self, due: Due, changed: bool) -> Happening | None:
+    def _deliver(self, due: Due, shot: Shot | None, changed: bool) -> Happening | None:
         """One due delivery, as the path lets it through; None when the gate stops it."""
         player, rng = self._players[due.player], Random(f"{self._seed}/due/{due.serial}")
         attributes = self._attributes(player, changed, rng)
@@ -142,7 +149,7 @@ class Simulation:
             return None
         if wrong and (leaked := self._leak(delivery, rng)) is not None:
             return leaked
-        data = self._picture(due, player, rng)
+        data = self._picture(due, shot, player, rng)
         return Happening(delivery, key, data, _truth_of(delivery, due, player))
 
     def _attributes(self, player: Player, changed: bool, rng: Random) -> dict[str, str]:
@@ -173,52 +180,53 @@ class Simulation:
         truth = Truth(delivery.key, delivery.account, delivery.camera, kind, owner.account, owner.camera)
         return Happening(delivery, delivery.key, data, truth)
 
-    def _picture(self, due: Due, player: Player, rng: Random) -> bytes:
+    def _picture(self, due: Due, shot: Shot | None, player: Player, rng: Random) -> bytes:
         """The bytes of a legitimate delivery; only a plain one is what the cache then holds."""
+        if shot is not None:
+            data = self._studio.shoot(shot)
+            if due.act is Act.OWN:
+                self._latest[due.player] = data
+            return data
+        if due.act is Act.DARK:
+            return damage.dark(rng)
+        if due.act is Act.PLACEHOLDER:
+            return damage.placeholder()
+        own = Shot(player.seed, player.mode(due.when), due.serial, player.local(due.when))
+        return self._latest.get(due.player) or self._studio.shoot(own)
+
+    def _ahead(self) -> Iterator[tuple[Due, Shot | None]]:
+        """What is due, in order, with its shot; the shots of the next `AHEAD` are told to the studio."""
+        coming: deque[tuple[Due, Shot | None]] = deque()
+        for due in self._cast.timetable:
+            shot = self._shot(due)
+            coming.append((due, shot))
+            if shot is not None:
+                self._studio.expect(shot)
+            if len(coming) > AHEAD:
+                yield coming.popleft()
+        yield from coming
+
+    def _shot(self, due: Due) -> Shot | None:
+        """The still that the due delivery wants of a camera; None where it wants another picture."""
+        player, serial = self._players[due.player], due.serial
+        mode, local, odd = player.mode(due.when), player.local(due.when), f"{self._seed}/odd/{due.serial}"
         match due.act:
             case Act.OWN:
-                data = self._latest[due.player] = self._shot(due, player)
-                return data
-            case Act.GUEST:
-                return self._latest.get(due.player) or self._shot(due, player)
-            case Act.DARK:
-                return damage.dark(rng)
-            case Act.PLACEHOLDER:
-                return damage.placeholder()
+                return Shot(player.seed, mode, serial, local)
             case Act.SIBLING:
-                return self._shot(due, self._sibling(player))
+                sibling = self._sibling(player)
+                return Shot(sibling.seed, sibling.mode(due.when), serial, sibling.local(due.when))
             case Act.INFRARED:
-                return self._shot(due, player, Mode.NIGHT)
+                return Shot(player.seed, Mode.NIGHT, serial, local)
             case Act.FLICKER:
-                return self._shot(due, player, odd=damage.flickered)
+                return Shot(player.seed, mode, serial, local, damage.flickered, odd)
             case Act.OCCLUDED:
-                return self._shot(due, player, odd=damage.occluded)
-
-    def _shot(self, due: Due, player: Player, mode: Mode | None = None, odd: damage.Odd | None = None) -> bytes:
-        """A still of the player's camera at the due time."""
-        scene = self._studio.stage(player.seed, mode or player.mode(due.when))
-        picture = still(scene, Moment(due.serial, player.local(due.when)))
-        if odd is not None:
-            picture = odd(picture, Random(f"{self._seed}/odd/{due.serial}"))
-        return jpeg(picture, scene.quality)
+                return Shot(player.seed, mode, serial, local, damage.occluded, odd)
+            case Act.GUEST | Act.DARK | Act.PLACEHOLDER:
+                return None
 
     def _sibling(self, player: Player) -> Player:
         return next(p for p in self._players if p.account == player.account and p.camera != player.camera)
-
-
-class _Studio:
-    """Keeps the stages that were used last, so that a camera's scene is drawn once while its light lasts."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._stages: OrderedDict[tuple[str, Mode], Stage] = OrderedDict()
-
-    def stage(self, seed: str, mode: Mode) -> Stage:
-        found = self._stages.pop((seed, mode), None) or stage(seed, mode)
-        self._stages[seed, mode] = found
-        if len(self._stages) > self._capacity:
-            self._stages.popitem(last=False)
-        return found
 
 
 def _allowed(player: Player) -> tuple[AccountId, ...]:

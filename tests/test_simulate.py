@@ -14,6 +14,7 @@ from streams.cast import Act, cast
 from streams.cloudevents import parse_line
 from streams.scenario import SCENARIOS, Scenario, UnknownScenarioError, scenario
 from streams.simulate import Happening, Simulation, write_folder
+from streams.studio import Studio
 
 LEAK_KINDS = {"copy", "transcode", "truncated", "corrupt"}
 
@@ -172,3 +173,8 @@ def test_a_written_folder_reads_back_and_its_truth_names_its_deliveries(tmp_path
         event = deliveries[truth["id"]].event
         assert isinstance(event, Delivery)
         assert (event.account, event.camera) == (truth["recipient"], truth["camera"])
+
+
+def test_stills_drawn_ahead_in_other_processes_are_the_same_bytes(played: list[Happening]) -> None:
+    with Studio(2) as studio:
+        assert list(Simulation(small(), seed=3, studio=studio)) == played

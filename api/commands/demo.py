@@ -6,6 +6,7 @@ stores and serves is the product's own.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from streams.metrics import Metrics
 from streams.scenario import scenario
 from streams.settings import Settings
 from streams.simulate import Happening, Simulation, Truth
+from streams.studio import Studio
 from streams.wiring import OpenJudge, open_judge
 
 FOLDER = Path(".demo")
@@ -70,7 +72,8 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
     """Play, watch, tell; then serve unless `once`. Exit code 1: missed, or somebody innocent was accused."""
     console = Console()
     own = settings.model_copy(update={"store": f"sqlite:///{_fresh_store()}", "kafka": ""})
-    simulation = Simulation(scenario(SCENARIO).scaled(accounts), seed)
+    studio = Studio(min(2, os.cpu_count() or 1))
+    simulation = Simulation(scenario(SCENARIO).scaled(accounts), seed, studio=studio)
     console.print(
         f"[bold]{SCENARIO}[/bold]: {simulation.scenario.sentence}. {accounts} accounts, {simulation.total} events, "
         f"seed {seed}; the stills are drawn, the detector and its store ({own.store}) are real.\n",
@@ -80,7 +83,8 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
         opened = open_judge(own, Metrics(), who="demo")
         try:
             begin = time.monotonic()
-            watch = _play(console, simulation, opened)
+            with studio:
+                watch = _play(console, simulation, opened)
             seconds = time.monotonic() - begin
         finally:
             opened.close()

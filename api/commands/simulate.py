@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from streams.scenario import SCENARIOS, scenario
 from streams.settings import Settings
 from streams.simulate import Progress as Progressed
 from streams.simulate import Simulation, write_folder
+from streams.studio import Studio
 
 
 def run(settings: Settings, name: str, out: Path | None, accounts: int | None, seed: int, rate: float) -> int:
@@ -28,8 +30,9 @@ def run(settings: Settings, name: str, out: Path | None, accounts: int | None, s
         fail("say where to: either --out DIR, or --kafka HOST:PORT (not both)")
     try:
         chosen = scenario(name)
-        simulation = Simulation(chosen if accounts is None else chosen.scaled(accounts), seed)
-        with _bar() as bar:
+        studio = Studio(min(2, os.cpu_count() or 1))
+        simulation = Simulation(chosen if accounts is None else chosen.scaled(accounts), seed, studio=studio)
+        with studio, _bar() as bar:
             task = bar.add_task(f"playing {name}", total=simulation.total)
 
             def progress(done: int, total: int) -> None:
