@@ -1,0 +1,93 @@
+"""How a worker is: a small HTTP server with /metrics, /healthz and /readyz.
+
+Owns readiness in words. /healthz says that the process lives, /readyz that stills are being judged: it fails while
+the index is loaded, while rights are read and while a standby waits. Refuses everything else.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from models.errors import StrayframeError
+from streams.metrics import Metrics
+
+READY = "judging"
+
+
+class PortTaken(StrayframeError):
+    """The address on which health is to be shown cannot be listened on."""
+
+
+class Health:
+    """What a process is doing, in a word or two. `READY` is the one state in which it is ready."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._state = "starting"
+        self.metrics.ready.set(0)
+
+    @property
+    def state(self) -> str:
+        """What it does now."""
+        return self._state
+
+    def now(self, state: str) -> None:
+        """Say what it does from here on."""
+        self._state = state
+        self.metrics.ready.set(state == READY)
+
+
+class HealthServer:
+    """Serves `health` on host and port, port 0 being any free one, until closed. Raises PortTaken."""
+
+    def __init__(self, health: Health, host: str, port: int) -> None:
+        handler = type("Handler", (_Handler,), {"health": health})
+        try:
+            self._server = ThreadingHTTPServer((host, port), handler)
+        except OSError as error:
+            raise PortTaken(f"metrics_port {port} on {host} cannot be listened on ({error.strerror})") from None
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, name="strayframe-health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    health: ClassVar[Health]
+
+    def do_GET(self) -> None:
+        match self.path.partition("?")[0]:
+            case "/metrics":
+                self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self.health.metrics.registry))
+            case "/healthz":
+                self._say(HTTPStatus.OK, "ok")
+            case "/readyz":
+                ready = self.health.state == READY
+                self._say(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, self.health.state)
+            case _:
+                self._say(HTTPStatus.NOT_FOUND, "here are /metrics, /healthz and /readyz")
+
+    def _say(self, status: HTTPStatus, detail: str) -> None:
+        self._answer(status, "application/json", json.dumps({"detail": detail}).encode())
+
+    def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Probes every few seconds are no news."""

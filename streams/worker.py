@@ -1,0 +1,281 @@
+"""The worker: stills from Kafka, judged, and what followed stored in one transaction with the offsets.
+
+Owns the loop, its batches and what ends it. Refuses to skip a message: each is judged or put aside with its reason,
+and whatever the broker lost is counted. docs/worker.md is its page for operators.
+
+The commit sequence of a batch
+    1. Judge every message in hand; what cannot be judged is sent to the dead-letter topic.
+    2. Wait until the brokers have acknowledged every dead letter.
+    3. One database transaction: scenes, alerts, incidents, coverage and the offsets, fenced by the lease's epoch.
+    4. Tell the consumer group the offsets, for lag tools. A failure is logged and harmless.
+
+A crash before 3 repeats the batch: the same engine state judges the same messages alike, alerts have ids that derive
+from their deliveries, and only dead letters may come twice (their headers tell). A crash after 3 repeats nothing,
+because the offsets are read from the store, never from the group. When 3 fails the engine is ahead of the store, so
+everything is thrown away and opened anew from the store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from detector.engine import Changes
+from models.errors import StrayframeError
+from models.records import Kind
+from streams import log as logs
+from streams.cloudevents import Rejected, parse_headers
+from streams.deadletters import DeadLetters
+from streams.health import READY, Health, HealthServer
+from streams.judge import Move
+from streams.kafka import Record, require_crc32c
+from streams.lease import Fenced, Holder, JudgeRunning
+from streams.metrics import Metrics
+from streams.reader import Reader, Replaced
+from streams.settings import Settings
+from streams.stop import Stop
+from streams.topics import require_topics
+from streams.wiring import OpenJudge, await_judge, open_judge
+
+log = structlog.get_logger(__name__)
+
+WHO: Final = "worker"
+"""What the lease calls this process."""
+
+STOPPED: Final = 0
+FAILED: Final = 1
+REFUSED: Final = 3
+FENCED: Final = 4
+"""Exit codes: ended as asked; cannot work; another judge lives; another judge took over."""
+
+GLANCE_SECONDS: Final = 0.5
+"""Longest wait for a message, so that a signal or a lost lease is seen soon."""
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 30.0
+"""Seconds before the store or Kafka is tried again: doubled each time, up to what an operator still calls soon."""
+
+
+def run(settings: Settings, *, standby: bool = False) -> int:
+    """Judge until told to stop; the exit code. `standby` waits while another judge lives instead of giving up."""
+    logs.configure(settings.log_level, settings.log_format)
+    metrics = Metrics()
+    health = Health(metrics)
+    try:
+        with Stop() as stop, ExitStack() as stack:
+            if settings.metrics_port:
+                server = HealthServer(health, settings.host, settings.metrics_port)
+                stack.callback(server.close)
+            return Supervisor(settings, metrics, health, stop, standby).run()
+    except JudgeRunning as running:
+        log.error("worker.refused", reason=str(running))
+        return REFUSED
+    except Fenced as fenced:
+        log.error("worker.fenced", reason=f"{fenced}. Nothing more was stored; this worker ends")
+        return FENCED
+    except StrayframeError as error:
+        log.error("worker.failed", reason=str(error))
+        return FAILED
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Opens sessions one after the other: a fault that may pass ends one, and the next starts from the store.
+
+    At the very start nothing is tried twice: a wrong address or password is said at once.
+    """
+
+    settings: Settings
+    metrics: Metrics
+    health: Health
+    stop: Stop
+    standby: bool
+    judged: bool = False
+    pause: float = FIRST_PAUSE
+
+    def run(self) -> int:
+        """Judge until told to stop. Raises what no retry helps against."""
+        require_crc32c()
+        while not self.stop.asked:
+            try:
+                self._session()
+            except StrayframeError as error:
+                if not self.judged or not (error.retry or _is_own_lease(error)):
+                    raise
+                log.warning("worker.retrying", reason=str(error), seconds=self.pause)
+                self.health.now(f"waiting to try again: {error}")
+                self.stop.wait(self.pause)
+                self.pause = min(self.pause * 2, LONGEST_PAUSE)
+        log.info("worker.stopped")
+        return STOPPED
+
+    def _session(self) -> None:
+        for problem in require_topics(self.settings):
+            log.warning("topics.problem", problem=problem)
+        opened = self._open()
+        if opened is None:
+            return
+        with ExitStack() as stack:
+            stack.callback(opened.close)
+            letters = DeadLetters(self.settings)
+            stack.callback(letters.close)
+            self.health.now("reading rights")
+            reader = Reader(self.settings, opened.store)
+            try:
+                log.info("worker.started", store=opened.store.database.name, kafka=self.settings.kafka)
+                Loop(self.settings, opened, reader, letters, self.health, self._went_well).run(self.stop)
+            except BaseException:
+                reader.close(leave=False)
+                raise
+            reader.close(leave=True)
+
+    def _open(self) -> OpenJudge | None:
+        self.health.now("loading the index")
+        if not self.standby:
+            return open_judge(self.settings, self.metrics, who=WHO)
+        return await_judge(self.settings, self.metrics, self._stand_by, who=WHO)
+
+    def _stand_by(self, seconds: float) -> bool:
+        self.health.now("standing by: another judge holds the store, or the store is away")
+        asked = self.stop.wait(seconds)
+        self.health.now("loading the index")
+        return asked
+
+    def _went_well(self) -> None:
+        self.judged, self.pause = True, FIRST_PAUSE
+
+
+def _is_own_lease(error: StrayframeError) -> bool:
+    """Whether what stands in the way is the lease of our own earlier session, which a store that was away still has."""
+    return isinstance(error, JudgeRunning) and error.holder == Holder.this_process(WHO)
+
+
+class Loop:
+    """One session's batches: read, judge, store. The sequence is the module's."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        opened: OpenJudge,
+        reader: Reader,
+        letters: DeadLetters,
+        health: Health,
+        went_well: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._judge = opened.judge
+        self._lease = opened.store.lease
+        self._reader = reader
+        self._letters = letters
+        self._health = health
+        self._metrics = health.metrics
+        self._went_well = went_well
+        self._last_still: Record | None = None
+        self._aside = 0
+
+    def run(self, stop: Stop) -> None:
+        """Judge batch after batch until told to stop. Raises Fenced, StoreUnavailable, KafkaUnavailable, ..."""
+        while not stop.asked:
+            if self._lease is not None:
+                self._lease.check()
+            try:
+                taken = self._fill(stop)
+            except Replaced:
+                if self._lease is not None:
+                    self._lease.beat()  # raises Fenced where it was this store's next judge who took the seat
+                raise
+            if moves := self._reader.moves():
+                self._store(moves, taken)
+            self._tell_lag()
+            if self._reader.rights_read and self._health.state != READY:
+                self._health.now(READY)
+                self._went_well()
+                log.info("worker.ready")
+
+    def _fill(self, stop: Stop) -> int:
+        """Judge until the batch is full or its time is over; how many messages it holds. None waits longer for more."""
+        taken = 0
+        end: float | None = None
+        while taken < self._settings.batch_stills and not stop.asked:
+            left = GLANCE_SECONDS if end is None else end - time.monotonic()
+            if left <= 0:
+                break
+            records = self._reader.poll(min(left, GLANCE_SECONDS), self._settings.batch_stills - taken)
+            for record in records:
+                self._take(record)
+            taken += len(records)
+            if end is None:
+                if not self._reader.moves():
+                    break
+                end = time.monotonic() + self._settings.batch_seconds
+        return taken
+
+    def _take(self, record: Record) -> None:
+        """Judge one message, or put it aside: the boundary behind which nothing a message holds can stop the loop."""
+        if _is_tombstone(record):
+            return
+        try:
+            self._judge.take(parse_headers(record.headers, record.value))
+        except Rejected as rejected:
+            self._put_aside(record, rejected.reason, rejected.detail)
+        except Exception as error:  # the one place: counted, logged, kept as a dead letter
+            if isinstance(error, StrayframeError) and error.retry:
+                raise
+            log.exception("message.failed", topic=record.topic, partition=record.partition, offset=record.offset)
+            self._put_aside(record, "failed", f"{type(error).__name__}: {error}")
+        if record.topic == self._settings.topic_stills:
+            self._last_still = record
+
+    def _put_aside(self, record: Record, reason: str, detail: str) -> None:
+        self._letters.send(record, reason, detail)
+        self._metrics.rejected.labels(reason).inc()
+        self._aside += 1
+        log.warning(
+            "message.rejected",
+            reason=reason,
+            detail=detail,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+
+    def _store(self, moves: list[Move], taken: int) -> None:
+        """Steps 2 to 4 of the commit sequence; step 1 is done."""
+        self._letters.settle()
+        changes = self._judge.commit(moves)
+        self._reader.stored()
+        self._tell(changes, moves, taken)
+
+    def _tell(self, changes: Changes, moves: list[Move], taken: int) -> None:
+        now = datetime.now(UTC)
+        for move in moves:
+            self._metrics.lost.labels(move.topic).inc(move.lost)
+        for alert in changes.raised:
+            if alert.kind is Kind.LEAK:
+                self._metrics.alert_seconds.observe(max(0.0, (now - alert.delivered_at).total_seconds()))
+            log.warning("alert.stored", alert=alert.id, kind=alert.kind, certainty=alert.level, rule=alert.rule)
+        log.info(
+            "batch.stored",
+            messages=taken,
+            rejected=self._aside,
+            lost=sum(move.lost for move in moves),
+            raised=len(changes.raised),
+            withdrawn=len(changes.withdrawn),
+        )
+        self._aside = 0
+
+    def _tell_lag(self) -> None:
+        """Told on each turn: it grows while nothing arrives, because no data is not the same as healthy."""
+        if self._last_still is not None:
+            self._metrics.lag_seconds.set(max(0.0, time.time() - self._last_still.timestamp / 1000))
+
+
+def _is_tombstone(record: Record) -> bool:
+    """Whether this is compaction's own message, which says that a key is gone: no event, nothing to judge."""
+    return record.value is None and not any(name.startswith("ce_") for name, _ in record.headers)
