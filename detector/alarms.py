@@ -1,0 +1,83 @@
+"""The alerts that stand, and what changed of them: raised once, withdrawn visibly, folded into incidents.
+
+Owns the book of alerts. Refuses to decide whether one is due. The same alert raised twice is raised once; one that was
+withdrawn is not raised again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from detector.incident import Incident, Incidents
+from models.records import Alert, AlertId, CameraId, DeliveryId, IncidentId, Kind, Withdrawal
+
+
+class Alarms:
+    """Open alerts by id and by the cameras that they name."""
+
+    def __init__(self) -> None:
+        self._open: dict[AlertId, Alert] = {}
+        self._about: dict[CameraId, dict[AlertId, None]] = defaultdict(dict)
+        self._incidents = Incidents()
+        self._raised: list[Alert] = []
+        self._withdrawn: list[Withdrawal] = []
+        self._changed: dict[IncidentId, Incident] = {}
+        self._fresh: list[Alert] = []
+
+    def restore(self, alerts: Iterable[Alert], incidents: Iterable[Incident]) -> None:
+        """Take up what was stored."""
+        for alert in alerts:
+            self._keep(alert)
+        self._incidents.restore(incidents)
+
+    def fresh(self) -> tuple[Alert, ...]:
+        """What was raised since the last call, for the judgement in hand; what was withdrawn again is left out."""
+        fresh, self._fresh = self._fresh, []
+        return tuple(alert for alert in fresh if alert.id in self._open)
+
+    def drain(self) -> tuple[list[Alert], list[Withdrawal], list[Incident]]:
+        """What changed since the last drain."""
+        out = self._raised, self._withdrawn, list(self._changed.values())
+        self._raised, self._withdrawn, self._changed = [], [], {}
+        return out
+
+    def about(self, camera: CameraId) -> list[Alert]:
+        """Open alerts that name the camera, as claimed or as the owner's, oldest first."""
+        return [self._open[id_] for id_ in self._about.get(camera, ())]
+
+    def on(self, camera: CameraId, delivery: DeliveryId, kind: Kind) -> list[Alert]:
+        """Open alerts of one kind on one delivery of the camera."""
+        return [a for a in self.about(camera) if a.delivery == delivery and a.kind is kind]
+
+    def add(self, alert: Alert) -> None:
+        """Raise an alert; a leak takes the place of a shift on the same delivery."""
+        if alert.id in self._open:
+            return
+        self._keep(alert)
+        self._raised.append(alert)
+        self._fresh.append(alert)
+        self._fold(self._incidents.add(alert))
+        if alert.kind is Kind.LEAK:
+            for other in self.on(alert.camera, alert.delivery, Kind.SHIFT):
+                self.withdraw(other, alert.raised_at, "the shift turned out to be a leak")
+
+    def withdraw(self, alert: Alert, at: datetime, reason: str) -> None:
+        """An alert no longer stands."""
+        del self._open[alert.id]
+        self._about[alert.camera].pop(alert.id, None)
+        if alert.owner_camera is not None:
+            self._about[alert.owner_camera].pop(alert.id, None)
+        self._withdrawn.append(Withdrawal(alert.id, at, reason))
+        self._fold(self._incidents.withdraw(alert.id))
+
+    def _keep(self, alert: Alert) -> None:
+        self._open[alert.id] = alert
+        self._about[alert.camera][alert.id] = None
+        if alert.owner_camera is not None:
+            self._about[alert.owner_camera][alert.id] = None
+
+    def _fold(self, incident: Incident | None) -> None:
+        if incident is not None:
+            self._changed[incident.id] = incident

@@ -1,0 +1,122 @@
+"""From a decoded picture to what is compared: a normalised thumbnail, its code, and how much of it can be trusted.
+
+Owns what "too little to tell scenes apart" means and the fingerprint's byte form. Refuses to decode files and to
+compare: it is given grey arrays, and detector/match.py compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.code import code_of
+from models.records import Picture
+from models.thumbnail import INVALID, SIDE, WIDE, borders, dark_lines, normalise, shrink
+
+LEAST_BLOCKS: Final = 10
+"""Blocks of 8x8 cells (of 64) that must have texture. Below, scenes of different homes could not be told apart."""
+LEAST_VALID: Final = 0.12
+"""Share of the frame that must be valid."""
+BLOCK_ROWS: Final = 24
+"""Rows of the original, in 720, that a cut may leave half decoded: one row of 16-line blocks and its ringing."""
+NOISY_RANGE: Final = 3
+"""Grey levels that an 8x8 block of a sensor's dark frame spans at least; artwork and blank frames span 0 to 1."""
+NOISY_SHARE: Final = 0.5
+"""Share of such blocks above which a still carries a sensor's noise."""
+FORM: Final = 1
+"""Version of the byte form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is compared of a still. `levels` is the 64x64 thumbnail (int8, -7..7, INVALID where nothing is seen).
+
+    `code` and `mask` are 8 words of 64 bits (models/code.py). `valid` is the share of the frame that is seen;
+    `textured` counts blocks of 64 with something in them. `box` is the part inside flat borders, in cells
+    (left, top, right, bottom).
+    """
+
+    levels: NDArray[np.int8]
+    code: NDArray[np.uint64]
+    mask: NDArray[np.uint64]
+    valid: float
+    textured: int
+    box: tuple[float, float, float, float] = (0.0, 0.0, 64.0, 64.0)
+
+    @classmethod
+    def of(cls, levels: NDArray[np.int8]) -> Fingerprint:
+        """The fingerprint that a stored thumbnail stands for."""
+        code, mask = code_of(levels)
+        return cls(levels, code, mask, float((levels != INVALID).mean()), SIDE)
+
+    def to_bytes(self) -> bytes:
+        """The byte form: version, then two cells a byte. The code follows from the cells and is not stored."""
+        nibbles = (self.levels.reshape(-1, 2) + 8).astype(np.uint8)
+        return bytes([FORM]) + (nibbles[:, 0] << 4 | nibbles[:, 1]).astype(np.uint8).tobytes()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Fingerprint:
+        """The fingerprint that `to_bytes` wrote. Raises ValueError for another version or a torn body."""
+        if len(body) != 1 + SIDE * SIDE // 2 or body[0] != FORM:
+            raise ValueError(f"not a fingerprint of form {FORM}: {len(body)} bytes, first {body[:1].hex()}")
+        packed = np.frombuffer(body, np.uint8, offset=1)
+        levels = np.empty((SIDE * SIDE // 2, 2), np.int8)
+        levels[:, 0] = packed >> 4
+        levels[:, 1] = packed & 15
+        levels -= 8
+        return cls.of(levels.reshape(SIDE, SIDE))
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A looked-at still: its digests, and its fingerprint or, without one, the `reason` in words.
+
+    `noisy` says that a still without a fingerprint carries a sensor's noise, so that an identical copy of it
+    elsewhere is a copy and not another blank frame. `complete` is False when its bytes ended early.
+    """
+
+    digest: bytes
+    prefix: bytes
+    fingerprint: Fingerprint | None
+    reason: str
+    complete: bool = True
+    noisy: bool = False
+
+
+def fingerprint(picture: Picture) -> Still:
+    """What is compared of a picture. Never raises for what the picture shows."""
+    grey = picture.grey
+    if grey is None:
+        return Still(picture.digest, picture.prefix, None, picture.fault or "undecodable", picture.complete)
+    if min(grey.shape) < 16:
+        return _without(picture, grey, f"too small: {grey.shape[1]}x{grey.shape[0]} pixels")
+    h, w = grey.shape
+    top, bottom, left, right = borders(grey)
+    if not picture.complete and bottom < h:
+        bottom = max(top, bottom - max(1, BLOCK_ROWS * h // 720))
+    if bottom - top < 16 or right - left < 16:
+        return _without(picture, grey, "blank")
+    mean, valid = shrink(grey, (top, bottom, left, right), dark_lines(grey, top, bottom))
+    levels, textured, share = normalise(mean, valid, WIDE)
+    if textured < LEAST_BLOCKS or share < LEAST_VALID:
+        return _without(picture, grey, f"too little to tell apart: texture in {textured} of 64 blocks")
+    code, mask = code_of(levels)
+    box = (left * 64.0 / w, top * 64.0 / h, right * 64.0 / w, bottom * 64.0 / h)
+    found = Fingerprint(levels, code, mask, share, textured, box)
+    return Still(picture.digest, picture.prefix, found, "", picture.complete)
+
+
+def _without(picture: Picture, grey: NDArray[np.uint8], reason: str) -> Still:
+    return Still(picture.digest, picture.prefix, None, reason, picture.complete, _is_noisy(grey))
+
+
+def _is_noisy(grey: NDArray[np.uint8]) -> bool:
+    h, w = (side - side % 8 for side in grey.shape)
+    if not h or not w:
+        return False
+    blocks = grey[:h, :w].reshape(h // 8, 8, w // 8, 8)
+    span = blocks.max(axis=(1, 3)).astype(np.int16) - blocks.min(axis=(1, 3))
+    return bool((span >= NOISY_RANGE).mean() > NOISY_SHARE)

@@ -1,0 +1,237 @@
+"""What the engine decides, as timelines: push this, expect that, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from places import Cloud, picture, place, still
+
+from models.fingerprint import Still, fingerprint
+from models.records import Kind, Level, RightAction, Verdict
+
+DARK = picture(np.clip(np.random.default_rng(1).normal(6, 3, (360, 640)), 0, 255).astype(np.uint8))
+BLANK = picture(np.full((360, 640), 52, np.uint8))
+
+
+def known(cameras: int, stills: int = 6) -> Cloud:
+    """A cloud in which cameras `cam-0`.. have shown their own place for a while."""
+    cloud = Cloud()
+    for moment in range(stills):
+        for n in range(cameras):
+            cloud.deliver(f"cam-{n}", still(n, moment))
+    assert cloud.raised == []
+    return cloud
+
+
+def test_own_stills_are_clear_and_raise_nothing() -> None:
+    cloud = known(3)
+    assert {j.verdict for j in cloud.judged[3:]} == {Verdict.CLEAR}
+
+
+def test_foreign_still_names_its_owner_at_once_with_numbers() -> None:
+    cloud = known(3)
+    judged = cloud.deliver("cam-0", still(1, 99))
+    assert judged.verdict is Verdict.LEAK
+    (alert,) = judged.alerts
+    assert (alert.kind, alert.recipient, alert.owner, alert.owner_camera) == (
+        Kind.LEAK,
+        "of-cam-0",
+        "of-cam-1",
+        "cam-1",
+    )
+    assert alert.presumed
+    assert alert.numbers["margin"] == pytest.approx(
+        float(alert.numbers["score"]) - float(alert.numbers["own"]), abs=1e-3
+    )
+    assert "cam-1" in alert.why
+    assert alert.attributes["integration"] == "hub"
+
+
+def test_leaked_still_teaches_nothing() -> None:
+    cloud = known(2)
+    for moment in range(90, 96):
+        assert cloud.deliver("cam-0", still(1, moment)).verdict is Verdict.LEAK
+    assert cloud.deliver("cam-0", still(0, 97)).verdict is Verdict.CLEAR
+
+
+def test_cut_off_and_grey_still_is_named() -> None:
+    cloud = known(3)
+    grey = place(2, 50).copy()
+    grey[150:] = 128
+    (alert,) = cloud.deliver("cam-0", fingerprint(picture(grey, complete=False))).alerts
+    assert alert.owner_camera == "cam-2"
+
+
+@pytest.mark.parametrize("damage", ["mirror", "turned", "negative", "crop", "letterbox"])
+def test_still_is_named_however_it_was_shown(damage: str) -> None:
+    cloud = known(4)
+    grey = place(3, 40)
+    letterbox = np.zeros_like(grey)
+    letterbox[60:300] = grey[::3][:120].repeat(2, axis=0)
+    shown = {
+        "mirror": grey[:, ::-1],
+        "turned": grey[::-1, ::-1],
+        "negative": 255 - grey,
+        "crop": grey[50:320, 60:560],
+        "letterbox": letterbox,
+    }[damage]
+    judged = cloud.deliver("cam-0", fingerprint(picture(np.ascontiguousarray(shown))))
+    assert [a.owner_camera for a in judged.alerts] == ["cam-3"]
+
+
+def test_viewer_without_a_right_is_a_leak_and_the_picture_is_not_looked_at() -> None:
+    cloud = known(2)
+
+    def look() -> Still:
+        raise AssertionError("looked at the picture although rights decide")
+
+    (alert,) = cloud.deliver("cam-0", look, to="stranger").alerts
+    assert (alert.rule, alert.owner, alert.recipient, alert.presumed) == ("no-right", "of-cam-0", "stranger", True)
+    assert alert.level is Level.SHOWN
+
+
+def test_enrolled_owner_is_not_presumed_and_the_alert_may_act() -> None:
+    cloud = Cloud()
+    cloud.right("cam", "alice", RightAction.ENROL)
+    (alert,) = cloud.deliver("cam", still(1), to="bob").alerts
+    assert (alert.owner, alert.presumed, alert.level) == ("alice", False, Level.ACTING)
+
+
+def test_late_grant_withdraws_what_it_explains() -> None:
+    cloud = known(2)
+    cloud.deliver("cam-0", still(1, 99))
+    cloud.deliver("cam-1", still(1, 98), to="guest")
+    assert len(cloud.standing) == 2
+    cloud.right("cam-1", "of-cam-0", RightAction.GRANT, ago=timedelta(hours=5))
+    cloud.right("cam-1", "guest", RightAction.GRANT, ago=timedelta(0))
+    assert [a.recipient for a in cloud.standing] == []
+
+
+def test_grant_that_begins_later_explains_nothing_before() -> None:
+    cloud = known(2)
+    cloud.deliver("cam-0", still(1, 99))
+    cloud.deliver("cam-0", still(0, 99))
+    cloud.right("cam-1", "of-cam-0", RightAction.GRANT)
+    assert len(cloud.standing) == 1
+
+
+def test_shared_camera_and_sibling_are_no_leak() -> None:
+    cloud = Cloud()
+    for moment in range(5):
+        cloud.deliver("front", still(1, moment), to="home")
+        cloud.deliver("back", still(2, moment), to="home")
+        cloud.deliver("other", still(3, moment), to="friend")
+    cloud.right("other", "home", RightAction.GRANT, ago=timedelta(hours=9))
+    assert cloud.deliver("front", still(2, 50), to="home").rule == "sibling"
+    assert cloud.deliver("front", still(3, 50), to="home").rule == "sibling"
+    assert cloud.raised == []
+
+
+def test_scene_of_nobody_is_told_at_once_by_a_calm_camera() -> None:
+    cloud = known(2)
+    judged = cloud.deliver("cam-0", still(77, 1))
+    assert judged.verdict is Verdict.SHIFT
+    (alert,) = judged.alerts
+    assert (alert.kind, alert.owner) == (Kind.SHIFT, None)
+
+
+def test_camera_that_moved_takes_its_alert_back_and_is_clear_afterwards() -> None:
+    cloud = known(2)
+    cloud.shows("cam-0", 77, range(4))
+    assert cloud.standing == []
+    assert cloud.judged[-1].verdict is Verdict.CLEAR
+
+
+def test_leak_found_later_takes_the_place_of_its_shift() -> None:
+    cloud = known(1)
+    early = cloud.deliver("cam-0", still(9, 50))
+    assert [a.kind for a in early.alerts] == [Kind.SHIFT]
+    cloud.deliver("cam-0", still(0, 60))
+    cloud.shows("cam-9", 9, range(2))
+    (alert,) = cloud.standing
+    assert (alert.kind, alert.owner_camera, alert.delivery) == (Kind.LEAK, "cam-9", early.delivery.key)
+    assert alert.raised_by != early.delivery.key
+
+
+def test_new_camera_waits_until_the_owner_goes_on() -> None:
+    cloud = known(2)
+    first = cloud.deliver("new", still(1, 70))
+    assert (first.verdict, first.alerts) == (Verdict.LEARNING, ())
+    (alert,) = cloud.deliver("cam-1", still(1, 71)).alerts
+    assert (alert.delivery, alert.recipient, alert.owner_camera) == (first.delivery.key, "of-new", "cam-1")
+
+
+def test_camera_enrolled_anew_accuses_nobody_while_the_old_one_is_silent() -> None:
+    cloud = known(3)
+    judged = cloud.shows("new", 1, range(60, 70))
+    assert cloud.raised == []
+    assert "reenrolled" in [j.rule for j in judged]
+    assert judged[-1].verdict is Verdict.CLEAR
+
+
+def test_placeholder_of_many_accounts_is_a_candidate_and_accuses_nobody() -> None:
+    cloud = known(5)
+    rules = [cloud.deliver(f"cam-{n}", fingerprint(BLANK)).rule for n in range(5)]
+    assert rules[-1] == "placeholder-candidate"
+    assert cloud.raised == []
+
+
+def test_copy_of_a_dark_still_accuses_by_its_noise_but_a_blank_one_never_does() -> None:
+    cloud = known(3)
+    assert fingerprint(DARK).fingerprint is None
+    assert cloud.deliver("cam-0", fingerprint(DARK)).verdict is Verdict.UNJUDGED
+    (alert,) = cloud.deliver("cam-1", fingerprint(DARK)).alerts
+    assert (alert.rule, alert.owner_camera) == ("same-bytes", "cam-0")
+    cloud.deliver("cam-0", fingerprint(BLANK))
+    assert cloud.deliver("cam-1", fingerprint(BLANK)).alerts == ()
+
+
+def test_same_delivery_twice_changes_nothing_and_raises_nothing_new() -> None:
+    cloud = known(2)
+    first = cloud.deliver("cam-0", still(1, 99), key="twice")
+    cloud.engine.drain()
+    again = cloud.deliver("cam-0", still(1, 99), key="twice")
+    assert (again.verdict, again.rule, again.alerts) == (first.verdict, "again", ())
+    assert cloud.engine.drain().scenes == []
+
+
+def timeline(restart_at: set[int]) -> Cloud:
+    """Everything at once: leaks, shifts, a move, a cold camera, a re-enrolment, dark and blank stills."""
+    rng = np.random.default_rng(5)
+    cloud = Cloud(restart_at)
+    for step in range(130):
+        n = int(rng.integers(0, 6))
+        kind = rng.choice(["own", "own", "own", "own", "leak", "unseen", "dark", "blank", "cold", "again", "moved"])
+        camera = f"cam-{n}"
+        if kind == "own":
+            cloud.deliver(camera, still(n, step))
+        elif kind == "leak":
+            cloud.deliver(camera, still(int(rng.integers(0, 6)), step))
+        elif kind == "unseen":
+            cloud.deliver(camera, still(50 + n, step))
+        elif kind == "dark":
+            cloud.deliver(camera, fingerprint(DARK))
+        elif kind == "blank":
+            cloud.deliver(camera, fingerprint(BLANK))
+        elif kind == "cold":
+            cloud.deliver(f"cold-{step}", still(n, step))
+        elif kind == "again":
+            cloud.deliver("cam-0-again", still(0, step))
+        else:
+            cloud.shows(camera, 60 + n, range(step, step + 3))
+    return cloud
+
+
+def told(cloud: Cloud) -> list[tuple[object, ...]]:
+    """What a cloud concluded, delivery by delivery."""
+    verdicts = [(str(j.delivery.key), j.verdict, j.rule, tuple(a.id for a in j.alerts)) for j in cloud.judged]
+    return [*verdicts, *sorted((a.id, a.rule, a.why) for a in cloud.raised), sorted(cloud.withdrawn)]
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_engine_restored_at_any_point_judges_alike(every: int) -> None:
+    through, restarted = timeline(set()), timeline(set(range(0, 300, every)))
+    assert {a.rule for a in through.raised} >= {"foreign-scene", "foreign-at-once", "same-bytes"}
+    assert told(restarted) == told(through)
