@@ -1,0 +1,133 @@
+"""The HTTP application: which rooms there are, who takes what comes in, and the OpenAPI document.
+
+Owns `create_app`. Refuses to route (each room has its own) and to wire the judge (`streams.wiring` does). No page here
+loads anything from elsewhere: FastAPI's pages of docs do, so they are off, and /openapi.json is the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from api import alerts, health, incidents, ingest, problems
+from api.house import House
+from api.intake import Intake
+from api.judging import Judging
+from api.producing import Producing
+from api.schemas import ProblemDocument
+from api.version import VERSION
+from models.records import Judgement
+from streams.database import Database
+from streams.kafka import Outlet
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.store import SqlStore
+from streams.topics import require_topics
+from streams.wiring import open_judge
+
+TAGS: Final = [
+    {"name": "alerts", "description": "Deliveries that reached, or seem to have reached, the wrong home."},
+    {"name": "incidents", "description": "Alerts that belong together."},
+    {"name": "coverage", "description": "What was watched."},
+    {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
+    {"name": "health", "description": "For probes and scrapers."},
+]
+DESCRIPTION: Final = (
+    "Alerts out, stills in. Times are UTC with `Z`. Lists are paged by opaque cursors, given as `next` and as a `Link` "
+    "header. Every error is `application/problem+json` (RFC 9457) with a stable `type`; docs/problems.md lists them."
+)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    metrics: Metrics | None = None,
+    now: Callable[[], datetime] | None = None,
+    intake: Intake | None = None,
+    open_store: Callable[[], SqlStore] | None = None,
+) -> FastAPI:
+    """The application for these settings; everything is opened when it starts. Raises BadStoreUrl.
+
+    Without settings.kafka it judges by itself, and takes the store's lease for that; with it, it produces. `intake` and
+    `open_store` are for tests that need their own parts.
+    """
+    Database(settings.store).close()  # a URL that is no good is told before anything starts
+    metrics = Metrics() if metrics is None else metrics
+    metrics.ready.set(0)
+    now = now or partial(datetime.now, UTC)
+    house = House(
+        settings,
+        intake or (_producing(settings, metrics) if settings.kafka else _judging(settings, metrics, now)),
+        metrics,
+        open_store or partial(SqlStore, settings.store),
+        now,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await house.open()
+        try:
+            yield
+        finally:
+            await house.close()
+
+    app = FastAPI(
+        title="Strayframe",
+        version=VERSION,
+        summary="A live detector of camera stills that reach the wrong home.",
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        lifespan=lifespan,
+    )
+    app.state.house = house
+    problems.install(app)
+    for room in (alerts, incidents, ingest, health):
+        app.include_router(room.router)
+    _describe(app)
+    return app
+
+
+def _judging(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Intake:
+    def stored(judgement: Judgement) -> None:
+        moment = now()
+        metrics.lag_seconds.set(max(0.0, (moment - judgement.delivery.time).total_seconds()))
+        for alert in judgement.alerts:
+            metrics.alert_seconds.observe(max(0.0, (moment - alert.delivered_at).total_seconds()))
+
+    return Judging(
+        partial(open_judge, settings, metrics, who="serve"),
+        batch=settings.batch_stills,
+        ready=metrics.ready.set,
+        stored=stored,
+    )
+
+
+def _producing(settings: Settings, metrics: Metrics) -> Intake:
+    def look() -> str:
+        require_topics(settings)
+        return ""
+
+    return Producing(partial(Outlet, settings), look, ready=metrics.ready.set)
+
+
+def _describe(app: FastAPI) -> None:
+    """Give the OpenAPI document the one schema that no route returns: the problem document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document["components"]["schemas"]
+        schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,103 @@
+"""Incidents and coverage out: what belongs together, and what was watched at all.
+
+Owns their filters as a client writes them. Refuses to fold alerts: `detector.incident` does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api import cursor
+from api.house import House, house
+from api.pages import PAGE_HEADERS, Moment, Name, link_next
+from api.problems import (
+    BAD_CURSOR,
+    BAD_PARAMETER,
+    NO_SUCH_INCIDENT,
+    STORE_UNAVAILABLE,
+    ProblemError,
+    documented,
+)
+from api.schemas import Coverage, Covered, IncidentBody, IncidentDetail, IncidentPage
+from models.records import IncidentId
+
+router = APIRouter()
+COLLECTION = "incidents"
+
+
+class IncidentQuery(BaseModel):
+    """The filters of GET /v1/incidents."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    integration: Name | None = Field(None, examples=["homeview"])
+    limit: int = Field(50, ge=1, le=500, description="Incidents on a page, at most.")
+    cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
+
+
+class CoverageQuery(BaseModel):
+    """The span of GET /v1/coverage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Moment | None = Field(
+        None, description="Hours that begin at or after; RFC 3339 with a zone.", examples=["2026-01-05T00:00:00Z"]
+    )
+    until: Moment | None = Field(
+        None, description="Hours that begin before; RFC 3339 with a zone.", examples=["2026-01-06T00:00:00Z"]
+    )
+
+
+@router.get(
+    "/v1/incidents",
+    summary="List incidents, newest first",
+    tags=["incidents"],
+    responses={**documented(BAD_CURSOR, BAD_PARAMETER, STORE_UNAVAILABLE), 200: PAGE_HEADERS},
+)
+def list_incidents(
+    query: Annotated[IncidentQuery, Query()],
+    request: Request,
+    response: Response,
+    here: Annotated[House, Depends(house)],
+) -> IncidentPage:
+    """One incident holds the leaks of one integration that follow each other without a long gap. An incident whose
+    alerts were all withdrawn stays, with `stands` false.
+    """
+    after = None if query.cursor is None else cursor.decode(COLLECTION, query.cursor)
+    page = here.store().incidents(query.integration, after, query.limit)
+    items = [IncidentBody.of(incident) for incident in page.items]
+    return IncidentPage(items=items, next=link_next(request, response, COLLECTION, page.next))
+
+
+@router.get(
+    "/v1/incidents/{id}",
+    summary="Show one incident, with who saw whom",
+    tags=["incidents"],
+    responses=documented(NO_SUCH_INCIDENT, BAD_PARAMETER, STORE_UNAVAILABLE),
+)
+def show_incident(
+    id: Annotated[Name, Path(examples=["in-77ab"])], here: Annotated[House, Depends(house)]
+) -> IncidentDetail:
+    """One incident and the pairs of owner and viewer in it. Its alerts are at `/v1/alerts?incident=ID`."""
+    found = here.store().incident(IncidentId(id))
+    if found is None:
+        raise ProblemError(NO_SUCH_INCIDENT)
+    return IncidentDetail.of(found)
+
+
+@router.get(
+    "/v1/coverage",
+    summary="Count what was judged",
+    tags=["coverage"],
+    responses=documented(BAD_PARAMETER, STORE_UNAVAILABLE),
+)
+def show_coverage(query: Annotated[CoverageQuery, Query()], here: Annotated[House, Depends(house)]) -> Coverage:
+    """Deliveries by hour (UTC, by delivery time), integration and verdict. Where nothing is counted nothing was
+    watched: silence is not health.
+    """
+    counted = here.store().coverage(query.since, query.until)
+    rows = sorted(counted.items(), key=lambda row: (row[0].hour, row[0].integration, row[0].verdict))
+    return Coverage(items=[Covered.of(covered, count) for covered, count in rows])

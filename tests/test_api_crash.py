@@ -1,0 +1,129 @@
+"""`strayframe serve` as a process: killed, stopped, doubled. What was answered is stored, and nothing twice."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+from serving import WAIT_SECONDS, events, picture, post, right, still
+
+COMMAND = Path(sys.executable).with_name("strayframe")
+OWNER = right("r", "enrol", "cam", "owner")
+
+
+@contextmanager
+def serve(store: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """The command on a free port; killed afterwards if it still runs."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = ["--store", f"sqlite:///{store}", "--port", str(port), "--lease-seconds", "600"]
+    with (
+        subprocess.Popen([COMMAND, "serve", *options], stderr=subprocess.DEVNULL) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
+    ):
+        try:
+            yield process, client
+        finally:
+            process.kill()
+
+
+def until_ready(process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200) -> httpx.Response:
+    never = threading.Event()
+    for _ in range(int(WAIT_SECONDS / 0.05)):
+        assert process.poll() is None
+        try:
+            if (answer := client.get("/readyz")).status_code == status:
+                return answer
+        except httpx.TransportError:
+            pass
+        never.wait(0.05)
+    raise AssertionError("it did not become ready")
+
+
+def send(client: httpx.Client, number: int) -> str | None:
+    """Hand in a stranger's delivery; its alert's id, or None when none was answered."""
+    sent = still(f"d{number}", f"viewer-{number}", "cam", number)
+    try:
+        answer = post(client, sent, picture(1, number, size=(320, 180)))
+    except httpx.TransportError:
+        return None
+    if answer.status_code == 503:
+        return None
+    assert answer.status_code == 200, answer.text
+    (alert,) = answer.json()["alerts"]
+    return str(alert["id"])
+
+
+def stored(client: httpx.Client) -> list[str]:
+    found: list[str] = []
+    url = "/v1/alerts?limit=50"
+    while url:
+        answer = client.get(url)
+        found += [alert["id"] for alert in answer.json()["items"]]
+        url = answer.links.get("next", {}).get("url", "")
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_kill_at_any_moment_loses_no_answer_and_doubles_no_alert(tmp_path: Path, seed: int) -> None:
+    numbers = range(120)
+    with serve(tmp_path / "s.db") as (process, client):
+        until_ready(process, client)
+        events(client, OWNER)
+        killer = threading.Timer(Random(seed).uniform(0.02, 0.4), process.kill)
+        with ThreadPoolExecutor(16) as many:
+            killer.start()
+            answered = {alert for alert in many.map(lambda number: send(client, number), numbers) if alert}
+        killer.join()
+    with serve(tmp_path / "s.db") as (process, client):
+        until_ready(process, client)
+        assert answered <= set(stored(client))
+        with ThreadPoolExecutor(16) as many:
+            again = list(many.map(lambda number: send(client, number), numbers))
+        assert answered <= set(again)
+        assert sorted(stored(client)) == sorted(str(alert) for alert in again)
+        counted = client.get("/v1/coverage").json()["items"]
+        assert sum(item["deliveries"] for item in counted) >= len(numbers)
+
+
+def test_told_to_stop_it_answers_what_it_has_and_leaves_in_order(tmp_path: Path) -> None:
+    with serve(tmp_path / "s.db") as (process, client):
+        until_ready(process, client)
+        events(client, OWNER)
+        with ThreadPoolExecutor(8) as many:
+            sent = [many.submit(send, client, number) for number in range(40)]
+            sent[3].result()
+            process.send_signal(signal.SIGTERM)
+            answered = {alert for one in sent if (alert := one.result())}
+        assert process.wait(WAIT_SECONDS) in (0, -signal.SIGTERM)  # uvicorn raises the signal again once all is closed
+    with serve(tmp_path / "s.db") as (process, client):
+        until_ready(process, client)
+        assert answered == set(stored(client))
+
+
+def test_a_second_server_reads_and_takes_over_when_the_first_is_gone(tmp_path: Path) -> None:
+    with serve(tmp_path / "s.db") as (first, client):
+        until_ready(first, client)
+        events(client, OWNER)
+        assert send(client, 1)
+        with serve(tmp_path / "s.db") as (second, other):
+            until_ready(second, other, 503)
+            assert len(stored(other)) == 1
+            refused = post(other, still("d2", "viewer-2", "cam", 2), picture(1, 2))
+            assert (refused.status_code, refused.json()["type"]) == (503, "urn:strayframe:problem:not-judging")
+            first.kill()
+            first.wait()
+            until_ready(second, other)
+            taken = post(other, still("d2", "viewer-2", "cam", 2), picture(1, 2))
+            assert (taken.status_code, taken.json().get("verdict")) == (200, "leak"), taken.text
+            assert len(stored(other)) == 2
