@@ -22,12 +22,12 @@ from api.producing import Producing
 from api.schemas import ProblemDocument
 from api.version import VERSION
 from models.records import Judgement
-from streams.database import Database
-from streams.kafka import Outlet
+from streams.kafka.client import Outlet
+from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.store import SqlStore
-from streams.topics import require_topics
+from streams.store.database import Database
+from streams.store.sql import SqlStore
 from streams.wiring import open_judge
 
 TAGS: Final = [

@@ -22,10 +22,10 @@ from api.schemas import AlertBody
 from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
 from streams.metrics import Metrics
-from streams.queries import AlertFilter
-from streams.rows import StoredAlert
 from streams.settings import Settings
-from streams.store import SqlStore
+from streams.store.queries import AlertFilter
+from streams.store.rows import StoredAlert
+from streams.store.sql import SqlStore
 
 T = TypeVar("T")
 

@@ -37,7 +37,7 @@ from models.errors import StrayframeError
 from models.records import Delivery, DeliveryId, Judgement
 from streams.cloudevents import Message, Rejected
 from streams.judge import Judge
-from streams.lease import Fenced, JudgeRunning
+from streams.store.lease import Fenced, JudgeRunning
 
 WAITING_BYTES: Final = 256_000_000
 """Pictures that may wait to be judged, in bytes: some 2,500 stills of 100 kB, about ten seconds of one core's work.

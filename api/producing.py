@@ -17,7 +17,7 @@ from api.intake import Check, Outcome, Taken
 from api.problems import BUSY, STOPPING, STREAM_UNAVAILABLE, TOO_LARGE, ProblemError
 from models.errors import StrayframeError
 from streams.cloudevents import Message
-from streams.kafka import MessageTooLarge
+from streams.kafka.client import MessageTooLarge
 
 WAITERS: Final = 32
 """Threads that wait for acknowledgements: an acknowledgement takes some 10 ms, so these carry about 3,000 stills a
@@ -31,13 +31,13 @@ _log = structlog.get_logger()
 
 
 class Receipt(Protocol):
-    """A message on its way; `streams.kafka.Receipt` is it."""
+    """A message on its way; `streams.kafka.client.Receipt` is it."""
 
     def wait(self, seconds: float = ...) -> None: ...
 
 
 class Outlet(Protocol):
-    """Produces messages; `streams.kafka.Outlet` is it. Safe for several threads."""
+    """Produces messages; `streams.kafka.client.Outlet` is it. Safe for several threads."""
 
     def send(self, message: Message) -> Any: ...
 

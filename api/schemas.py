@@ -17,7 +17,7 @@ from detector.incident import Incident
 from models.records import DeliveryId, Judgement, Kind, Level, Verdict
 from streams.cloudevents import instant
 from streams.judge import Covered as CoveredKey
-from streams.rows import IncidentSummary, StoredAlert
+from streams.store.rows import IncidentSummary, StoredAlert
 
 Instant = Annotated[
     datetime,

@@ -71,6 +71,8 @@ def _smaller() -> list[Placing]:
     """Shown smaller, where no flat border tells the box."""
     out = [shown_in(0.5 - w / 2, 0.5 + w / 2, 0, 1) for w in (0.6, 0.66, 0.72, 0.78, 0.84)]
     out += [shown_in(0.5 - w / 2, 0.5 + w / 2, 0.5 - w / 2, 0.5 + w / 2) for w in (0.7, 0.78, 0.86, 0.93)]
+    out += [shown_in(x, x + 0.5, y, y + 0.5) for x, y in product((0.0, 0.5), repeat=2)]
+    out += [shown_in(x, x + 0.5, 0, 1) for x in (0.0, 0.5)]
     return out
 
 

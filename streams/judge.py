@@ -56,7 +56,7 @@ class Batch:
 
 
 class Store(Protocol):
-    """What the judge needs of a store. `streams.store.SqlStore` is it, on SQLite and on PostgreSQL."""
+    """What the judge needs of a store. `streams.store.sql.SqlStore` is it, on SQLite and on PostgreSQL."""
 
     def knowledge(self) -> Knowledge:
         """All that earlier batches added up to, for `Engine.restore`."""

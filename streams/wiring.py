@@ -15,7 +15,7 @@ from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.store import SqlStore
+from streams.store.sql import SqlStore
 
 log = structlog.get_logger(__name__)
 

@@ -31,16 +31,16 @@ from models.errors import StrayframeError
 from models.records import Kind
 from streams import log as logs
 from streams.cloudevents import Rejected, parse_headers
-from streams.deadletters import DeadLetters
 from streams.health import READY, Health, HealthServer
 from streams.judge import Move
-from streams.kafka import Record, require_crc32c
-from streams.lease import Fenced, Holder, JudgeRunning
+from streams.kafka.client import Record, require_crc32c
+from streams.kafka.deadletters import DeadLetters
+from streams.kafka.reader import Reader, Replaced
+from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
-from streams.reader import Reader, Replaced
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.topics import require_topics
+from streams.store.lease import Fenced, Holder, JudgeRunning
 from streams.wiring import OpenJudge, await_judge, open_judge
 
 log = structlog.get_logger(__name__)

@@ -44,12 +44,12 @@ from streams.cloudevents import Message
 from streams.decode import Decoder
 from streams.health import Health
 from streams.judge import Judge
-from streams.kafka import Outlet
+from streams.kafka.client import Outlet
+from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.store import SqlStore
-from streams.topics import create_topics
+from streams.store.sql import SqlStore
 from streams.worker import Supervisor
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -232,7 +232,7 @@ class Cloud:
         """Stills by verdict, as the store has counted them."""
         from sqlalchemy import func, select
 
-        from streams.schema import coverage
+        from streams.store.schema import coverage
 
         with SqlStore(self.settings.store) as store, store.database.reading() as connection:
             counted = select(coverage.c.verdict, func.sum(coverage.c.stills)).group_by(coverage.c.verdict)

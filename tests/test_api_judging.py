@@ -15,8 +15,8 @@ from api.judging import Judging
 from api.problems import ProblemError
 from models.records import AccountId, CameraId, Delivery, DeliveryId, Judgement, Verdict
 from streams.cloudevents import Message, Rejected
-from streams.database import StoreUnavailable
-from streams.lease import Fenced, Holder, JudgeRunning
+from streams.store.database import StoreUnavailable
+from streams.store.lease import Fenced, Holder, JudgeRunning
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

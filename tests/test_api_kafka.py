@@ -138,7 +138,7 @@ def test_a_broker_that_is_away_or_lacks_the_topics_is_told(kafka: str, tmp_path:
 
 
 def test_while_the_broker_is_away_nothing_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.kafka.BOOTSTRAP_SECONDS", 1.0)
+    monkeypatch.setattr("streams.kafka.client.BOOTSTRAP_SECONDS", 1.0)
     with serving(create_app(Settings(store=f"sqlite:///{tmp_path / 's.db'}", kafka="127.0.0.1:1"))) as served:
         answer = post(served.client, still("d", "acct", "cam", 1), picture(1))
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:strayframe:problem:stream-unavailable")

@@ -14,8 +14,8 @@ from serving import Served, headers, serving, still
 from api import problems
 from api.app import create_app
 from api.problems import BUSY, MEDIA_TYPE, ProblemError
-from streams.database import BadStoreUrl
 from streams.settings import Settings
+from streams.store.database import BadStoreUrl
 
 ROOT = Path(__file__).parents[1]
 

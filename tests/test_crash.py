@@ -18,7 +18,7 @@ from services import Services
 
 from models.records import Alert
 from streams.cloudevents import Message
-from streams.store import SqlStore
+from streams.store.sql import SqlStore
 
 MakeCloud = Callable[..., Cloud]
 CAMERAS = 6

@@ -18,11 +18,11 @@ from pydantic import SecretStr
 from services import Broker
 
 from models.records import AccountId, ChangeDeployed, Delivery, DeliveryId, StillOpened
-from streams import kafka as clients
 from streams.cloudevents import Message, parse_headers
-from streams.kafka import KafkaRefused, KafkaUnavailable, MessageTooLarge, Outlet, require_crc32c
+from streams.kafka import client as clients
+from streams.kafka.client import KafkaRefused, KafkaUnavailable, MessageTooLarge, Outlet, require_crc32c
+from streams.kafka.topics import check_topics, create_topics, require_topics
 from streams.settings import Settings
-from streams.topics import check_topics, create_topics, require_topics
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 

@@ -17,13 +17,13 @@ import pytest
 from sqlalchemy import select
 from test_store import TOPIC, alert_of, batch_of
 
-from streams import lease as leasing
-from streams import migrations
-from streams.database import Database, StoreUnavailable
 from streams.judge import Move
-from streams.lease import Fenced, Holder, JudgeRunning, acquire, process_start, standby
-from streams.schema import database_time, leases
-from streams.store import SqlStore
+from streams.store import lease as leasing
+from streams.store import migrations
+from streams.store.database import Database, StoreUnavailable
+from streams.store.lease import Fenced, Holder, JudgeRunning, acquire, process_start, standby
+from streams.store.schema import database_time, leases
+from streams.store.sql import SqlStore
 
 HERE = Path(__file__).parent
 
@@ -254,8 +254,8 @@ JUDGE = """
 import os, signal, sys
 import test_store as t
 from models.errors import StrayframeError
-from streams import database
-from streams.store import SqlStore
+from streams.store import database
+from streams.store.sql import SqlStore
 
 def sleep(*_):
     print("stopping", flush=True)
@@ -348,7 +348,7 @@ def acquire_whatever_it_takes(store: SqlStore, pause: threading.Event) -> None:
 def test_sqlite_lets_nobody_in_while_a_judge_sleeps_inside_its_transaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.database.BUSY_SECONDS", 1)
+    monkeypatch.setattr("streams.store.database.BUSY_SECONDS", 1)
     url = f"sqlite:///{tmp_path / 'store.db'}"
     child = sleeper(url, "inside")
     try:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from streams.render import HEIGHT, WIDTH, Mode, Moment, Stage, damage, jpeg, outdoors, stage, still
+from streams.simulator.render import HEIGHT, WIDTH, Mode, Moment, Stage, damage, jpeg, outdoors, stage, still
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 CAMERAS = 16

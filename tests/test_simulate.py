@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from models.records import ChangeDeployed, Delivery, RightAction, RightChanged
-from streams.cast import Act, cast
 from streams.cloudevents import parse_line
-from streams.scenario import SCENARIOS, Scenario, UnknownScenarioError, scenario
-from streams.simulate import Happening, Simulation, write_folder
-from streams.studio import Studio
+from streams.simulator.cast import Act, cast
+from streams.simulator.scenario import SCENARIOS, Scenario, UnknownScenarioError, scenario
+from streams.simulator.simulate import Happening, Simulation, write_folder
+from streams.simulator.studio import Studio
 
 LEAK_KINDS = {"copy", "transcode", "truncated", "corrupt"}
 

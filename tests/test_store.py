@@ -44,13 +44,13 @@ from models.records import (
     alert_id,
 )
 from models.scene import Camera, Scene, Standing
-from streams import migrations, schema
-from streams.database import BadStoreUrl, Database, StoreRefused, StoreUnavailable
 from streams.judge import Batch, Covered, Move
-from streams.lease import Fenced
-from streams.migrations import SchemaOutdated, SchemaTooNew
-from streams.queries import AlertFilter, Queries, members
-from streams.store import SqlStore
+from streams.store import migrations, schema
+from streams.store.database import BadStoreUrl, Database, StoreRefused, StoreUnavailable
+from streams.store.lease import Fenced
+from streams.store.migrations import SchemaOutdated, SchemaTooNew
+from streams.store.queries import AlertFilter, Queries, members
+from streams.store.sql import SqlStore
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TOPIC = "stills.delivered"
@@ -387,7 +387,7 @@ CHILD = """
 import os, signal, sys
 from sqlalchemy import event
 import test_store as t
-from streams.store import SqlStore
+from streams.store.sql import SqlStore
 store = SqlStore(sys.argv[1])
 store.acquire(60, "child")
 store.claim(t.TOPIC, 0, 0)
@@ -472,7 +472,7 @@ def mixed() -> list[Alert]:
 def test_every_filter_pages_through_exactly_its_alerts_newest_first(
     store: SqlStore, narrow: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.queries.NARROW", narrow)
+    monkeypatch.setattr("streams.store.queries.NARROW", narrow)
     alerts = mixed()
     store.commit(Batch(Changes(raised=alerts)))
     for wanted, passes in WANTED:

@@ -16,9 +16,9 @@ from prometheus_client import generate_latest
 from detector.engine import Engine
 from models.records import Delivery, DeliveryId, Kind, RightAction, RightChanged
 from streams.cloudevents import Message, to_headers
-from streams.kafka import KafkaRefused
+from streams.kafka.client import KafkaRefused
 from streams.metrics import Metrics
-from streams.store import SqlStore
+from streams.store.sql import SqlStore
 
 MakeCloud = Callable[..., Cloud]
 
@@ -137,7 +137,7 @@ def test_a_deploy_is_stored_with_what_it_says(cloud: MakeCloud) -> None:
     place.judge_all()
     from sqlalchemy import select
 
-    from streams.schema import deployed
+    from streams.store.schema import deployed
 
     with SqlStore(place.settings.store) as store, store.database.reading() as connection:
         rows = connection.execute(select(deployed.c.component, deployed.c.version)).all()
@@ -307,7 +307,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(cloud: MakeCloud)
     place = cloud()
     place.produce([delivered(number, 0) for number in range(6)])
     place.judge_all()
-    from streams.topics import create_topics
+    from streams.kafka.topics import create_topics
 
     with place.admin() as admin:
         admin.delete_topics([place.settings.topic_stills])

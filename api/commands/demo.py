@@ -24,10 +24,10 @@ from models.errors import StrayframeError
 from models.records import Alert, AlertId, DeliveryId, IncidentId, Kind, Verdict
 from streams.cloudevents import Message
 from streams.metrics import Metrics
-from streams.scenario import scenario
 from streams.settings import Settings
-from streams.simulate import Happening, Simulation, Truth
-from streams.studio import Studio
+from streams.simulator.scenario import scenario
+from streams.simulator.simulate import Happening, Simulation, Truth
+from streams.simulator.studio import Studio
 from streams.wiring import OpenJudge, open_judge
 
 FOLDER = Path(".demo")

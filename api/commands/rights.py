@@ -55,7 +55,7 @@ def _moment(text: str | None) -> datetime:
 
 
 def _produce(settings: Settings, rights: RightsFile) -> None:
-    from streams.kafka import Outlet
+    from streams.kafka.client import Outlet
 
     with Outlet(settings) as outlet:
         for message in rights.messages():

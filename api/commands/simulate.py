@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.options import fail
 from models.errors import StrayframeError
 from streams.cloudevents import Message
-from streams.scenario import SCENARIOS, scenario
 from streams.settings import Settings
-from streams.simulate import Progress as Progressed
-from streams.simulate import Simulation, write_folder
-from streams.studio import Studio
+from streams.simulator.scenario import SCENARIOS, scenario
+from streams.simulator.simulate import Progress as Progressed
+from streams.simulator.simulate import Simulation, write_folder
+from streams.simulator.studio import Studio
 
 
 def run(settings: Settings, name: str, out: Path | None, accounts: int | None, seed: int, rate: float) -> int:
@@ -54,7 +54,7 @@ def _to_folder(simulation: Simulation, out: Path, progress: Progressed) -> str:
 
 def _to_kafka(settings: Settings, simulation: Simulation, rate: float, progress: Progressed) -> str:
     """Produce at `rate` events a second by the clock; what falls behind is sent at once, never skipped."""
-    from streams.kafka import Outlet
+    from streams.kafka.client import Outlet
 
     begin, events, leaks = time.monotonic(), 0, 0
     with Outlet(settings) as outlet:

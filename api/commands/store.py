@@ -7,7 +7,7 @@ import typer
 from api.options import fail
 from models.errors import StrayframeError
 from streams.settings import Settings
-from streams.store import SqlStore
+from streams.store.sql import SqlStore
 
 
 def upgrade(settings: Settings) -> int:

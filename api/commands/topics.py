@@ -6,8 +6,8 @@ import typer
 
 from api.options import fail
 from models.errors import StrayframeError
+from streams.kafka.topics import check_topics, create_topics
 from streams.settings import Settings
-from streams.topics import check_topics, create_topics
 
 
 def create(settings: Settings, partitions: int, replication: int) -> int:

@@ -2,7 +2,7 @@
 
 Owns client options and what an unreachable broker is called. Refuses to start without the compiled crc32c, to
 commit offsets by itself, to create topics by naming them, and to judge anything. Which messages are read, and from
-where on, is `streams.reader`'s; topics are `streams.topics`'.
+where on, is `streams.kafka.reader`'s; topics are `streams.kafka.topics`'.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, inspect, text
 
 from models.errors import StrayframeError
-from streams.database import Database
+from streams.store.database import Database
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -25,11 +25,11 @@ from models.records import (
     RightAction,
     RightChanged,
 )
-from streams.cast import Act, Due, Player, cast
 from streams.cloudevents import to_json
-from streams.render import Mode, damage
-from streams.scenario import Scenario
-from streams.studio import Shot, Studio
+from streams.simulator.cast import Act, Due, Player, cast
+from streams.simulator.render import Mode, damage
+from streams.simulator.scenario import Scenario
+from streams.simulator.studio import Shot, Studio
 
 Gate = Callable[[Delivery], bool]
 """Asked before each delivery: False stops it, as a suspension does."""

@@ -14,8 +14,8 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from streams.render.moment import jpeg
-from streams.render.stage import HEIGHT, WIDTH
+from streams.simulator.render.moment import jpeg
+from streams.simulator.render.stage import HEIGHT, WIDTH
 
 Odd = Callable[[Image.Image, Random], Image.Image]
 """Makes a still odd."""

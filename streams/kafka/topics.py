@@ -13,7 +13,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from streams.kafka import MARGIN_BYTES, KafkaRefused, admin, reaching
+from streams.kafka.client import MARGIN_BYTES, KafkaRefused, admin, reaching
 from streams.settings import Settings
 
 PARTITIONS: Final = 12

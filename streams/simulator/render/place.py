@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from streams.render.texture import Floats, Material, noise
-from streams.render.view import Ball, Body, Layers, Lights, Solid, Vector, View, Window, paint, spun
+from streams.simulator.render.texture import Floats, Material, noise
+from streams.simulator.render.view import Ball, Body, Layers, Lights, Solid, Vector, View, Window, paint, spun
 
 PLAN = 420
 """Side in pixels of the plan on which shadows are drawn."""

@@ -17,13 +17,13 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, 
 from detector.engine import Changes, Knowledge
 from detector.incident import Incident
 from models.records import AlertId, IncidentId, Withdrawal
-from streams import lease as leasing
-from streams import migrations, rows, schema
-from streams.database import Database
 from streams.judge import Batch, Move
-from streams.lease import Fenced, Lease
-from streams.queries import Queries, members
-from streams.rows import Values
+from streams.store import lease as leasing
+from streams.store import migrations, rows, schema
+from streams.store.database import Database
+from streams.store.lease import Fenced, Lease
+from streams.store.queries import Queries, members
+from streams.store.rows import Values
 
 T = TypeVar("T")
 

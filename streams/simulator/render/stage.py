@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from streams.render.place import Place, cast
-from streams.render.room import room
-from streams.render.street import street
-from streams.render.texture import Floats, ink, tile
-from streams.render.view import FAR, HIGH, WIDE, Layers, View, Window
+from streams.simulator.render.place import Place, cast
+from streams.simulator.render.room import room
+from streams.simulator.render.street import street
+from streams.simulator.render.texture import Floats, ink, tile
+from streams.simulator.render.view import FAR, HIGH, WIDE, Layers, View, Window
 
 WIDTH, HEIGHT = 1280, 720
 """Size of a still in pixels."""

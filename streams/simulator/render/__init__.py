@@ -7,7 +7,7 @@ it has to look different from camera to camera and alike from moment to moment, 
     data = jpeg(still(scene, Moment(1, now)), scene.quality)
 """
 
-from streams.render.moment import Moment, jpeg, still
-from streams.render.stage import HEIGHT, WIDTH, Mode, Stage, outdoors, place, stage
+from streams.simulator.render.moment import Moment, jpeg, still
+from streams.simulator.render.stage import HEIGHT, WIDTH, Mode, Stage, outdoors, place, stage
 
 __all__ = ["HEIGHT", "WIDTH", "Mode", "Moment", "Stage", "jpeg", "outdoors", "place", "stage", "still"]

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from streams.render.figure import car, heading, person, pet
-from streams.render.place import Spot
-from streams.render.stage import GRAINS, HEIGHT, MARGIN, WIDTH, ZOOM, Mode, Stage, exposed, lit, planes
-from streams.render.texture import Floats
-from streams.render.view import HIGH, WIDE, Body, Layers, View, Window, paint
+from streams.simulator.render.figure import car, heading, person, pet
+from streams.simulator.render.place import Spot
+from streams.simulator.render.stage import GRAINS, HEIGHT, MARGIN, WIDTH, ZOOM, Mode, Stage, exposed, lit, planes
+from streams.simulator.render.texture import Floats
+from streams.simulator.render.view import HIGH, WIDE, Body, Layers, View, Window, paint
 
 NOISE = {Mode.DAY: 2.2, Mode.DUSK: 3.4, Mode.NIGHT: 4.6}
 """Standard deviation of the sensor's noise in grey levels, before a camera's own factor of 0.7 to 1.3."""

@@ -12,8 +12,8 @@ from enum import StrEnum
 from random import Random
 
 from models.records import AccountId, CameraId
-from streams.render import Mode, outdoors
-from streams.scenario import Region, Scenario
+from streams.simulator.render import Mode, outdoors
+from streams.simulator.scenario import Region, Scenario
 
 
 class Act(StrEnum):

@@ -1,7 +1,7 @@
 """What people ask the store: alerts, incidents, coverage, counts. Reading only; SqlStore adds the writing.
 
 Owns filters and paging. Refuses to hand out a database row, and to page by offset: a page begins where a number says,
-and alerts stored meanwhile never shift it. Each filter is one walk along one index of streams/schema.py; where a
+and alerts stored meanwhile never shift it. Each filter is one walk along one index of streams/store/schema.py; where a
 filter may hold in two ways (an account is recipient or owner) each way is walked and the two are merged.
 """
 
@@ -19,10 +19,10 @@ from sqlalchemy.sql.operators import custom_op
 
 from detector.incident import Incident
 from models.records import AccountId, AlertId, CameraId, IncidentId, Kind, Level, Verdict
-from streams import rows, schema
-from streams.database import Database
 from streams.judge import Covered
-from streams.rows import IncidentSummary, StoredAlert
+from streams.store import rows, schema
+from streams.store.database import Database
+from streams.store.rows import IncidentSummary, StoredAlert
 
 NARROW: Final = 2000
 """Alerts in a span of time up to which the span itself is walked and sorted. A wider span only bounds the walk along

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.render.texture import Floats, Material, noise
+from streams.simulator.render.texture import Floats, Material, noise
 
 WIDE, HIGH = 648, 368
 """Size in which surfaces are cast. A stage is twice that; cheap cameras' optics resolve no more."""

@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable
 from random import Random
 
-from streams.render import texture as tx
-from streams.render.place import Place, Shell, Spot, leafy
-from streams.render.view import Ball, Body, Light, Lights, Skin, Solid, Vector, View, box, tapered
+from streams.simulator.render import texture as tx
+from streams.simulator.render.place import Place, Shell, Spot, leafy
+from streams.simulator.render.view import Ball, Body, Light, Lights, Skin, Solid, Vector, View, box, tapered
 
 Maker = Callable[[Random], list[Body]]
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from streams.kafka import DELIVERY_SECONDS, KafkaRefused, KafkaUnavailable, Record, producer, said
+from streams.kafka.client import DELIVERY_SECONDS, KafkaRefused, KafkaUnavailable, Record, producer, said
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)

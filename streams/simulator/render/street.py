@@ -10,10 +10,10 @@ from random import Random
 
 import numpy as np
 
-from streams.render import texture as tx
-from streams.render.figure import car
-from streams.render.place import Place, Spot, Strip, Yard, leafy
-from streams.render.view import Ball, Body, Light, Lights, Skin, View, box, spun, tapered
+from streams.simulator.render import texture as tx
+from streams.simulator.render.figure import car
+from streams.simulator.render.place import Place, Spot, Strip, Yard, leafy
+from streams.simulator.render.view import Ball, Body, Light, Lights, Skin, View, box, spun, tapered
 
 
 def street(seed: str) -> Place:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from random import Random
 
-from streams.render import texture as tx
-from streams.render.view import Ball, Body, Skin, box, tapered
+from streams.simulator.render import texture as tx
+from streams.simulator.render.view import Ball, Body, Skin, box, tapered
 
 
 def person(rng: Random) -> list[Body]:

@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 from zlib import crc32
 
-from streams.render import Mode, Moment, Stage, damage, jpeg, stage, still
+from streams.simulator.render import Mode, Moment, Stage, damage, jpeg, stage, still
 
 STAGES: Final = 150
 """Stages that a process keeps: each takes a tenth of a second to draw and lasts while its camera's light does."""

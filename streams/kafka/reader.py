@@ -25,7 +25,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata
 
 from streams.judge import Move
-from streams.kafka import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
+from streams.kafka.client import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class Replaced(KafkaRefused):
 
 
 class Positions(Protocol):
-    """Where the store says that reading goes on. `streams.store.SqlStore` is it."""
+    """Where the store says that reading goes on. `streams.store.sql.SqlStore` is it."""
 
     def claim(self, topic: str, partition: int, begin: int) -> int:
         """Take the partition under this judge's epoch; its next offset, which is `begin` where it is new."""

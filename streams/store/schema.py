@@ -1,7 +1,7 @@
 """The store's tables, in SQLAlchemy Core, and the two column types that need care: moments and JSON.
 
-Owns names, types and indexes; streams/migrations makes a database follow them. Refuses to read or write a row. Each
-index of `alerts` ends in `seq`, so that one filter and one page are one walk along one index, newest first.
+Owns names, types and indexes; streams/store/migrations makes a database follow them. Refuses to read or write a row.
+Each index of `alerts` ends in `seq`, so that one filter and one page are one walk along one index, newest first.
 """
 
 from __future__ import annotations

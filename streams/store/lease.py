@@ -19,8 +19,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select, update
 
 from models.errors import StrayframeError
-from streams.database import Database, StoreUnavailable
-from streams.schema import leases, now
+from streams.store.database import Database, StoreUnavailable
+from streams.store.schema import leases, now
 
 NAME: Final = "judge"
 BEATS: Final = 3

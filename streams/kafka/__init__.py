@@ -1,0 +1,1 @@
+"""Kafka: `client` connects and produces, `reader` reads from where the store left off, `topics` makes and checks."""
