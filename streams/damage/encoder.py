@@ -1,0 +1,100 @@
+"""What an encoder and its concealment of errors do to a still. Owns those kinds only; kind.py says what a kind is."""
+
+from __future__ import annotations
+
+import io
+from random import Random
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps
+
+from streams.damage.kind import Stage, bytewise, drawn, jpeg, picture, pixels
+
+ROWS = 45
+"""Rows of 16-line blocks in a still of 720 lines; smaller stills get blocks of the same share of the height."""
+
+
+@bytewise(Stage.ENCODER)
+def quality5(image: Image.Image, data: bytes, rng: Random) -> bytes:
+    """JPEG at quality 4 to 9: blocks of 8 pixels with hardly anything in them."""
+    return jpeg(image, rng.randint(4, 9))
+
+
+@drawn(Stage.ENCODER)
+def tiny(image: Image.Image, rng: Random) -> Image.Image:
+    """A thumbnail of 128x72 to 176x144 pixels, blown up again."""
+    size = rng.choice([(160, 90), (128, 72), (176, 144)])
+    return image.resize(size, Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BICUBIC)
+
+
+@drawn(Stage.ENCODER, held=True)
+def posterise(image: Image.Image, rng: Random) -> Image.Image:
+    """Two or four levels a colour."""
+    return ImageOps.posterize(image.convert("RGB"), rng.choice([1, 2, 2]))
+
+
+@drawn(Stage.ENCODER)
+def dithered(image: Image.Image, rng: Random) -> Image.Image:
+    """A palette of 8 or 16 colours, dithered, as in a GIF."""
+    return image.convert("RGB").quantize(rng.choice([8, 16])).convert("RGB")
+
+
+@drawn(Stage.ENCODER)
+def combing(image: Image.Image, rng: Random) -> Image.Image:
+    """Two fields of different moments: every second line shifted by 0.5 to 2 % of the width."""
+    a = pixels(image)
+    a[1::2] = np.roll(a[1::2], max(2, int(a.shape[1] * rng.uniform(0.005, 0.02))), 1)
+    return picture(a)
+
+
+@drawn(Stage.ENCODER)
+def smeared(image: Image.Image, rng: Random) -> Image.Image:
+    """A starved video encoder: all texture gone, edges left."""
+    third = (max(16, image.width // 3), max(16, image.height // 3))
+    smooth = image.convert("RGB").resize(third, Image.Resampling.BILINEAR)
+    for _ in range(2):
+        smooth = smooth.filter(ImageFilter.MedianFilter(5))
+    return smooth.resize(image.size, Image.Resampling.BILINEAR)
+
+
+@drawn(Stage.ENCODER)
+def repeated_rows(image: Image.Image, rng: Random) -> Image.Image:
+    """Lost rows of blocks, concealed: the last good one repeated down to the bottom."""
+    a = pixels(image)
+    block = max(4, a.shape[0] // ROWS)
+    y = block * rng.randint(ROWS // 2, ROWS * 3 // 4)
+    a[y:] = np.resize(a[y - block : y], a[y:].shape)
+    return picture(a)
+
+
+@drawn(Stage.ENCODER, held=True)
+def lost_mcu(image: Image.Image, rng: Random) -> Image.Image:
+    """A lost block: everything below is shifted sideways, wraps round, and is brighter or darker."""
+    a = pixels(image)
+    block = max(4, a.shape[0] // ROWS)
+    y = block * rng.randint(ROWS // 4, ROWS * 2 // 3)
+    a[y:] = np.roll(a[y:], block * rng.randint(4, 40), 1) + rng.uniform(-50, 50)
+    return picture(a)
+
+
+@drawn(Stage.ENCODER)
+def freeze_mix(image: Image.Image, rng: Random) -> Image.Image:
+    """Blocks dropped all over: a third of them grey."""
+    a = pixels(image)
+    side = max(8, 2 * a.shape[0] // ROWS)
+    for y in range(0, a.shape[0], side):
+        for x in range(0, a.shape[1], side):
+            if rng.random() < 0.33:
+                a[y : y + side, x : x + side] = 128
+    return picture(a)
+
+
+@bytewise(Stage.ENCODER, held=True)
+def generations(image: Image.Image, data: bytes, rng: Random) -> bytes:
+    """Passed on eight times: each time another size and another quality."""
+    for _ in range(8):
+        scale = rng.uniform(0.55, 0.95)
+        size = (max(64, int(image.width * scale)), max(36, int(image.height * scale)))
+        data = jpeg(image.resize(size, Image.Resampling.BILINEAR).resize(image.size), rng.randint(25, 60))
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+    return data

@@ -1,0 +1,141 @@
+"""What lens, sensor and mount do to a still. Owns those kinds only; kind.py says what a kind is."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from streams.damage.kind import Pixels, Stage, drawn, numbers, picture, pixels
+
+
+@drawn(Stage.SENSOR)
+def heavy_noise(image: Image.Image, rng: Random) -> Image.Image:
+    """The gain turned up in the dark: noise of 18 to 32 grey levels, each colour its own."""
+    a = pixels(image)
+    return picture(a + numbers(rng).normal(0, rng.uniform(18, 32), a.shape).astype(np.float32))
+
+
+@drawn(Stage.SENSOR)
+def salt_pepper(image: Image.Image, rng: Random) -> Image.Image:
+    """Hot and dead pixels: 3 % white, 3 % black."""
+    a = pixels(image)
+    chance = numbers(rng).random(a.shape[:2])
+    a[chance < 0.03] = 0
+    a[chance > 0.97] = 255
+    return picture(a)
+
+
+@drawn(Stage.SENSOR, held=True)
+def dead_columns(image: Image.Image, rng: Random) -> Image.Image:
+    """4 to 14 columns of the sensor stuck at black or white."""
+    a = pixels(image)
+    for _ in range(rng.randint(4, 14)):
+        x = rng.randrange(a.shape[1])
+        a[:, x : x + rng.randint(1, 4)] = rng.choice([0, 255])
+    return picture(a)
+
+
+@drawn(Stage.SENSOR, held=True)
+def rolling_bands(image: Image.Image, rng: Random) -> Image.Image:
+    """Mains light under a rolling shutter: 3 to 7 bands, a third brighter and darker."""
+    a = pixels(image)
+    turns, phase = np.float32(rng.uniform(3, 7)), np.float32(rng.random())
+    y = np.linspace(0, 1, a.shape[0], dtype=np.float32)[:, None, None]
+    return picture(a * (1 + np.float32(0.35) * np.sin(np.float32(2 * np.pi) * (y * turns + phase))))
+
+
+@drawn(Stage.SENSOR, held=True)
+def motion_blur(image: Image.Image, rng: Random) -> Image.Image:
+    """The camera moved while it exposed: a streak of 1 to 3.5 % of the width."""
+    a = pixels(image)
+    length = max(3, int(a.shape[1] * rng.uniform(0.012, 0.035)))
+    axis = rng.choice([0, 1])
+    total: Pixels = np.zeros_like(a)
+    for step in range(-length // 2, length - length // 2):
+        total += np.roll(a, step, axis)
+    return picture(total / np.float32(length))
+
+
+@drawn(Stage.SENSOR)
+def defocus(image: Image.Image, rng: Random) -> Image.Image:
+    """Out of focus: a blur of 0.6 to 1.4 % of the width."""
+    return image.filter(ImageFilter.GaussianBlur(image.width * rng.uniform(0.006, 0.014)))
+
+
+@drawn(Stage.SENSOR)
+def vignette(image: Image.Image, rng: Random) -> Image.Image:
+    """A lens that leaves the corners at 10 to 30 % of the light."""
+    y, x = _plane(image)
+    fall = np.exp(-np.float32(rng.uniform(0.6, 1.2)) * (x * x + y * y))
+    return picture(pixels(image) * fall[..., None])
+
+
+@drawn(Stage.SENSOR)
+def glare(image: Image.Image, rng: Random) -> Image.Image:
+    """The sun or a lamp in the lens: a white spot that veils a third of the view."""
+    y, x = _plane(image)
+    i, j = rng.uniform(-0.8, 0.8), rng.uniform(-0.8, 0.8)
+    veil = np.exp(-((x - j) ** 2 + (y - i) ** 2) / np.float32(2 * rng.uniform(0.22, 0.38) ** 2))
+    return picture(pixels(image) + 260 * veil[..., None])
+
+
+@drawn(Stage.SENSOR, held=True)
+def raindrops(image: Image.Image, rng: Random) -> Image.Image:
+    """Drops on the dome: 25 to 60 spots through which only a blur is seen."""
+    mask = Image.new("L", image.size)
+    draw = ImageDraw.Draw(mask)
+    for _ in range(rng.randint(25, 60)):
+        x, y = rng.random() * image.width, rng.random() * image.height
+        r = image.width * rng.uniform(0.01, 0.045)
+        draw.ellipse([x - r, y - r, x + r, y + 1.2 * r], fill=255)
+    still = image.convert("RGB")
+    through = still.filter(ImageFilter.GaussianBlur(image.width * 0.02)).point(lambda v: min(255, v * 1.15))
+    return Image.composite(through, still, mask.filter(ImageFilter.GaussianBlur(2)))
+
+
+@drawn(Stage.SENSOR)
+def fisheye(image: Image.Image, rng: Random) -> Image.Image:
+    """Another lens correction: the picture bent by -10, 8 or 15 % at the sides."""
+    y, x = _plane(image)
+    bend = 1 + np.float32(rng.choice([-0.1, 0.08, 0.15])) * (x * x + y * y)
+    a = pixels(image)
+    h, w = a.shape[:2]
+    row = np.clip((y / bend + 1) * h / 2, 0, h - 1).astype(np.intp)
+    column = np.clip((x / bend + 1) * w / 2, 0, w - 1).astype(np.intp)
+    return picture(a[row, column])
+
+
+@drawn(Stage.SENSOR)
+def rotate180(image: Image.Image, rng: Random) -> Image.Image:
+    """A camera hung from the ceiling: upside down."""
+    return image.transpose(Image.Transpose.ROTATE_180)
+
+
+@drawn(Stage.SENSOR, held=True)
+def mirror(image: Image.Image, rng: Random) -> Image.Image:
+    """The sensor read from right to left."""
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+@drawn(Stage.SENSOR)
+def tilted(image: Image.Image, rng: Random) -> Image.Image:
+    """Turned by 1.5 to 4 degrees, black corners."""
+    degrees = rng.choice([-1, 1]) * rng.uniform(1.5, 4)
+    return image.convert("RGB").rotate(degrees, Image.Resampling.BILINEAR)
+
+
+@drawn(Stage.SENSOR)
+def channels_swapped(image: Image.Image, rng: Random) -> Image.Image:
+    """Red read as blue, or as green: the colours, and with them the greys, are off."""
+    r, g, b = image.convert("RGB").split()
+    return Image.merge("RGB", rng.choice([(b, g, r), (g, r, b)]))
+
+
+def _plane(image: Image.Image) -> tuple[Pixels, Pixels]:
+    """Row and column of each pixel, from -1 at one edge to 1 at the other."""
+    y = np.linspace(-1, 1, image.height, dtype=np.float32)
+    x = np.linspace(-1, 1, image.width, dtype=np.float32)
+    rows, columns = np.meshgrid(y, x, indexing="ij")
+    return rows, columns

@@ -1,0 +1,143 @@
+"""What a transcoder does to a still: tones, sizes, crops, borders. Owns those kinds only."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps
+
+from streams.damage.kind import Stage, drawn, picture, pixels
+
+BORDERS = (0, 0, 16, 128)
+"""Grey levels of borders: black, video black, grey."""
+
+
+@drawn(Stage.TRANSCODER)
+def gamma(image: Image.Image, rng: Random) -> Image.Image:
+    """A tone curve of 0.4 to 2.6."""
+    curve = 255 * (np.arange(256) / 255) ** rng.choice([0.4, 0.5, 2.0, 2.6])
+    return image.convert("RGB").point([round(level) for level in curve] * 3)
+
+
+@drawn(Stage.TRANSCODER)
+def contrast(image: Image.Image, rng: Random) -> Image.Image:
+    """A quarter or a third of the contrast, or more than twice of it with both ends clipped."""
+    return picture((pixels(image) - 128) * np.float32(rng.choice([0.25, 0.35, 2.2])) + 128)
+
+
+@drawn(Stage.TRANSCODER)
+def equalised(image: Image.Image, rng: Random) -> Image.Image:
+    """The histogram made even."""
+    return ImageOps.equalize(image.convert("RGB"))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def clahe(image: Image.Image, rng: Random) -> Image.Image:
+    """Contrast raised tile by tile, 8 by 8, with seams."""
+    grey = pixels(image.convert("L"))
+    out = grey.copy()
+    h, w = grey.shape[0] // 8 + 1, grey.shape[1] // 8 + 1
+    for y in range(0, grey.shape[0], h):
+        for x in range(0, grey.shape[1], w):
+            tile = grey[y : y + h, x : x + w]
+            low, high = np.percentile(tile, (2, 98))
+            out[y : y + h, x : x + w] = (tile - low) * min(3.0, 255 / max(high - low, 1)) * 0.6 + tile * 0.4
+    return picture(out)
+
+
+@drawn(Stage.TRANSCODER)
+def negative(image: Image.Image, rng: Random) -> Image.Image:
+    """Black is white."""
+    return ImageOps.invert(image.convert("RGB"))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def false_colour(image: Image.Image, rng: Random) -> Image.Image:
+    """Brightness shown as a heat map: black, violet, orange, white."""
+    return ImageOps.colorize(image.convert("L"), (0, 0, 10), (255, 255, 190), (190, 50, 90))
+
+
+@drawn(Stage.TRANSCODER)
+def sharpened(image: Image.Image, rng: Random) -> Image.Image:
+    """Sharpened threefold, with halos."""
+    return image.convert("RGB").filter(ImageFilter.UnsharpMask(rng.choice([2, 6]), 300, 0))
+
+
+@drawn(Stage.TRANSCODER)
+def letterbox(image: Image.Image, rng: Random) -> Image.Image:
+    """Squeezed between bars above and below, 12 to 45 % together."""
+    w, h = image.size
+    inner = int(h * rng.uniform(0.55, 0.88))
+    return _placed(image, (w, inner), (0, (h - inner) // 2), (rng.choice(BORDERS),) * 3)
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def pillarbox(image: Image.Image, rng: Random) -> Image.Image:
+    """Squeezed between bars left and right, 12 to 45 % together."""
+    w, h = image.size
+    inner = int(w * rng.uniform(0.55, 0.88))
+    return _placed(image, (inner, h), ((w - inner) // 2, 0), (rng.choice(BORDERS),) * 3)
+
+
+@drawn(Stage.TRANSCODER)
+def framed(image: Image.Image, rng: Random) -> Image.Image:
+    """Shown at 70 to 92 % of the size with a coloured border all round."""
+    w, h = image.size
+    colour = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
+    scale = rng.uniform(0.7, 0.92)
+    size = (int(w * scale), int(h * scale))
+    return _placed(image, size, ((w - size[0]) // 2, (h - size[1]) // 2), colour)
+
+
+@drawn(Stage.TRANSCODER)
+def blurred_sides(image: Image.Image, rng: Random) -> Image.Image:
+    """The sides filled with a blurred blow-up of the picture itself."""
+    w, h = image.size
+    out = image.convert("RGB").filter(ImageFilter.GaussianBlur(w / 40))
+    inner = int(w * rng.uniform(0.6, 0.8))
+    out.paste(image.resize((inner, h)), ((w - inner) // 2, 0))
+    return out
+
+
+@drawn(Stage.TRANSCODER)
+def crop43(image: Image.Image, rng: Random) -> Image.Image:
+    """A quarter of the width cut away, as for 4:3."""
+    left = rng.uniform(0, 0.25)
+    return _cut(image, left, 0, 0.25 - left, 0)
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def crop11(image: Image.Image, rng: Random) -> Image.Image:
+    """The middle 56 % of the width, as for a square."""
+    return _cut(image, 0.219, 0, 0.219, 0)
+
+
+@drawn(Stage.TRANSCODER)
+def crop20(image: Image.Image, rng: Random) -> Image.Image:
+    """8 to 20 % cut off each side."""
+    return _cut(image, *(rng.uniform(0.08, 0.2) for _ in range(4)))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def zoom(image: Image.Image, rng: Random) -> Image.Image:
+    """The middle 60 to 80 %."""
+    trim = rng.uniform(0.1, 0.2)
+    return _cut(image, trim, trim, trim, trim)
+
+
+@drawn(Stage.TRANSCODER)
+def stretched(image: Image.Image, rng: Random) -> Image.Image:
+    """Another aspect ratio: a square, upright, or a strip."""
+    return image.resize(rng.choice([(640, 640), (360, 640), (1280, 400)]))
+
+
+def _placed(image: Image.Image, size: tuple[int, int], at: tuple[int, int], colour: tuple[int, ...]) -> Image.Image:
+    out = Image.new("RGB", image.size, colour)
+    out.paste(image.resize(size), at)
+    return out
+
+
+def _cut(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+    w, h = image.size
+    return image.crop((int(w * left), int(h * top), int(w * (1 - right)), int(h * (1 - bottom))))
