@@ -15,7 +15,7 @@ from detector import match, shift, verdict
 from detector.alarms import Alarms
 from detector.incident import Incident
 from detector.match import Match, Query
-from detector.memory import NUMBER, RING, VERDICTS, Known, Memory, Watched, ticket
+from detector.memory import NUMBER, RING, VERDICTS, VISITED, WHOSE, Known, Memory, Watched, ticket
 from models.fingerprint import Fingerprint, Still
 from models.records import (
     AccountId,
@@ -153,6 +153,16 @@ class Engine:
         rights, self._new_rights = self._new_rights, []
         return Changes(scenes, removed, cameras, rights, raised, withdrawn, incidents)
 
+    @property
+    def memory(self) -> Memory:
+        """Cameras and scenes as known now: to be read, never changed, from outside (detector/explain.py)."""
+        return self._memory
+
+    @property
+    def rights(self) -> Rights:
+        """Owners and grants as known now: to be read, never changed, from outside."""
+        return self._rights
+
     # --- rights first
 
     def _by_rights(self, camera: Watched, delivery: Delivery) -> _Finding | None:
@@ -207,7 +217,7 @@ class Engine:
         return None
 
     def _by_others(self, camera: Watched, delivery: Delivery, still: Still, query: Query, own: float) -> _Finding:
-        hits = match.search(self._memory, query, self._skip(delivery), [NUMBER[Standing.CONFIRMED]])
+        hits = match.search(self._memory, query, self._skip(delivery), WHOSE)
         hit = self._owner_of(hits, own)
         if hit is None:
             return self._novel(camera, delivery, still, query, own)
@@ -268,6 +278,8 @@ class Engine:
         camera.stills += 1
         known = self._memory.learn(camera, delivery, still, Standing.HELD, novel=True, own=own, look=look)
         same, since = shift.alike(camera, known.look), shift.waiting(camera)
+        for other in shift.visited(since, known.look):
+            self._memory.visit(other)
         if shift.stayed(same, since):
             self._move(camera, known, same, since)
             return _Finding(Verdict.SHIFT, "stayed", numbers)
@@ -287,8 +299,9 @@ class Engine:
             if other.record.standing is Standing.HELD:
                 self._memory.restand(other, Standing.ONCE)
         if len(same) > 1:
-            for other in same[:-1]:
-                self._memory.forget(other)
+            for other in same:
+                if other is not known:
+                    self._memory.forget(other)
             self._confirm(camera, known)
         self._trim(camera)
 
@@ -342,7 +355,7 @@ class Engine:
 
     def _search_back(self, camera: Watched, known: Known, least: float = 0.0) -> None:
         """Other homes may have been shown this scene before it was known whose it is."""
-        standings = [NUMBER[Standing.HELD], NUMBER[Standing.ONCE]]
+        standings = [NUMBER[Standing.HELD], NUMBER[Standing.ONCE], VISITED]
         for m in match.search_back(self._memory, known, [camera.number], standings):
             other = m.scene
             theirs = self._memory.cameras[other.record.camera]
@@ -379,7 +392,7 @@ class Engine:
 
     def _accuse_kept(self, kept: Known, rule: str) -> None:
         """Search for a still that was kept, as if it came now; taken out when it is somebody's."""
-        hits = match.search(self._memory, self._query_of(kept), self._skip(kept.delivery), [NUMBER[Standing.CONFIRMED]])
+        hits = match.search(self._memory, self._query_of(kept), self._skip(kept.delivery), WHOSE)
         hit = self._owner_of(hits, kept.own)
         if hit is not None:
             self._accuse(kept.delivery, hit, kept.own, rule)

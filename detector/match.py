@@ -14,13 +14,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.memory import Known, Memory
+from detector.memory import NUMBER, Known, Memory
 from models.code import codes_of
 from models.fingerprint import Fingerprint
 from models.index import VOTES, Found
 from models.placing import AS_IS, RARE, USUAL, Placing, boxed, inverse
 from models.registration import Agreement, Looked, agree_at, compare
+from models.scene import Standing
 from models.thumbnail import SIDE
+from models.view import PARTIAL, WORDS_OF, View, frames, seen
 
 SAME_RADIUS: Final = 0.05
 """Share of differing bits up to which a still shows the very scene: nothing new to learn."""
@@ -31,7 +33,7 @@ LEAST_BITS: Final = 120
 """Reliable bits in common that make such a distance mean something."""
 SEARCH_RADIUS: Final = 0.18
 """Share of differing bits up to which another camera's scene gets a second look."""
-SEARCH_BITS: Final = 90
+SEARCH_BITS: Final = 80
 """Reliable bits in common that a candidate needs: a quarter of a picture has about so many."""
 OWN_SEARCH_RADIUS: Final = 0.22
 """The same for a camera's own scenes under all placings: they are few, and a mistake there accuses nobody."""
@@ -47,11 +49,11 @@ ACCEPT_CORRELATION: Final = 0.50
 """Correlation needed besides."""
 NEAR: Final = 0.07
 """Share of differing bits from which on the score must rise,"""
-FARTHER: Final = 1.2
+FARTHER: Final = 1.0
 """by this much for each unit of the share."""
-STRIP_BITS: Final = 120
+STRIP_BITS: Final = 110
 """Common bits below which a strip of a picture is compared,"""
-STRIP_SCORE: Final = 0.68
+STRIP_SCORE: Final = 0.66
 """which must reach this score,"""
 SHORT_SCORE: Final = 0.74
 """and this one below `SEARCH_BITS`,"""
@@ -65,14 +67,39 @@ PART_INTACT: Final = 0.78
 """with at least this correlation in the best third of the blocks"""
 PART_FINE: Final = 0.30
 """and this one of the fine band."""
+TORN_SCORE: Final = 0.44
+"""Or, whatever share of bits differs: this score,"""
+TORN_INTACT: Final = 0.93
+"""a best third that is the same to the pixel,"""
+TORN_FINE: Final = 0.40
+"""and this much of the fine band: the rest of the picture is another one."""
 ACCEPT_BLOCKS: Final = 8
 """Blocks of 64 that must agree."""
 COVERED: Final = 0.85
 """Share of the still's valid cells that must lie inside the stored frame. A neighbour's view lies half outside."""
 WHOLE_OVERLAP: Final = 0.93
 """Where less is covered: the share of the stored frame that must be seen whole,"""
-WHOLE_SCORE: Final = 0.80
-"""and how well it must agree, for a picture that is shown smaller inside something else."""
+WHOLE_SCORE: Final = 0.74
+"""how well it must agree,"""
+WHOLE_FINE: Final = 0.52
+"""and in the fine band, for a picture that is shown smaller inside something else. A wider view of the same room
+reached 0.70 and 0.49."""
+TILE_SCORE: Final = 0.60
+"""Score that suffices when the picture fills one half or quarter of the still exactly, as a display of four does."""
+TILE_SLACK: Final = 0.8
+"""Cells by which such a tile may be off."""
+VIEW_RADIUS: Final = 0.12
+"""Share of differing bits of a part, or of one direction, up to which it gets a second look,"""
+VIEW_BITS: Final = 70
+"""and the common bits that this needs;"""
+VIEW_SCORE: Final = 0.80
+"""and the score that this must reach: a part that is the same to the pixel."""
+COMMON_BITS: Final = 200
+"""Common bits below which it is asked whether other cameras show the same there:"""
+COMMON_RADIUS: Final = 0.06
+"""at most this share of bits differs,"""
+COMMON_SHARE: Final = 0.7
+"""of at least this share of them."""
 CANDIDATES: Final = 12
 """Candidates that get a second look, nearest first."""
 
@@ -83,10 +110,18 @@ class Query:
     def __init__(self, found: Fingerprint) -> None:
         self.found = found
 
-    @cached_property
+        self._looked: dict[View, Looked] = {}
+
+    def seen(self, view: View) -> Looked:
+        """Made ready for the second look, as the view sees it."""
+        if view not in self._looked:
+            self._looked[view] = Looked(seen(self.found.levels, view))
+        return self._looked[view]
+
+    @property
     def looked(self) -> Looked:
-        """Made ready for the second look."""
-        return Looked(self.found.levels)
+        """Made ready for the second look, wholly."""
+        return self.seen(View.WHOLE)
 
     @cached_property
     def usual(self) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]]:
@@ -97,7 +132,14 @@ class Query:
     @cached_property
     def rare(self) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]]:
         """The rarer placings with their codes and masks."""
-        return (RARE, *codes_of(self.found.levels, RARE))
+        placings = np.concatenate([RARE, frames(self.found.levels)])
+        return (placings, *codes_of(self.found.levels, placings))
+
+    @cached_property
+    def partial(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Codes and masks of the partial views, as it is, in the order of `PARTIAL`."""
+        masks = self.found.mask[None] & WORDS_OF
+        return np.broadcast_to(self.found.code, masks.shape).copy(), masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +182,11 @@ def agrees(a: Agreement, distance: float, common: int) -> bool:
     needed = max(needed, SLIP_SCORE if common < SLIP_BITS else 0.0)
     if a.score >= needed and a.correlation >= ACCEPT_CORRELATION:
         return True
+    if common < STRIP_BITS:
+        return False
     part = a.score >= PART_SCORE + farther and a.intact >= PART_INTACT and a.fine >= PART_FINE
-    return part and common >= STRIP_BITS
+    torn = a.score >= TORN_SCORE and a.intact >= TORN_INTACT and a.fine >= TORN_FINE
+    return part or torn
 
 
 def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | None, float, str]:
@@ -169,27 +214,78 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
 
 
 def search(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
-    """Scenes of other cameras that agree, best first; ties by scene id. Rare placings only when the usual find none."""
-    for placings, codes, masks in (query.usual, query.rare):
-        hits = memory.index.search(
-            codes,
-            masks,
-            skip=skip,
-            standings=standings,
-            radius=SEARCH_RADIUS,
-            least=SEARCH_BITS,
-            short=len(placings) < len(RARE),
-        )
-        matches = []
-        for f in _ranked(memory, hits)[:CANDIDATES]:
-            known = memory.at_row[f.row]
-            m = _look(query.looked, memory.looked(known), known, f, _placing(placings, f))
-            if m is not None:
-                matches.append(m)
+    """Scenes of other cameras that agree, best first; ties by scene id.
+
+    The usual placings first, then the rare ones, then parts of the still: each only when the one before finds none.
+    """
+    for search_stage in (_usually, _rarely, _partly):
+        matches = search_stage(memory, query, skip, standings)
         if matches:
             matches.sort(key=lambda m: (-m.agreement.score, m.scene.record.id))
             return matches
     return []
+
+
+def _usually(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
+    return _placed(memory, query, query.usual, skip, standings, short=True)
+
+
+def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
+    return _placed(memory, query, query.rare, skip, standings, short=False)
+
+
+def _placed(
+    memory: Memory,
+    query: Query,
+    hypotheses: tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]],
+    skip: Sequence[int],
+    standings: Sequence[int],
+    *,
+    short: bool,
+) -> list[Match]:
+    placings, codes, masks = hypotheses
+    hits = memory.index.search(
+        codes, masks, skip=skip, standings=standings, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short
+    )
+    matches = []
+    for f in _ranked(memory, hits)[:CANDIDATES]:
+        known = memory.at_row[f.row]
+        m = _look(query.looked, memory.looked(known), known, f, _placing(placings, f))
+        if m is not None and not _common(memory, known, masks[f.hypothesis], skip):
+            matches.append(m)
+    return matches
+
+
+def _common(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Sequence[int]) -> bool:
+    """Whether what a part of a scene shows is seen by other cameras too: a banner, a logo, the same sky.
+
+    Asked only where few bits decide: a whole picture that two cameras share is one view, and told apart otherwise.
+    """
+    code, own = memory.index.bits(known.row)
+    both = own & mask
+    bits = int(np.bitwise_count(both).sum())
+    if bits >= COMMON_BITS:
+        return False
+    camera = memory.cameras[known.record.camera].number
+    least = int(COMMON_SHARE * bits)
+    found = memory.index.search(
+        code[None], both[None], skip=[*skip, camera], standings=_CONFIRMED, radius=COMMON_RADIUS, least=least
+    )
+    return bool(found)
+
+
+def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
+    codes, masks = query.partial
+    hits = memory.index.search(codes, masks, skip=skip, standings=standings, radius=VIEW_RADIUS, least=VIEW_BITS)
+    matches = []
+    for f in _ranked(memory, hits)[:CANDIDATES]:
+        known, view = memory.at_row[f.row], PARTIAL[f.hypothesis]
+        scene = memory.seen(known, view) if view in (View.ALONG_X, View.ALONG_Y) else memory.looked(known)
+        a = compare(query.seen(view), scene, negative=f.negative)
+        agree = a.score >= VIEW_SCORE and a.blocks >= ACCEPT_BLOCKS and a.covered >= COVERED
+        if agree and not _common(memory, known, masks[f.hypothesis], skip):
+            matches.append(Match(known, f.differing / max(f.common, 1), f.common, a))
+    return matches
 
 
 def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
@@ -215,7 +311,8 @@ def _look(query: Looked, scene: Looked, known: Known, f: Found, placing: Placing
     distance = f.differing / max(f.common, 1)
     if not agrees(a, distance if f.votes < VOTES else 0.0, f.common):
         return None
-    whole = a.overlap >= WHOLE_OVERLAP and a.score >= WHOLE_SCORE
+    sure = a.score >= TILE_SCORE if _tile(a) else a.score >= WHOLE_SCORE and a.fine >= WHOLE_FINE
+    whole = a.overlap >= WHOLE_OVERLAP and sure
     if a.covered < COVERED and not whole and not _wraps(query, scene, a, negative=f.negative):
         return None
     return Match(known, distance, f.common, a)
@@ -231,6 +328,15 @@ def _wraps(query: Looked, scene: Looked, a: Agreement, *, negative: bool) -> boo
     return False
 
 
+def _tile(a: Agreement) -> bool:
+    """Whether the picture fills a half or a quarter of the still."""
+    xx, _, x0, _, yy, y0 = a.placing
+    edge = SIDE / 2
+    left, right, top, bottom = x0 - xx * edge, x0 + xx * edge, y0 - yy * edge, y0 + yy * edge
+    lines = (-edge, 0.0, edge)
+    return all(min(abs(side - line) for line in lines) < TILE_SLACK for side in (left, right, top, bottom))
+
+
 def _ranked(memory: Memory, hits: list[Found]) -> list[Found]:
     return sorted(hits, key=lambda f: (f.differing / max(f.common, 1) - 0.05 * f.votes, memory.at_row[f.row].record.id))
 
@@ -240,6 +346,7 @@ def _placing(placings: NDArray[np.float32], f: Found) -> Placing:
     return float(ax), float(bx), float(ay), float(by)
 
 
+_CONFIRMED: Final = [NUMBER[Standing.CONFIRMED]]
 _FORTH: Final = np.concatenate([USUAL, RARE])
 _BACK: Final = inverse(_FORTH)
 _UNLOOKED: Final = Agreement(1.0, 1.0, 1.0, 1.0, 64, 64, 1.0, 1.0, 1.0, (AS_IS[0], 0.0, 0.0, 0.0, AS_IS[2], 0.0))

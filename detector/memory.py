@@ -21,6 +21,7 @@ from models.index import Index
 from models.records import CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
 from models.registration import Looked
 from models.scene import Camera, Scene, Standing
+from models.view import View, seen
 
 RING: Final = 16
 """Deliveries a camera remembers, so that the same one given twice changes nothing. Producers repeat within seconds."""
@@ -28,6 +29,10 @@ FORM: Final = 1
 """Version of the byte forms of scenes and cameras."""
 NUMBER: Final = {Standing.ONCE: 0, Standing.CONFIRMED: 1, Standing.HELD: 2}
 """What the index calls the standings that have a thumbnail."""
+VISITED: Final = 3
+"""What the index calls a held look that came twice in different bytes: the camera's own, though it may not stay."""
+WHOSE: Final = (NUMBER[Standing.CONFIRMED], VISITED)
+"""Standings of rows that may name an owner."""
 VERDICTS: Final = tuple(Verdict)
 
 
@@ -38,7 +43,8 @@ class Known:
     `digest` is of the last still that showed it. `novel` says that nothing explained it when it came: such a scene
     may turn out to be another account's; `own` is its best score against its camera's own scenes then. `awaits` names
     the camera whose scene a cold recipient was shown, at the score `met`. `look` is the first held scene of the same
-    look, `returned` says that the camera's own scene has been seen since. `attributes` are the delivery's, kept while
+    look, `returned` says that the camera's own scene has been seen since, `visited` that the
+    look came twice in a row. `attributes` are the delivery's, kept while
     the scene may still be accused. `noisy` is of a still without a fingerprint.
     """
 
@@ -51,6 +57,7 @@ class Known:
     met: float = 0.0
     look: SceneId | None = None
     returned: bool = False
+    visited: bool = False
     noisy: bool = False
     prefix: bytes = b""
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -137,7 +144,9 @@ class Memory:
         record = Scene(
             id_, delivery.camera, delivery.account, standing, delivery.key, delivery.time, delivery.time, 1, b""
         )
-        known = Known(record, -1, still.digest, novel, own, awaits, met, look or id_, False, still.noisy, still.prefix)
+        known = Known(
+            record, -1, still.digest, novel, own, awaits, met, look or id_, noisy=still.noisy, prefix=still.prefix
+        )
         if novel or standing in (Standing.HELD, Standing.UNJUDGED):
             known.attributes = dict(delivery.attributes)
         self._place(camera, known, still.fingerprint)
@@ -155,6 +164,7 @@ class Memory:
         if standing is not Standing.HELD and known.awaits is not None:
             self.awaited[known.awaits].pop(known.record.id, None)
             known.awaits = None
+        known.visited = False
         self.index.restand(known.row, NUMBER[standing])
         self.touch(known)
 
@@ -187,6 +197,10 @@ class Memory:
     def looked(self, known: Known) -> Looked:
         """The scene made ready for the second look."""
         return Looked(self.index.levels(known.row))
+
+    def seen(self, known: Known, view: View) -> Looked:
+        """The same as a view sees it."""
+        return Looked(seen(self.index.levels(known.row), view))
 
     def drain(self) -> tuple[list[Scene], list[SceneId], list[Camera]]:
         """What changed: scenes and cameras as they are now, and scenes to delete."""
@@ -228,6 +242,12 @@ class Memory:
                 self._add(Camera(scene.camera, None, scene.first_seen, scene.last_seen, b""))
             self._restore_scene(scene)
 
+    def visit(self, known: Known) -> None:
+        """A held look that came twice in a row, in different bytes, may name its camera as an owner."""
+        known.visited = True
+        self.index.restand(known.row, VISITED)
+        self.touch(known)
+
     def _restore_scene(self, s: Scene) -> None:
         length = struct.unpack_from("<BH", s.body)[1]
         meta = json.loads(s.body[3 : 3 + length])
@@ -243,6 +263,7 @@ class Memory:
             meta.get("m", 0.0),
             SceneId(meta.get("l", s.id)),
             meta.get("r", False),
+            meta.get("v", False),
             meta.get("y", False),
             bytes.fromhex(meta.get("p", "")),
             meta.get("a", {}),
@@ -263,6 +284,8 @@ class Memory:
             meta["l"] = known.look
         if known.returned:
             meta["r"] = True
+        if known.visited:
+            meta["v"] = True
         if known.noisy:
             meta["y"] = True
         if known.row < 0 and known.prefix:
@@ -286,7 +309,8 @@ class Memory:
         standing = known.record.standing
         self.scenes[known.record.id] = known
         if found is not None and standing is not Standing.UNJUDGED:
-            known.row = self.index.insert(found.code, found.mask, camera.number, NUMBER[standing], found.levels)
+            number = VISITED if known.visited else NUMBER[standing]
+            known.row = self.index.insert(found.code, found.mask, camera.number, number, found.levels)
             self.at_row[known.row] = known
             (camera.held if standing is Standing.HELD else camera.own).append(known)
         else:

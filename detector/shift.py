@@ -63,6 +63,12 @@ def alike(camera: Watched, look: SceneId | None) -> list[Known]:
     return [k for k in camera.held if k.awaits is None and look is not None and k.look == look]
 
 
+def visited(since: Sequence[Known], look: SceneId | None) -> list[Known]:
+    """The stills of a look that came twice in a row: the camera looks elsewhere, and what it sees there is its own."""
+    same = [k for k in since if k.look == look]
+    return same if len(same) >= VISIT else []
+
+
 def stayed(same: Sequence[Known], since: Sequence[Known]) -> bool:
     """Whether what came is there to stay: the same look often enough, or no return of the old one for long."""
     return len(same) >= STAYS or len(since) >= STAYS

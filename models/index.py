@@ -214,6 +214,10 @@ class Index:
         self._thumbs[row] = 0
         self._free.append(row)
 
+    def bits(self, row: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """The code and mask of a row, 8 words each."""
+        return self._codes[row].copy(), self._masks[row].copy()
+
     def levels(self, row: int) -> NDArray[np.int8]:
         """The thumbnail of a row, (64, 64) int8."""
         packed = self._thumbs[row]

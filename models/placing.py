@@ -49,7 +49,7 @@ def _crops() -> list[Placing]:
     for width, height in product((0.82, 0.73, 0.65), repeat=2):
         for dx, dy in product((-0.045, 0.0, 0.045), repeat=2):
             out.append(window(0.5 + dx - width / 2, 0.5 + dx + width / 2, 0.5 + dy - height / 2, 0.5 + dy + height / 2))
-    out += [window(t, t + 0.75, 0, 1) for t in (0.0, 0.0625, 0.125, 0.1875, 0.25)]
+    out += [window(t, t + 0.75, 0, 1) for t in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)]
     out += [window(t, t + 0.5625, 0, 1) for t in (0.0, 0.07, 0.145, 0.219, 0.29, 0.365, 0.4375)]
     return out
 

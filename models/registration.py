@@ -44,7 +44,7 @@ class Agreement:
 
     `correlation` over all common cells, `fine` of the fine band, `share` of the textured energy in agreeing blocks,
     `blocks` agreeing of `textured` common blocks. `covered` is the share of the query's valid cells that fall into
-    the stored frame, `overlap` the common share of the stored frame. `intact` is the correlation that
+    the stored frame, `overlap` the common share of the stored frame's valid cells. `intact` is the correlation that
     the best 35 % of the blocks reach at least: high also where the rest is hidden. `score` is the mean of
     correlation, fine and share. `placing` is the affine map that was found.
     """
@@ -204,6 +204,7 @@ def agreement(
     fsum = np.zeros(3)
     valid = 0
     inside = 0
+    seen = 0
     for y in range(n):
         for x in range(n):
             if (
@@ -213,6 +214,8 @@ def agreement(
                 and qok[min(y + 1, n - 1), min(x + 1, n - 1)]
             ):
                 valid += 1
+            if sok[y, x]:
+                seen += 1
             u, v = x - centre, y - centre
             fx = p[0] * u + p[1] * v + p[2] + centre
             fy = p[3] * u + p[4] * v + p[5] + centre
@@ -271,7 +274,7 @@ def agreement(
                 agreed += norm * c[0]
     out = np.zeros(8)
     out[4] = textured
-    out[6] = total[0] / (n * n)
+    out[6] = total[0] / max(seen, 1)
     if total[0] < LEAST_CELLS:
         return out, blocks
     vq = total[3] / total[0] - (total[1] / total[0]) ** 2
@@ -324,3 +327,12 @@ def agree_at(
         float(f[7]),
         (float(p[0]), float(p[1]), float(p[2]), float(p[3]), float(p[4]), float(p[5])),
     )
+
+
+def blocks_at(
+    query: Looked, scene: Looked, placing: tuple[float, float, float, float, float, float], *, negative: bool = False
+) -> NDArray[np.float32]:
+    """The correlation of each block of the scene under this affine map, (8, 8); -2 where nothing can be compared."""
+    p = np.array(placing, np.float64)
+    sign = -1.0 if negative else 1.0
+    return agreement(query.soft, query.fine, query.ok, scene.soft, scene.fine, scene.ok, p, sign)[1]

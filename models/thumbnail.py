@@ -34,6 +34,10 @@ FILL_CELLS: Final = 60
 """Cells, connected and of one grey, from which on an area counts as filled: 1.5 % of the picture."""
 DECODER_GREY: Final = 128
 """What decoders fill a lost block with: zero coefficients."""
+GREY_SHARE: Final = 0.12
+"""Share of a cell's pixels of the decoder's grey from which on they are left out, where many blocks are lost."""
+LEFT_OVER: Final = 0.25
+"""Share of a cell's pixels that must be left."""
 FILL_SQUARE: Final = 0.9
 """Share of its bounding box that a filled area takes: masks and grey parts are rectangles, skies and walls are not."""
 
@@ -127,6 +131,7 @@ def shrink(
     edges = np.empty(SIDE + 1, np.int64)
     for i in range(SIDE + 1):
         edges[i] = i * w // SIDE
+    greys = np.zeros((SIDE, SIDE), np.int64)
     sums = np.empty(SIDE, np.int64)
     lows = np.empty(SIDE, np.int64)
     highs = np.empty(SIDE, np.int64)
@@ -143,13 +148,15 @@ def shrink(
                 continue
             rows += 1
             for i in range(SIDE):
-                total, lo, hi = 0, 255, 0
+                total, lo, hi, grown = 0, 255, 0, 0
                 for x in range(edges[i], edges[i + 1]):
                     v = grey[y, x]
                     total += v
                     lo = min(lo, v)
                     hi = max(hi, v)
+                    grown += abs(int(v) - DECODER_GREY) <= FILL_RANGE
                 sums[i] += total
+                greys[j, i] += grown
                 lows[i] = min(lows[i], lo)
                 highs[i] = max(highs[i], hi)
         for i in range(SIDE):
@@ -160,7 +167,18 @@ def shrink(
             valid[j, i] = inside and edges[i] >= left and edges[i + 1] <= right
             if valid[j, i] and highs[i] - lows[i] <= FILL_RANGE:
                 fill[j, i] = True
-    _drop_filled(mean, fill, valid)
+    if _drop_filled(mean, fill, valid) >= FILL_CELLS:
+        for j in range(SIDE):
+            height = (j + 1) * h // SIDE - j * h // SIDE
+            for i in range(SIDE):
+                cells = height * (edges[i + 1] - edges[i])
+                if not valid[j, i] or greys[j, i] <= GREY_SHARE * cells:
+                    continue
+                left_over = cells - greys[j, i]
+                if left_over < LEFT_OVER * cells:
+                    valid[j, i] = False
+                else:
+                    mean[j, i] = (mean[j, i] * cells - DECODER_GREY * greys[j, i]) / left_over
     # a row whose every line was a dark one, or none of which was decoded, is bridged from the row above
     for j in range(1, SIDE):
         for i in range(SIDE):
@@ -173,8 +191,12 @@ def shrink(
 
 
 @njit(cache=True, nogil=True)
-def _drop_filled(mean: NDArray[np.float32], fill: NDArray[np.bool_], valid: NDArray[np.bool_]) -> None:
-    """Mark the cells of rectangular areas of one grey as not valid. `fill` is used up."""
+def _drop_filled(mean: NDArray[np.float32], fill: NDArray[np.bool_], valid: NDArray[np.bool_]) -> int:
+    """Mark the cells of rectangular areas of one grey, and of the decoder's, as not valid; how many were the decoder's.
+
+    `fill` is used up.
+    """
+    lost = 0
     stack = np.empty(SIDE * SIDE, np.int64)
     for start in range(SIDE * SIDE):
         if not fill[start // SIDE, start % SIDE]:
@@ -197,8 +219,10 @@ def _drop_filled(mean: NDArray[np.float32], fill: NDArray[np.bool_], valid: NDAr
                     size += 1
         square = size >= FILL_CELLS and size >= FILL_SQUARE * (y1 - y0 + 1) * (x1 - x0 + 1)
         if square or abs(shade - DECODER_GREY) <= FILL_RANGE:
+            lost += 0 if square else size
             for k in range(size):
                 valid[stack[k] // SIDE, stack[k] % SIDE] = False
+    return lost
 
 
 @njit(cache=True, nogil=True, fastmath=True)

@@ -1,0 +1,187 @@
+"""Parts and directions: looks at a thumbnail that leave out what a damage spoiled.
+
+Owns the views under which a still is looked up when the whole of it finds nothing, and the search for a picture's
+frame inside a still. Refuses to compare. Rolling bands spoil the differences along y and leave those along x; a
+lost block row leaves what is above it; a page around a picture leaves the picture.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.placing import Placing, shown_in
+from models.thumbnail import INVALID, SIDE
+
+
+class View(IntEnum):
+    """What of a thumbnail is looked at."""
+
+    WHOLE = 0
+    ALONG_X = 1
+    ALONG_Y = 2
+    TOP_HALF = 3
+    BOTTOM_HALF = 4
+    LEFT_HALF = 5
+    RIGHT_HALF = 6
+    TOP_QUARTER = 7
+    BOTTOM_QUARTER = 8
+
+
+_X_BITS: Final = 0x5555555555555555
+_ALL: Final = 0xFFFFFFFFFFFFFFFF
+PARTIAL: Final = tuple(View)[1:]
+"""The views beside the whole."""
+
+
+def _words(words: set[int], bits: int = _ALL) -> list[int]:
+    return [bits if w in words else 0 for w in range(8)]
+
+
+WORDS_OF: Final = np.array(
+    [
+        _words(set(range(8)), _X_BITS),
+        _words(set(range(8)), _ALL ^ _X_BITS),
+        _words({0, 1, 2, 3}),
+        _words({4, 5, 6, 7}),
+        _words({0, 2, 4, 6}),
+        _words({1, 3, 5, 7}),
+        _words({0, 1}),
+        _words({6, 7}),
+    ],
+    np.uint64,
+)
+"""Which bits of a code (models/code.py) each partial view keeps, in the order of `PARTIAL`."""
+_BOX: Final = {
+    View.TOP_HALF: (0, 32, 0, 64),
+    View.BOTTOM_HALF: (32, 64, 0, 64),
+    View.LEFT_HALF: (0, 64, 0, 32),
+    View.RIGHT_HALF: (0, 64, 32, 64),
+    View.TOP_QUARTER: (0, 16, 0, 64),
+    View.BOTTOM_QUARTER: (48, 64, 0, 64),
+}
+
+
+def seen(levels: NDArray[np.int8], view: View) -> NDArray[np.int8]:
+    """The thumbnail as the view sees it: a part of it, or with every row (column) brought to the same mean."""
+    if view is View.WHOLE:
+        return levels
+    if view in _BOX:
+        y0, y1, x0, x1 = _BOX[view]
+        part = np.full_like(levels, INVALID)
+        part[y0:y1, x0:x1] = levels[y0:y1, x0:x1]
+        return part
+    axis = 1 if view is View.ALONG_X else 0
+    valid = levels != INVALID
+    total = np.where(valid, levels, 0).sum(axis=axis, keepdims=True)
+    mean = total / np.maximum(valid.sum(axis=axis, keepdims=True), 1)
+    flat = np.clip(np.rint(levels - mean), -7, 7).astype(np.int8)
+    return np.where(valid, flat, np.int8(INVALID))
+
+
+FRAMES: Final = 12
+"""Frames inside a still that are tried, those with the clearest edges first."""
+LINES: Final = 8
+"""Straight edges a direction of which frames are made."""
+FAINT: Final = 0.7
+"""Mean step across a frame's faintest edge, in levels, below which there is no frame."""
+LEAST_FRAME: Final = 22
+"""Cells that a frame is wide and high at least."""
+
+
+@njit(cache=True, nogil=True)
+def _edges(levels: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Running sums of |difference| across each vertical line (x, then down y) and each horizontal line."""
+    n = SIDE
+    down = np.zeros((n + 1, n + 1), np.float32)
+    along = np.zeros((n + 1, n + 1), np.float32)
+    for y in range(n):
+        for x in range(1, n):
+            a, b = levels[y, x - 1], levels[y, x]
+            both = (a == INVALID) + (b == INVALID)
+            step = 4.0 if both == 1 else (0.0 if both == 2 else min(abs(int(a) - int(b)), 4))
+            down[x, y + 1] = step
+            a, b = levels[x - 1, y], levels[x, y]
+            both = (a == INVALID) + (b == INVALID)
+            step = 4.0 if both == 1 else (0.0 if both == 2 else min(abs(int(a) - int(b)), 4))
+            along[x, y + 1] = step
+    for x in range(n + 1):
+        for y in range(n):
+            down[x, y + 1] += down[x, y]
+            along[x, y + 1] += along[x, y]
+    return down, along
+
+
+@njit(cache=True, nogil=True)
+def _strongest(sums: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+    """The lines with the strongest edge over their best half, and the two borders; in order."""
+    n = SIDE
+    best = np.zeros(n + 1, np.float32)
+    for x in range(1, n):
+        for start in range(0, n // 2 + 1, 4):
+            v = sums[x, start + n // 2] - sums[x, start]
+            best[x] = max(best[x], v)
+    picked = np.zeros(n + 1, np.bool_)
+    picked[0] = picked[n] = True
+    for _ in range(most):
+        at, value = -1, np.float32(0)
+        for x in range(2, n - 1):
+            if not picked[x] and not picked[x - 1] and not picked[x + 1] and best[x] > value:
+                at, value = x, best[x]
+        if at < 0:
+            break
+        picked[at] = True
+    return np.nonzero(picked)[0]
+
+
+@njit(cache=True, nogil=True)
+def _frames(levels: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Frames (left, right, top, bottom in cells, clearness), clearest first."""
+    n = SIDE
+    down, along = _edges(levels)
+    xs = _strongest(down, LINES)
+    ys = _strongest(along, LINES)
+    out = np.zeros((FRAMES, 5), np.float32)
+    count = 0
+    for i in range(xs.size):
+        for j in range(i + 1, xs.size):
+            x0, x1 = xs[i], xs[j]
+            if x1 - x0 < LEAST_FRAME:
+                continue
+            for k in range(ys.size):
+                for m in range(k + 1, ys.size):
+                    y0, y1 = ys[k], ys[m]
+                    if y1 - y0 < LEAST_FRAME or (x1 - x0 == n and y1 - y0 == n):
+                        continue
+                    weakest = np.float32(9)
+                    if x0 > 0:
+                        weakest = min(weakest, (down[x0, y1] - down[x0, y0]) / (y1 - y0))
+                    if x1 < n:
+                        weakest = min(weakest, (down[x1, y1] - down[x1, y0]) / (y1 - y0))
+                    if y0 > 0:
+                        weakest = min(weakest, (along[y0, x1] - along[y0, x0]) / (x1 - x0))
+                    if y1 < n:
+                        weakest = min(weakest, (along[y1, x1] - along[y1, x0]) / (x1 - x0))
+                    if weakest < FAINT:
+                        continue
+                    at = min(count, FRAMES - 1)
+                    if count >= FRAMES and weakest <= out[at, 4]:
+                        continue
+                    while at > 0 and out[at - 1, 4] < weakest:
+                        out[at] = out[at - 1]
+                        at -= 1
+                    out[at, 0], out[at, 1], out[at, 2], out[at, 3], out[at, 4] = x0, x1, y0, y1, weakest
+                    count = min(count + 1, FRAMES)
+    return out[:count]
+
+
+def frames(levels: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Placings (n, 4) of a picture that may be shown inside a frame of straight edges, the clearest first."""
+    placings: list[Placing] = [
+        shown_in(f[0] / SIDE, f[1] / SIDE, f[2] / SIDE, f[3] / SIDE) for f in _frames(levels).tolist()
+    ]
+    return np.array(placings, np.float32).reshape(-1, 4)
