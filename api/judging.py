@@ -36,7 +36,7 @@ from api.problems import (
 from models.errors import StrayframeError
 from models.records import Delivery, DeliveryId, Judgement
 from streams.cloudevents import Message, Rejected
-from streams.judge import Judge
+from streams.judge import EngineTorn, Judge
 from streams.store.lease import Fenced, JudgeRunning
 
 WAITING_BYTES: Final = 256_000_000
@@ -226,11 +226,10 @@ class Judging:
     def _done(self, waiting: _Waiting, judging: Future[Any], error: BaseException | None) -> None:
         self._bytes -= waiting.size
         self._in_hand.pop(waiting.message.key, None)
-        if error is not None:
-            _fail(waiting.answer, _unready(error))
-            return
         fault = judging.exception()
-        if fault is None:
+        if error is not None and (fault is None or isinstance(fault, (Rejected, EngineTorn))):
+            _fail(waiting.answer, _unready(error))
+        elif fault is None:
             taken = Taken(judging.result())
             self._remember(waiting.message.key, taken)
             _settle(waiting.answer, taken)

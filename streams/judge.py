@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from detector.engine import Changes, Engine, Knowledge
+from models.errors import StrayframeError
 from models.fingerprint import Still, fingerprint
 from models.records import ChangeDeployed, Delivery, DeliveryId, Judgement, RightChanged, StillOpened, Verdict
 from streams.cloudevents import Message, Rejected
@@ -65,10 +66,17 @@ class Store(Protocol):
         """Write the batch in one transaction, or nothing. Raises Fenced when another judge has taken over."""
 
 
+class EngineTorn(StrayframeError):
+    """The engine failed in the middle of a judgement; what it knows by now is not stored. Start from the store."""
+
+    retry: ClassVar[bool] = True
+
+
 class Judge:
     """Takes messages one by one and stores what followed from them when told to commit.
 
-    After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store.
+    After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
+    engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected.
     """
 
@@ -86,14 +94,18 @@ class Judge:
         self._store = store
         self._fetch = fetch
         self._batch = Batch()
+        self._torn = False
 
     def take(self, message: Message) -> Judgement | None:
         """Judge a delivery, or take note of any other event. Raises Rejected for a message nobody can judge."""
+        self._require_whole()
         match message.event:
             case Delivery() as delivery:
                 return self._deliver(delivery, message)
             case RightChanged() as right:
+                self._torn = True
                 self.engine.right(right)
+                self._torn = False
             case StillOpened() as opened:
                 self._batch.opened.append(opened)
             case ChangeDeployed() as change:
@@ -102,6 +114,7 @@ class Judge:
 
     def commit(self, moves: Sequence[Move] = ()) -> Changes:
         """Store the batch in hand with the offsets that it moves; returns what the engine's knowledge became."""
+        self._require_whole()
         batch, self._batch = self._batch, Batch()
         batch.changes, batch.moves = self.engine.drain(), moves
         if self._store is not None:
@@ -112,12 +125,18 @@ class Judge:
 
     def _deliver(self, delivery: Delivery, message: Message) -> Judgement:
         data = message.data if message.data is not None else self._fetched(message)
+        self._torn = True
         with self._metrics.judge_seconds.time():
             judgement = self.engine.judge(delivery, lambda: self._look(data))
+        self._torn = False
         if judgement.rule != AGAIN:
             self._batch.covered[_covered(judgement)] += 1
             self._metrics.judged(judgement)
         return judgement
+
+    def _require_whole(self) -> None:
+        if self._torn:
+            raise EngineTorn("the engine failed in the middle of a judgement; it is opened anew from the store")
 
     def _look(self, data: bytes) -> Still:
         return fingerprint(self._decoder(data))

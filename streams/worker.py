@@ -18,9 +18,9 @@ everything is thrown away and opened anew from the store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -62,6 +62,18 @@ LONGEST_PAUSE: Final = 30.0
 """Seconds before the store or Kafka is tried again: doubled each time, up to what an operator still calls soon."""
 
 
+Place = tuple[str, int, int]
+"""Where a message lies: topic, partition, offset."""
+
+
+class Poisoned(StrayframeError):
+    """The engine failed on a message; `place` says which. The same message must not be judged again."""
+
+    def __init__(self, place: Place, detail: str) -> None:
+        super().__init__(detail)
+        self.place = place
+
+
 def run(settings: Settings, *, standby: bool = False) -> int:
     """Judge until told to stop; the exit code. `standby` waits while another judge lives instead of giving up."""
     logs.configure(settings.log_level, settings.log_format)
@@ -88,7 +100,8 @@ def run(settings: Settings, *, standby: bool = False) -> int:
 class Supervisor:
     """Opens sessions one after the other: a fault that may pass ends one, and the next starts from the store.
 
-    At the very start nothing is tried twice: a wrong address or password is said at once.
+    At the very start nothing is tried twice: a wrong address or password is said at once. A message on which the
+    engine failed ends a session too, since half a judgement may be in the engine; the next one puts it aside.
     """
 
     settings: Settings
@@ -98,6 +111,7 @@ class Supervisor:
     standby: bool
     judged: bool = False
     pause: float = FIRST_PAUSE
+    poison: dict[Place, str] = field(default_factory=dict)
 
     def run(self) -> int:
         """Judge until told to stop. Raises what no retry helps against."""
@@ -105,6 +119,10 @@ class Supervisor:
         while not self.stop.asked:
             try:
                 self._session()
+            except Poisoned as poisoned:
+                self.poison[poisoned.place] = str(poisoned)
+                self.judged = True  # it did judge: what ended it was a message, not its surroundings
+                log.error("engine.torn", reason="the message is put aside, the rest is judged again from the store")
             except StrayframeError as error:
                 if not self.judged or not (error.retry or _is_own_lease(error)):
                     raise
@@ -129,7 +147,8 @@ class Supervisor:
             reader = Reader(self.settings, opened.store)
             try:
                 log.info("worker.started", store=opened.store.database.name, kafka=self.settings.kafka)
-                Loop(self.settings, opened, reader, letters, self.health, self._went_well).run(self.stop)
+                loop = Loop(self.settings, opened, reader, letters, self.health, self.poison, self._went_well)
+                loop.run(self.stop)
             except BaseException:
                 reader.close(leave=False)
                 raise
@@ -166,6 +185,7 @@ class Loop:
         reader: Reader,
         letters: DeadLetters,
         health: Health,
+        poison: Mapping[Place, str],
         went_well: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
@@ -175,6 +195,7 @@ class Loop:
         self._letters = letters
         self._health = health
         self._metrics = health.metrics
+        self._poison = poison
         self._went_well = went_well
         self._last_still: Record | None = None
         self._aside = 0
@@ -220,15 +241,19 @@ class Loop:
         """Judge one message, or put it aside: the boundary behind which nothing a message holds can stop the loop."""
         if _is_tombstone(record):
             return
+        place: Place = (record.topic, record.partition, record.offset)
+        if place in self._poison:
+            self._put_aside(record, "failed", self._poison[place])
+            return
         try:
             self._judge.take(parse_headers(record.headers, record.value))
         except Rejected as rejected:
             self._put_aside(record, rejected.reason, rejected.detail)
-        except Exception as error:  # the one place: counted, logged, kept as a dead letter
+        except Exception as error:  # the one place: logged here, put aside and counted by the next session
             if isinstance(error, StrayframeError) and error.retry:
                 raise
             log.exception("message.failed", topic=record.topic, partition=record.partition, offset=record.offset)
-            self._put_aside(record, "failed", f"{type(error).__name__}: {error}")
+            raise Poisoned(place, f"{type(error).__name__}: {error}") from error
         if record.topic == self._settings.topic_stills:
             self._last_still = record
 
