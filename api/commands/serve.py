@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
+import sys
 
 import structlog
 import uvicorn
@@ -28,6 +30,8 @@ def run(settings: Settings) -> int:
         app = create_app(settings)
     except StrayframeError as error:
         fail(str(error))
+    # uvicorn raises the signal again once it has ended in order: told to stop and stopped is no failure
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,
         host=settings.host,
