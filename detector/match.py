@@ -309,13 +309,16 @@ def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Se
 def _look(query: Looked, scene: Looked, known: Known, f: Found, placing: Placing) -> Match | None:
     a = compare(query, scene, placing, negative=f.negative)
     distance = f.differing / max(f.common, 1)
-    if not agrees(a, distance if f.votes < VOTES else 0.0, f.common):
-        return None
-    sure = a.score >= TILE_SCORE if _tile(a) else a.score >= WHOLE_SCORE and a.fine >= WHOLE_FINE
-    whole = a.overlap >= WHOLE_OVERLAP and sure
-    if a.covered < COVERED and not whole and not _wraps(query, scene, a, negative=f.negative):
+    if not agrees(a, distance if f.votes < VOTES else 0.0, f.common) or not fits(query, scene, a, negative=f.negative):
         return None
     return Match(known, distance, f.common, a)
+
+
+def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) -> bool:
+    """Whether the placing is one that a still on its way can have: no neighbour's view, which lies half outside."""
+    sure = a.score >= TILE_SCORE if _tile(a) else a.score >= WHOLE_SCORE and a.fine >= WHOLE_FINE
+    whole = a.overlap >= WHOLE_OVERLAP and sure
+    return a.covered >= COVERED or whole or _wraps(query, scene, a, negative=negative)
 
 
 def _wraps(query: Looked, scene: Looked, a: Agreement, *, negative: bool) -> bool:

@@ -132,40 +132,27 @@ def shrink(
     for i in range(SIDE + 1):
         edges[i] = i * w // SIDE
     greys = np.zeros((SIDE, SIDE), np.int64)
-    sums = np.empty(SIDE, np.int64)
-    lows = np.empty(SIDE, np.int64)
-    highs = np.empty(SIDE, np.int64)
+    sums = np.empty(w, np.uint32)
+    lows = np.empty(w, np.uint8)
+    highs = np.empty(w, np.uint8)
+    grown = np.empty(w, np.uint16)
     for j in range(SIDE):
-        y0, y1 = j * h // SIDE, max((j + 1) * h // SIDE, j * h // SIDE + 1)
-        y1 = min(y1, h)
+        y0, y1 = j * h // SIDE, min(max((j + 1) * h // SIDE, j * h // SIDE + 1), h)
         inside = y0 >= top and y1 <= bottom
-        sums[:] = 0
-        lows[:] = 255
-        highs[:] = 0
-        rows = 0
-        for y in range(y0, y1):
-            if bad[y]:
-                continue
-            rows += 1
-            for i in range(SIDE):
-                total, lo, hi, grown = 0, 255, 0, 0
-                for x in range(edges[i], edges[i + 1]):
-                    v = grey[y, x]
-                    total += v
-                    lo = min(lo, v)
-                    hi = max(hi, v)
-                    grown += abs(int(v) - DECODER_GREY) <= FILL_RANGE
-                sums[i] += total
-                greys[j, i] += grown
-                lows[i] = min(lows[i], lo)
-                highs[i] = max(highs[i], hi)
+        rows = _down(grey, y0, y1, bad, sums, lows, highs, grown)
         for i in range(SIDE):
             width = edges[i + 1] - edges[i]
             if rows == 0 or width == 0:
                 continue
-            mean[j, i] = sums[i] / (rows * width)
+            total, lo, hi = 0, 255, 0
+            for x in range(edges[i], edges[i + 1]):
+                total += sums[x]
+                lo = min(lo, lows[x])
+                hi = max(hi, highs[x])
+                greys[j, i] += grown[x]
+            mean[j, i] = total / (rows * width)
             valid[j, i] = inside and edges[i] >= left and edges[i + 1] <= right
-            if valid[j, i] and highs[i] - lows[i] <= FILL_RANGE:
+            if valid[j, i] and hi - lo <= FILL_RANGE:
                 fill[j, i] = True
     if _drop_filled(mean, fill, valid) >= FILL_CELLS:
         for j in range(SIDE):
@@ -188,6 +175,37 @@ def shrink(
                 mean[j, i] = mean[j - 1, i]
                 valid[j, i] = True
     return mean, valid
+
+
+@njit(cache=True, nogil=True)
+def _down(
+    grey: NDArray[np.uint8],
+    y0: int,
+    y1: int,
+    bad: NDArray[np.bool_],
+    sums: NDArray[np.uint32],
+    lows: NDArray[np.uint8],
+    highs: NDArray[np.uint8],
+    grown: NDArray[np.uint16],
+) -> int:
+    """Sum, least, greatest and count of the decoder's grey down each column of some rows; how many rows were good."""
+    sums[:] = 0
+    lows[:] = 255
+    highs[:] = 0
+    grown[:] = 0
+    rows = 0
+    for y in range(y0, y1):
+        if bad[y]:
+            continue
+        rows += 1
+        line = grey[y]
+        for x in range(line.size):
+            v = line[x]
+            sums[x] += v
+            lows[x] = min(lows[x], v)
+            highs[x] = max(highs[x], v)
+            grown[x] += np.uint8(v - np.uint8(DECODER_GREY - FILL_RANGE)) <= np.uint8(2 * FILL_RANGE)
+    return rows
 
 
 @njit(cache=True, nogil=True)
