@@ -52,6 +52,8 @@ RESTLESS_LOOKS: Final = 2
 looks about. A single one may be somebody else's."""
 SURE_BEFORE: Final = 0.85
 """Score at which such a look names its camera as the owner of a still that came and went elsewhere."""
+VIEW_SCENES: Final = 4
+"""Latest scenes of each camera that are compared to tell whether both look at one place."""
 COLD_STILLS: Final = 2
 """Explained stills from which on a camera without a confirmed scene is cold no longer."""
 
@@ -223,6 +225,11 @@ class Engine:
             return self._novel(camera, delivery, still, query, own)
         if not camera.confirmed and camera.stills < COLD_STILLS:
             return self._cold(camera, delivery, still, query, own, hit)
+        if self._shares_view(camera, hit):
+            camera.stills += 1
+            self._memory.learn(camera, delivery, still, Standing.ONCE, novel=False)
+            self._trim(camera)
+            return _Finding(Verdict.CLEAR, "same-view", verdict.numbers_of(hit, own))
         if hit.scene.record.camera == camera.heir_of and self._silent(camera.heir_of, camera.record.first_seen):
             camera.stills += 1
             self._memory.learn(camera, delivery, still, Standing.CONFIRMED, novel=False)
@@ -238,7 +245,7 @@ class Engine:
         waiting = [k for k in camera.held if k.awaits is not None]
         again, _, _ = match.own(self._memory, waiting, query)
         look = again.scene.look if again is not None else None
-        met = hit.agreement.score
+        met = hit.agreement.score if match.straight(hit.agreement) else 0.0
         same = [k for k in waiting if look is not None and k.look == look and k.digest != still.digest]
         known = self._memory.learn(
             camera,
@@ -399,6 +406,17 @@ class Engine:
             self._memory.forget(kept)
 
     # --- small things
+
+    def _shares_view(self, camera: Watched, hit: Match) -> bool:
+        """Whether the camera looks at the accused owner's place anyway, from beside it: its own scenes tell."""
+        if match.straight(hit.agreement):
+            return False
+        owner = self._memory.cameras[hit.scene.record.camera]
+        mine, theirs = (
+            sorted((k for k in w.own if k.record.standing is Standing.CONFIRMED), key=_worth)[-VIEW_SCENES:]
+            for w in (camera, owner)
+        )
+        return match.same_place(self._memory, mine, theirs)
 
     def _silent(self, camera: CameraId, since: datetime) -> bool:
         """Whether the camera has delivered nothing since then."""

@@ -77,6 +77,14 @@ ACCEPT_BLOCKS: Final = 8
 """Blocks of 64 that must agree."""
 COVERED: Final = 0.85
 """Share of the still's valid cells that must lie inside the stored frame. A neighbour's view lies half outside."""
+ASIDE: Final = 2.0
+"""Cells by which the frame's middle may be off; beyond, two cameras may stand side by side, and"""
+COVERED_ASIDE: Final = 0.96
+"""this share must lie inside."""
+STRAIGHT_FACTOR: Final = 0.03
+"""Difference of a scale from 1, or a shear from 0, up to which a picture is shown as it was taken,"""
+STRAIGHT_SHIFT: Final = 1.2
+"""and by how many cells it may be off."""
 WHOLE_OVERLAP: Final = 0.93
 """Where less is covered: the share of the stored frame that must be seen whole,"""
 WHOLE_SCORE: Final = 0.74
@@ -318,7 +326,33 @@ def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) 
     """Whether the placing is one that a still on its way can have: no neighbour's view, which lies half outside."""
     sure = a.score >= TILE_SCORE if _tile(a) else a.score >= WHOLE_SCORE and a.fine >= WHOLE_FINE
     whole = a.overlap >= WHOLE_OVERLAP and sure
-    return a.covered >= COVERED or whole or _wraps(query, scene, a, negative=negative)
+    aside = max(abs(a.placing[2]), abs(a.placing[5])) > ASIDE
+    inside = a.covered >= (COVERED_ASIDE if aside else COVERED)
+    return inside or whole or _wraps(query, scene, a, negative=negative)
+
+
+def straight(a: Agreement) -> bool:
+    """Whether the still shows the frame as it was taken: neither cropped, shifted nor shown smaller."""
+    xx, xy, x0, yx, yy, y0 = a.placing
+    return (
+        max(abs(abs(xx) - 1), abs(abs(yy) - 1), abs(xy), abs(yx)) <= STRAIGHT_FACTOR
+        and max(abs(x0), abs(y0)) <= STRAIGHT_SHIFT
+    )
+
+
+def same_place(memory: Memory, some: Sequence[Known], others: Sequence[Known]) -> bool:
+    """Whether any scene of one camera shows what a scene of another camera shows, under any placing."""
+    rows = {k.row: k for k in others}
+    for known in some:
+        query = Query(Fingerprint.of(memory.index.levels(known.row)))
+        for placings, codes, masks in (query.usual, query.rare):
+            hits = memory.index.match(list(rows), codes, masks, radius=OWN_SEARCH_RADIUS, least=SEARCH_BITS)
+            for f in _ranked(memory, hits)[:OWN_LOOKS]:
+                scene = memory.looked(rows[f.row])
+                a = compare(query.looked, scene, _placing(placings, f), negative=f.negative)
+                if agrees(a, 0.0, LEAST_BITS):
+                    return True
+    return False
 
 
 def _wraps(query: Looked, scene: Looked, a: Agreement, *, negative: bool) -> bool:

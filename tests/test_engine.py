@@ -235,3 +235,29 @@ def test_engine_restored_at_any_point_judges_alike(every: int) -> None:
     through, restarted = timeline(set()), timeline(set(range(0, 300, every)))
     assert {a.rule for a in through.raised} >= {"foreign-scene", "foreign-at-once", "same-bytes"}
     assert told(restarted) == told(through)
+
+
+def beside(seed: int, moment: int, left: int) -> Still:
+    """What a camera beside another one sees: the same place, from further left or right."""
+    return fingerprint(picture(np.ascontiguousarray(place(seed, moment, width=960)[:, left : left + 640])))
+
+
+@pytest.mark.parametrize("apart", [40, 100, 220])
+def test_two_cameras_that_look_at_one_place_accuse_nobody(apart: int) -> None:
+    cloud = Cloud()
+    for moment in range(8):
+        cloud.deliver("left", beside(3, moment, 0))
+        cloud.deliver("right", beside(3, moment + 50, apart))
+    assert cloud.raised == []
+
+
+def test_neighbours_new_look_is_no_leak_either() -> None:
+    cloud = Cloud()
+    for moment in range(6):
+        cloud.deliver("left", beside(3, moment, 0))
+        cloud.deliver("right", beside(3, moment + 50, 60))
+    for moment in range(4):
+        cloud.deliver("left", beside(4, moment, 0))
+    cloud.deliver("right", beside(4, 90, 60))
+    cloud.deliver("right", beside(4, 91, 60))
+    assert [a for a in cloud.standing if a.kind is Kind.LEAK] == []
