@@ -314,7 +314,7 @@ class Engine:
 
     def _by_digest(self, camera: Watched, delivery: Delivery, still: Still) -> _Finding:
         """Too little to compare: the bytes are all there is."""
-        same = self._memory.digests.get(still.digest, {})
+        same = self._memory.copies(still)
         accounts = {k.record.account for k in same.values()} | {delivery.account}
         numbers: dict[str, float | int | str] = {"accounts": len(accounts), "reason": still.reason}
         many = len(accounts) >= PLACEHOLDER_ACCOUNTS

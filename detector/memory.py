@@ -194,6 +194,13 @@ class Memory:
         self._scenes[known.record.id] = None
         self._removed.pop(known.record.id, None)
 
+    def copies(self, still: Still) -> dict[SceneId, Known]:
+        """Stills without a fingerprint with the same bytes, or the same first bytes: one of the two may be cut off."""
+        found = dict(self.digests.get(still.digest, {}))
+        if still.prefix:
+            found |= self.digests.get(still.prefix, {})
+        return found
+
     def looked(self, known: Known) -> Looked:
         """The scene made ready for the second look."""
         return Looked(self.index.levels(known.row))

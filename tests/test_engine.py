@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -261,3 +262,11 @@ def test_neighbours_new_look_is_no_leak_either() -> None:
     cloud.deliver("right", beside(4, 90, 60))
     cloud.deliver("right", beside(4, 91, 60))
     assert [a for a in cloud.standing if a.kind is Kind.LEAK] == []
+
+
+def test_cut_off_copy_of_a_dark_still_is_known_by_its_first_bytes() -> None:
+    cloud = known(2)
+    whole = replace(fingerprint(DARK), prefix=b"first bytes")
+    cloud.deliver("cam-0", whole)
+    (alert,) = cloud.deliver("cam-1", replace(whole, digest=b"of fewer bytes", complete=False)).alerts
+    assert alert.rule == "same-bytes"
