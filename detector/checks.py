@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from detector import engine, match, shift, verdict
+from detector import certainty, engine, match, shift
 from detector.explain import Explanation, Near, needed_score
 from models import fingerprint
 from models.scene import Standing
@@ -97,7 +97,8 @@ def _others(found: Explanation, near: Near) -> list[Check]:
     if second is not None:
         ahead = a.score - second.agreement.score
         out.append(Check(step, "above a second account by", "SECOND", engine.SECOND, ahead))
-    out.append(Check(step, "score to act on alone", "ACTING_SCORE", verdict.ACTING_SCORE, a.score))
+    sure = certainty.certainty(near.distance, near.common, a)
+    out.append(Check(step, "certainty to act on alone", "needed", certainty.needed(found.cameras), sure))
     return out
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from detector import match, shift, verdict
+from detector import certainty, match, shift, verdict
 from detector.alarms import Alarms
 from detector.incident import Incident
 from detector.match import Match, Query
@@ -452,7 +452,21 @@ class Engine:
     def _accuse(self, delivery: Delivery, hit: Match, own: float, rule: str) -> None:
         assert self._now is not None
         owner, presumed = self._rights.owner(hit.scene.record.camera, delivery.time)
-        self._alarms.add(verdict.foreign(delivery, hit, own, owner, presumed=presumed, rule=rule, now=self._now))
+        enough = self._enough(delivery, hit)
+        self._alarms.add(
+            verdict.foreign(delivery, hit, own, owner, presumed=presumed, rule=rule, needed=enough, now=self._now)
+        )
+
+    def _enough(self, delivery: Delivery, hit: Match) -> float:
+        """The certainty from which on an alert may act: a little less when another still of the two said the same."""
+        enough = certainty.needed(len(self._memory.cameras))
+        score = round(hit.agreement.score, 4)
+        for alert in self._alarms.about(delivery.camera):
+            same_pair = alert.camera == delivery.camera and alert.owner_camera == hit.scene.record.camera
+            by_picture = alert.kind is Kind.LEAK and "score" in alert.numbers
+            if same_pair and by_picture and alert.delivery != delivery.key and alert.numbers["score"] != score:
+                return enough - certainty.SECOND_STILL
+        return enough
 
     def _trim(self, camera: Watched) -> None:
         while len(camera.own) > SCENES:

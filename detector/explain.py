@@ -108,7 +108,8 @@ class Explanation:
     `owner` is the owner at the delivery's time, `presumed` says that no enrolment names one. `own_score` is the best
     score of the camera's own history, `own_rule` the rule by which it explains the still, empty when it does not.
     `own` lists the nearest scenes of the camera itself, `foreign` the nearest of each other camera, best score first.
-    `siblings` counts the other cameras that the viewer may see, `reliable` the bits of 512 that can be relied on.
+    `siblings` counts the other cameras that the viewer may see, `reliable` the bits of 512 that can be relied on,
+    `cameras` all that are known.
     """
 
     delivery: Delivery
@@ -124,6 +125,7 @@ class Explanation:
     own: tuple[Near, ...]
     foreign: tuple[Near, ...]
     copies: tuple[Copy, ...]
+    cameras: int
 
     @property
     def mine(self) -> Near | None:
@@ -163,6 +165,7 @@ def explain(engine: Engine, delivery: Delivery, still: Still) -> Explanation:
         own=() if query is None or camera is None else viewer.own(query, camera, own_match),
         foreign=() if query is None else viewer.foreign(query, others, own_score),
         copies=_copies(memory, still),
+        cameras=len(memory.cameras),
     )
 
 

@@ -152,12 +152,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A scene that a still may show: the share of bits that differ, of how many, and what the second look said."""
+    """A scene that a still may show: the share of bits that differ, of how many, and what the second look said.
+
+    `part` says that only a part of the still, or one direction of its differences, was compared.
+    """
 
     scene: Known
     distance: float
     common: int
     agreement: Agreement
+    part: bool = False
 
 
 def nearest(memory: Memory, scenes: Sequence[Known], found: Fingerprint) -> list[tuple[float, int, Known]]:
@@ -292,7 +296,7 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
         a = compare(query.seen(view), scene, negative=f.negative)
         agree = a.score >= VIEW_SCORE and a.blocks >= ACCEPT_BLOCKS and a.covered >= COVERED
         if agree and not _common(memory, known, masks[f.hypothesis], skip):
-            matches.append(Match(known, f.differing / max(f.common, 1), f.common, a))
+            matches.append(Match(known, f.differing / max(f.common, 1), f.common, a, part=True))
     return matches
 
 

@@ -6,14 +6,12 @@ Owns the sentences, the rule names (docs/verdicts.md) and the levels. Refuses to
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
+from detector.certainty import certainty
 from detector.match import Match
 from detector.memory import Known
 from models.records import AccountId, Alert, CameraId, Delivery, Kind, Level, Numbers, SceneId, alert_id
-
-ACTING_SCORE: Final = 0.75
-"""Score of the second look from which on a match is certain enough to act on alone (docs/decisions/fingerprint.md)."""
+from models.scene import Standing
 
 
 def no_right(delivery: Delivery, owner: AccountId | None, *, presumed: bool) -> Alert:
@@ -30,9 +28,17 @@ def no_right(delivery: Delivery, owner: AccountId | None, *, presumed: bool) -> 
 
 
 def foreign(
-    delivery: Delivery, hit: Match, own: float, owner: AccountId | None, *, presumed: bool, rule: str, now: Delivery
+    delivery: Delivery,
+    hit: Match,
+    own: float,
+    owner: AccountId | None,
+    *,
+    presumed: bool,
+    rule: str,
+    needed: float,
+    now: Delivery,
 ) -> Alert:
-    """The still shows a scene of another account's camera."""
+    """The still shows a scene of another account's camera. `needed` is the certainty from which on it may act."""
     camera, a = hit.scene.record.camera, hit.agreement
     why = (
         f"{delivery.account} asked for camera {delivery.camera} and was shown camera {camera} of "
@@ -40,9 +46,11 @@ def foreign(
         f"pictures agree at {a.score:.2f} in {a.blocks} of {a.textured} blocks, {a.score - own:.2f} above the "
         f"camera's own history."
     )
-    level = Level.ACTING if a.score >= ACTING_SCORE else Level.SHOWN
-    scene = hit.scene.record.id
-    return _leak(delivery, now, owner, camera, rule, why, numbers_of(hit, own), level, scene, presumed)
+    sure = certainty(hit.distance, hit.common, a)
+    living = hit.scene.record.standing is Standing.CONFIRMED and not hit.part
+    level = Level.ACTING if living and sure >= needed else Level.SHOWN
+    numbers = numbers_of(hit, own) | {"certainty": round(sure, 3), "needed": round(needed, 3)}
+    return _leak(delivery, now, owner, camera, rule, why, numbers, level, hit.scene.record.id, presumed)
 
 
 def same_bytes(delivery: Delivery, first: Known, owner: AccountId | None, *, presumed: bool, numbers: Numbers) -> Alert:

@@ -270,3 +270,18 @@ def test_cut_off_copy_of_a_dark_still_is_known_by_its_first_bytes() -> None:
     cloud.deliver("cam-0", whole)
     (alert,) = cloud.deliver("cam-1", replace(whole, digest=b"of fewer bytes", complete=False)).alerts
     assert alert.rule == "same-bytes"
+
+
+def test_level_follows_the_certainty_and_the_size_of_the_cloud() -> None:
+    cloud = known(3)
+    (alert,) = cloud.deliver("cam-0", still(1, 99)).alerts
+    assert alert.level is Level.ACTING
+    assert float(alert.numbers["certainty"]) > float(alert.numbers["needed"])
+
+
+def test_half_a_picture_is_shown_and_does_not_act() -> None:
+    cloud = known(3)
+    torn = place(1, 40).copy()
+    torn[170:] = place(88, 1)[170:]
+    (alert,) = cloud.deliver("cam-0", fingerprint(picture(torn))).alerts
+    assert (alert.owner_camera, alert.level) == ("cam-1", Level.SHOWN)
