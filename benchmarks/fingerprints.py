@@ -144,10 +144,8 @@ def main() -> int:
         ranked = np.sort(np.concatenate(false))
         radius = float(ranked[int(args.rate * len(ranked))])
         recall = {group: float(np.mean(np.array(values) < radius)) for group, values in true.items()}
-        print(
-            f"{design.name:26} {design.size:5} {micros:6.0f} {radius:7.3f} {recall['everyday']:9.1%} {recall['further']:9.1%}",
-            flush=True,
-        )
+        found = f"{recall['everyday']:9.1%} {recall['further']:9.1%}"
+        print(f"{design.name:26} {design.size:5} {micros:6.0f} {radius:7.3f} {found}", flush=True)
     return 0
 
 

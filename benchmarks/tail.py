@@ -1,52 +1,51 @@
 """How often does a still agree with another camera's scene by chance? The joint tail of search and second look.
 
-    python benchmarks/tail.py CORPUS [--variants 5] [--photos 800] [--stills 40] [--same A,B ...] [--json FILE]
+    python benchmarks/tail.py CORPUS [--variants 11] [--photos 800] [--stills 40] [--same A,B ...] [--json FILE]
 
 Every still of the corpus, as it is and damaged in several ways, is looked up among all stills of all other cameras, by
-the very search and second look of the detector. For each ordered pair of cameras the best score is kept, by how
-many reliable bits decided. What is *seen* (counts) stands apart from what is *extrapolated* (an exponential tail through
-the highest pairs, with bounds from resampling cameras). `--same` names pairs that show one place, found by looking at
-the pictures of the highest pairs, which are printed: they are left out.
+the very search and second look of the detector. For each ordered pair of cameras the highest certainty is kept. What
+is *seen* (counts) stands apart from what is *extrapolated*: an exponential tail through the highest pairs, with bounds
+from drawing the cameras anew. `--same` names pairs that show one place, found by looking at the pictures of the
+highest pairs, which are printed: they are left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import platform
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from math import exp, log
 from pathlib import Path
 from random import Random
 
 import numpy as np
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from detector import match
+from detector.certainty import certainty, needed
 from detector.match import Query
 from detector.memory import Memory
 from models.fingerprint import fingerprint
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.registration import compare
 from models.scene import Standing
-from models.view import PARTIAL, View
 from streams.corpus import moment, opened, read
 from streams.damage import EVERYDAY, TUNED
 from streams.damage.kind import jpeg
 from streams.decode import Decoder
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-CLASSES = (("whole", 200), ("most", 110), ("strip", 0))
-"""Names of how many reliable bits decided, with the least of each."""
-HIGHEST = 30
-"""Camera pairs through which the exponential tail is laid."""
-FLEET_PAIRS = {n: n * (n - 1) / 2 for n in (1_000, 100_000, 1_000_000, 10_000_000)}
-"""Pairs of cameras in clouds of these sizes."""
+HIGHEST = (40, 20, 80)
+"""Camera pairs through which the exponential tail is laid; the first counts, the others show how much that matters."""
+FLEETS = (1_000, 100_000, 1_000_000, 10_000_000)
+"""Cameras of the clouds that are told."""
+RESAMPLED = 300
+"""Resamplings of the cameras for the bounds."""
 
 
 def arguments() -> argparse.Namespace:
@@ -54,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     parser.add_argument(
-        "--variants", type=int, default=5, help="damaged variants of each still, besides the intact one"
+        "--variants", type=int, default=11, help="damaged variants of each still, besides the intact one"
     )
     parser.add_argument("--photos", type=int, default=800)
     parser.add_argument("--stills", type=int, default=40, help="stills used of one camera, at most")
@@ -64,11 +63,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, str, float]]:
-    """(camera, class of bits, score) of every candidate of every stage that lies as a still on its way can lie."""
+def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, float]]:
+    """(camera, certainty) of every candidate that lies as a still on its way can lie, whatever its score."""
     out = []
-    stages = [(query.usual, True), (query.rare, False)]
-    for (placings, codes, masks), short in stages:
+    for (placings, codes, masks), short in ((query.usual, True), (query.rare, False)):
         hits = memory.index.search(
             codes, masks, skip=[own], standings=[1], radius=match.SEARCH_RADIUS, least=match.SEARCH_BITS, short=short
         )
@@ -76,27 +74,18 @@ def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, str, fl
             known = memory.at_row[f.row]
             scene, p = memory.looked(known), placings[f.hypothesis].tolist()
             a = compare(query.looked, scene, (p[0], p[1], p[2], p[3]), negative=f.negative)
-            if a.blocks >= match.ACCEPT_BLOCKS and match.fits(query.looked, scene, a, negative=f.negative):
-                out.append((known.record.camera, next(n for n, least in CLASSES if f.common >= least), a.score))
-    codes, masks = query.partial
-    hits = memory.index.search(codes, masks, skip=[own], standings=[1], radius=match.VIEW_RADIUS, least=match.VIEW_BITS)
-    for f in sorted(hits, key=lambda f: f.differing / max(f.common, 1))[: match.CANDIDATES]:
-        known, view = memory.at_row[f.row], PARTIAL[f.hypothesis]
-        scene = memory.seen(known, view) if view in (View.ALONG_X, View.ALONG_Y) else memory.looked(known)
-        a = compare(query.seen(view), scene, negative=f.negative)
-        if a.blocks >= match.ACCEPT_BLOCKS and a.covered >= match.COVERED:
-            out.append((known.record.camera, "part", a.score))
+            if a.blocks < match.ACCEPT_BLOCKS or not match.fits(query.looked, scene, a, negative=f.negative):
+                continue
+            if not match.common_view(memory, known, masks[f.hypothesis], [own]):
+                out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a)))
     return out
 
 
-def tail(scores: list[float], pairs: int) -> tuple[float, float]:
-    """The e-fold of an exponential through the highest camera pairs, and the rate per pair at score 0.60."""
-    top = sorted(scores, reverse=True)[: HIGHEST + 1]
-    if len(top) < 10:
-        return 0.0, 0.0
+def tail(values: list[float], pairs: int, highest: int) -> tuple[float, float, float]:
+    """Base, share of all pairs above it, and e-fold of an exponential through the highest camera pairs."""
+    top = sorted(values, reverse=True)[: highest + 1]
     base = top[-1]
-    fold = float(np.mean([s - base for s in top[:-1]]))
-    return fold, (len(top) - 1) / pairs * float(np.exp(-(0.60 - base) / fold))
+    return base, highest / pairs, max(float(np.mean([v - base for v in top[:-1]])), 1e-6)
 
 
 def main() -> int:
@@ -106,16 +95,15 @@ def main() -> int:
     rng, decode, memory = Random(args.seed), Decoder(b"tail"), Memory()
     kinds = list((EVERYDAY | TUNED).values())
     sources = read(args.corpus).drawn(args.photos, rng)
-    stored, begin = 0, time.perf_counter()
+    begin = time.perf_counter()
     for source in sources:
         for k, path in enumerate(source.files[: args.stills]):
             found = fingerprint(decode(jpeg(opened(path), 85)))
             delivery = Delivery(DeliveryId(source.name, str(k)), START, AccountId(source.name), CameraId(source.name))
             if found.fingerprint is not None:
                 memory.learn(memory.camera(delivery), delivery, found, Standing.CONFIRMED, novel=False)
-                stored += 1
     same = {frozenset(pair.split(",")) for pair in args.same}
-    best: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+    best: dict[tuple[str, str], float] = defaultdict(float)
     queries, still_pairs = 0, 0
     for n, source in enumerate(sources):
         if source.name not in memory.cameras:
@@ -124,60 +112,67 @@ def main() -> int:
         for path in source.files[: args.stills]:
             image = moment(opened(path), rng)
             data = jpeg(image, 85)
-            variants = [data] + [rng.choice(kinds)(image, data, rng) for _ in range(args.variants)]
-            for variant in variants:
-                found = fingerprint(decode(variant)).fingerprint
-                if found is None:
+            for variant in [data] + [rng.choice(kinds)(image, data, rng) for _ in range(args.variants)]:
+                found = fingerprint(decode(variant))
+                if found.fingerprint is None:
                     continue
                 queries += 1
-                still_pairs += stored - len(own.own)
-                for camera, name, score in looked_up(memory, Query(found), own.number):
-                    pair = (source.name, camera)
-                    if frozenset(pair) not in same:
-                        best[name][pair] = max(best[name].get(pair, 0.0), score)
-        if n % 50 == 0:
-            print(f"\r{n}/{len(sources)} cameras, {time.perf_counter() - begin:.0f} s", end="", file=sys.stderr)
+                still_pairs += len(memory.scenes) - len(own.own)
+                for camera, value in looked_up(memory, Query(found.fingerprint), own.number):
+                    if frozenset((source.name, camera)) not in same:
+                        best[source.name, camera] = max(best[source.name, camera], value)
+        print(f"\r{n + 1}/{len(sources)} cameras, {time.perf_counter() - begin:.0f} s", end="", file=sys.stderr)
     cameras = len(memory.cameras)
-    pairs = cameras * (cameras - 1)
-    print(
-        f"\n{cameras} cameras, {stored} stored stills, {queries} queries, {still_pairs / 1e6:.1f} million still pairs, "
-        f"{pairs} ordered camera pairs; {time.perf_counter() - begin:.0f} s"
-    )
-    report: dict[str, object] = {"cameras": cameras, "still_pairs": still_pairs, "camera_pairs": pairs}
-    names = sorted(memory.cameras)
-    for name in ("whole", "most", "strip", "part"):
-        scores = list(best[name].values())
-        fold, rate = tail(scores, pairs)
-        bounds = []
-        for k in range(200):
-            drawn = Random(k).choices(names, k=len(names))
-            weight = {c: drawn.count(c) for c in set(drawn)}
-            resampled = [s for (a, b), s in best[name].items() for _ in range(weight.get(a, 0) * weight.get(b, 0))]
-            bounds.append(tail(resampled, pairs)[1])
-        low, high = np.quantile(bounds, (0.025, 0.975))
-        counts = {f"{t:.2f}": sum(s >= t for s in scores) for t in (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)}
-        print(
-            f"{name:6} seen: {len(scores)} pairs with a candidate, by score {counts}, highest {max(scores, default=0):.3f}"
-        )
-        print(f"       extrapolated: e-fold {fold:.4f}, per pair at 0.60 {rate:.1e} [{low:.1e}, {high:.1e}]")
-        needed = {}
-        for n, fleet in FLEET_PAIRS.items():
-            if fold > 0 and high > 0:
-                needed[n] = round(0.60 + fold * float(np.log(max(high * 2 * fleet, 1e-9))), 3)
-        print(f"       score for one falsely accused pair (upper bound) among n cameras: {needed}")
-        report[name] = {
-            "pairs": len(scores),
-            "counts": counts,
-            "e_fold": fold,
-            "rate_060": rate,
-            "bounds": [low, high],
-            "needed": needed,
-        }
-        for (a, b), s in sorted(best[name].items(), key=lambda i: -i[1])[:12]:
-            print(f"         {s:.3f}  {a}  {b}")
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1))
+    told(args, best, cameras, {"queries": queries, "still_pairs": still_pairs, "scenes": len(memory.scenes)})
     return 0
+
+
+def told(args: argparse.Namespace, best: dict[tuple[str, str], float], cameras: int, counts: dict[str, int]) -> None:
+    """Print what was seen and what follows from it."""
+    pairs = cameras * (cameras - 1)
+    values = list(best.values())
+    print(
+        f"\n{cameras} cameras, {pairs} ordered pairs, {counts['queries']} queries, "
+        f"{counts['still_pairs'] / 1e6:.1f} million still pairs"
+    )
+    steps = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6]
+    seen = {step: sum(v >= step for v in values) for step in steps}
+    print(
+        f"seen: {len(values)} pairs with a candidate; with at least a certainty of: {seen}; highest {max(values):.2f}"
+    )
+    fits = {highest: tail(values, pairs, highest) for highest in HIGHEST}
+    for highest, (base, share, fold) in fits.items():
+        print(f"tail through {highest}: above {base:.3f} a share of {share:.2e} of the pairs, e-fold {fold:.3f}")
+    names = sorted(memory_names(best, args))
+    bounds: dict[int, list[float]] = {fleet: [] for fleet in FLEETS}
+    for k in range(RESAMPLED):
+        weight = Counter(Random(k).choices(names, k=len(names)))
+        drawn = [v for (a, b), v in best.items() for _ in range(weight[a] * weight[b])]
+        if len(drawn) <= HIGHEST[0]:
+            continue
+        base, share, fold = tail(drawn, pairs, HIGHEST[0])
+        for fleet in FLEETS:
+            bounds[fleet].append(base + fold * log(fleet * (fleet - 1) * share))
+    base, share, fold = fits[HIGHEST[0]]
+    print(f"{'cameras':>10} {'level for 1 pair':>17} {'97.5 % bound':>13} {'acting level':>13} {'pairs there':>12}")
+    for fleet in FLEETS:
+        ordered = fleet * (fleet - 1)
+        level = base + fold * log(ordered * share)
+        bound = float(np.quantile(bounds[fleet], 0.975))
+        expected = ordered * share * exp(-(needed(fleet) - base) / fold)
+        print(f"{fleet:>10} {level:>17.2f} {bound:>13.2f} {needed(fleet):>13.2f} {expected:>12.2g}")
+    print("highest pairs:")
+    for (a, b), value in sorted(best.items(), key=lambda item: -item[1])[:20]:
+        print(f"  {value:.3f}  {a}  {b}")
+    if args.json:
+        report = {**counts, "cameras": cameras, "seen": seen, "tails": fits}
+        args.json.write_text(json.dumps(report, indent=1))
+
+
+def memory_names(best: dict[tuple[str, str], float], args: argparse.Namespace) -> set[str]:
+    """All cameras that can be drawn when resampling: those of the corpus, whether or not a candidate named them."""
+    corpus = read(args.corpus)
+    return {s.name for s in (*corpus.cameras, *corpus.photos)} | {name for pair in best for name in pair}
 
 
 if __name__ == "__main__":

@@ -263,12 +263,12 @@ def _placed(
     for f in _ranked(memory, hits)[:CANDIDATES]:
         known = memory.at_row[f.row]
         m = _look(query.looked, memory.looked(known), known, f, _placing(placings, f))
-        if m is not None and not _common(memory, known, masks[f.hypothesis], skip):
+        if m is not None and not common_view(memory, known, masks[f.hypothesis], skip):
             matches.append(m)
     return matches
 
 
-def _common(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Sequence[int]) -> bool:
+def common_view(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Sequence[int]) -> bool:
     """Whether what a part of a scene shows is seen by other cameras too: a banner, a logo, the same sky.
 
     Asked only where few bits decide: a whole picture that two cameras share is one view, and told apart otherwise.
@@ -295,7 +295,7 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
         scene = memory.seen(known, view) if view in (View.ALONG_X, View.ALONG_Y) else memory.looked(known)
         a = compare(query.seen(view), scene, negative=f.negative)
         agree = a.score >= VIEW_SCORE and a.blocks >= ACCEPT_BLOCKS and a.covered >= COVERED
-        if agree and not _common(memory, known, masks[f.hypothesis], skip):
+        if agree and not common_view(memory, known, masks[f.hypothesis], skip):
             matches.append(Match(known, f.differing / max(f.common, 1), f.common, a, part=True))
     return matches
 

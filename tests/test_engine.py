@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from places import Cloud, picture, place, still
 
+from detector.certainty import needed
 from models.fingerprint import Still, fingerprint
 from models.records import Kind, Level, RightAction, Verdict
 
@@ -279,9 +280,36 @@ def test_level_follows_the_certainty_and_the_size_of_the_cloud() -> None:
     assert float(alert.numbers["certainty"]) > float(alert.numbers["needed"])
 
 
-def test_half_a_picture_is_shown_and_does_not_act() -> None:
+def test_half_a_picture_is_named_but_too_little_to_act_on_in_a_large_cloud() -> None:
     cloud = known(3)
     torn = place(1, 40).copy()
     torn[170:] = place(88, 1)[170:]
     (alert,) = cloud.deliver("cam-0", fingerprint(picture(torn))).alerts
-    assert (alert.owner_camera, alert.level) == ("cam-1", Level.SHOWN)
+    assert alert.owner_camera == "cam-1"
+    assert float(alert.numbers["certainty"]) < needed(1_000_000)
+
+
+def test_partitions_read_side_by_side_accuse_no_camera_that_was_enrolled_anew() -> None:
+    """The new id's first stills are read before the old id's, which are older."""
+    cloud = Cloud()
+    begin = cloud.clock
+    cloud.right("new", "of-new", RightAction.ENROL, ago=timedelta(minutes=-9))
+    for camera, moments in (
+        ("new", (10, 11, 12)),
+        ("old", (0,)),
+        ("new", (13, 14)),
+        ("old", (1, 2, 3)),
+        ("new", (15,)),
+    ):
+        for moment in moments:
+            cloud.clock = begin + timedelta(minutes=moment)
+            cloud.deliver(camera, still(1, moment))
+    assert cloud.raised == []
+
+
+def test_alert_that_can_name_nobody_never_acts() -> None:
+    cloud = known(2)
+    cloud.right("cam-1", "of-cam-1", RightAction.ENROL, ago=timedelta(days=9))
+    cloud.right("cam-1", "of-cam-1", RightAction.RELEASE)
+    (alert,) = cloud.deliver("cam-0", still(1, 99)).alerts
+    assert (alert.owner, alert.owner_camera, alert.level) == (None, "cam-1", Level.SHOWN)
