@@ -209,14 +209,15 @@ class Engine:
         return _Finding(Verdict.CLEAR, rule, verdict.numbers_of(mine, 0.0))
 
     def _by_siblings(self, camera: Watched, delivery: Delivery, query: Query) -> _Finding | None:
+        scenes: list[Known] = []
         for id_ in self._rights.visible(delivery.account, delivery.time):
             other = self._memory.cameras.get(id_)
-            if other is None or other is camera or not other.own:
-                continue
-            theirs, _, _ = match.own(self._memory, other.own, query)
-            if theirs is not None:
-                return _Finding(Verdict.CLEAR, "sibling", verdict.numbers_of(theirs, 0.0))
-        return None
+            if other is not None and other is not camera:
+                scenes += other.own
+        theirs, _, _ = match.own(self._memory, scenes, query)
+        if theirs is None:
+            return None
+        return _Finding(Verdict.CLEAR, "sibling", verdict.numbers_of(theirs, 0.0))
 
     def _by_others(self, camera: Watched, delivery: Delivery, still: Still, query: Query, own: float) -> _Finding:
         hits = match.search(self._memory, query, self._skip(delivery), WHOSE)

@@ -109,11 +109,14 @@ def _scan(
         cam = camera[r]
         if cam == FREE or not (wanted >> standing[r]) & 1:
             continue
-        skipped = False
-        for k in range(skip.size):
-            if skip[k] == cam:
-                skipped = True
-        if not skipped:
+        low, high = 0, skip.size
+        while low < high:
+            middle = (low + high) // 2
+            if skip[middle] < cam:
+                low = middle + 1
+            else:
+                high = middle
+        if low == skip.size or skip[low] != cam:
             hit = match_row(codes[r], masks[r], qcodes, qmasks, radius, least, short)
             if hit[0] >= 0:
                 if found < out.shape[0]:
@@ -248,7 +251,7 @@ class Index:
     ) -> list[Found]:
         """Rows of these standings within the radius under any hypothesis, cameras in `skip` left out; unordered."""
         wanted = sum(1 << s for s in standings)
-        skipped = np.asarray(skip, np.int32)
+        skipped = np.sort(np.asarray(skip, np.int32))
         while True:
             n = _scan(
                 self._codes,
