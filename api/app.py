@@ -99,8 +99,8 @@ def create_app(
 
 def _judging(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Intake:
     def stored(judgement: Judgement) -> None:
-        moment = now()
-        metrics.lag_seconds.set(max(0.0, (moment - judgement.delivery.time).total_seconds()))
+        moment, delivered = now(), judgement.delivery.time
+        metrics.lag_seconds.set_function(lambda: max(0.0, (now() - delivered).total_seconds()))
         for alert in judgement.alerts:
             metrics.alert_seconds.observe(max(0.0, (moment - alert.delivered_at).total_seconds()))
 

@@ -24,6 +24,11 @@ app = typer.Typer(
 topics = typer.Typer(help="Kafka topics: make them, or say what is wrong with them.", no_args_is_help=True)
 rights = typer.Typer(help="Owners and grants: import them from a file.", no_args_is_help=True)
 store = typer.Typer(help="The store's schema: bring it up to date, or check it.", no_args_is_help=True)
+placeholders = typer.Typer(
+    help='Pictures that anybody may get, such as a vendor\'s "camera is off": see, add, confirm, reject them.',
+    no_args_is_help=True,
+)
+app.add_typer(placeholders, name="placeholder")
 app.add_typer(topics, name="topics")
 app.add_typer(rights, name="rights")
 app.add_typer(store, name="store")
@@ -58,6 +63,9 @@ def replay(
     rejects: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the lines that were refused, why.")
     ] = None,
+    placeholder: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A picture that shows nobody's home; may be given again.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 when a line was rejected.")] = False,
 ) -> None:
     """Judge a file of events in memory, in order, without network.
@@ -67,7 +75,8 @@ def replay(
     """
     from api.commands.replay import run
 
-    raise typer.Exit(run(settings, events, verdicts, alerts, incidents, rejects, strict=strict))
+    given = placeholder or []
+    raise typer.Exit(run(settings, events, verdicts, alerts, incidents, rejects, placeholders=given, strict=strict))
 
 
 @app.command()
@@ -85,7 +94,7 @@ def evaluate(
     replays: Annotated[bool, typer.Option("--replays/--no-replays", help="Judge labelled replays.")] = True,
     damages: Annotated[bool, typer.Option("--damages", help="Try every kind of damage as well.")] = False,
     each: Annotated[int, typer.Option(help="Trials of each kind of damage.", min=1)] = 40,
-    processes: Annotated[int, typer.Option(help="Replays judged at the same time.", min=1, max=2)] = 1,
+    processes: Annotated[int, typer.Option(help="Replays judged at the same time.", min=1)] = 1,
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the replays here, by their options.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page with pictures of all faults.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")] = None,
@@ -104,6 +113,56 @@ def evaluate(
 
 
 @app.command()
+@takes_settings("still_bytes", "still_pixels")
+def explain(
+    settings: Settings,
+    events: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="The event file, as for `replay`.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="Id of the delivery.")],
+    source: Annotated[str | None, typer.Option(help="Its source, where several sources use that id.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw still, match and agreeing blocks side by side.")
+    ] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Do not read on to see what came of it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Say why one delivery of an event file was judged as it was.
+
+    Replays the file up to the delivery and prints what the engine had to go by: rights, the still, the nearest scenes
+    of its own camera and of all others, the thresholds. Then reads on for what became of it. Exit code 2: it is not
+    there, or there from several sources.
+    """
+    from api.commands.explain import run
+
+    raise typer.Exit(run(settings, events, id, source, picture, stop=stop, as_object=json))
+
+
+@app.command()
+def train(
+    corpus: Annotated[Path, typer.Option(metavar="DIR", help="Folder: cameras/<name>/*.jpg and photos/**/*.jpg.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the model; it is not put to use.")] = None,
+    seeds: Annotated[str, typer.Option(help="A life of each fold for each of these seeds.")] = "1,2",
+    folds: Annotated[int, typer.Option(help="Parts that share no camera.", min=2)] = 5,
+    photos: Annotated[int, typer.Option(help="Photographs that stand for cameras, in each fold.", min=0)] = 64,
+    controls: Annotated[int, typer.Option(help="Controls in each fold.", min=0)] = 60,
+    strangers: Annotated[int, typer.Option(help="Strangers' stills in each fold.", min=1)] = 150,
+    spoiled: Annotated[int, typer.Option(help="Own stills spoiled alike, in each fold.", min=0)] = 80,
+    per_still: Annotated[int, typer.Option(help="Deliveries drawn from each real still.", min=1)] = 3,
+    min_own: Annotated[int, typer.Option(help="Deliveries of each camera, at least.", min=4)] = 8,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")] = None,
+) -> None:
+    """Train the scene-shift model on a folder of real stills, and say what it is worth by cross-validation.
+
+    The stills are lived through the real engine; nothing of them is kept. Exit code 2: the corpus or a file cannot be
+    used, or there is nothing in it to learn from.
+    """
+    from api.commands.evaluate import seeds_of
+    from api.commands.train import Asked, life_of, run
+
+    life = life_of(photos, controls, strangers, spoiled, per_still, min_own)
+    raise typer.Exit(run(Asked(corpus, seeds_of(seeds), folds, life, out, json)))
+
+
+@app.command()
 @takes_settings(
     "store",
     "kafka",
@@ -111,6 +170,9 @@ def evaluate(
     "batch_stills",
     "batch_seconds",
     "lease_seconds",
+    "still_bytes",
+    "still_pixels",
+    "host",
     "metrics_port",
     "topic_stills",
     "topic_rights",
@@ -136,7 +198,19 @@ def worker(
 
 
 @app.command()
-@takes_settings("store", "kafka", "host", "port", "lease_seconds", "still_bytes", "still_pixels")
+@takes_settings(
+    "store",
+    "kafka",
+    "host",
+    "port",
+    "batch_stills",
+    "lease_seconds",
+    "still_bytes",
+    "still_pixels",
+    "topic_stills",
+    "topic_rights",
+    "topic_changes",
+)
 def serve(settings: Settings) -> None:
     """Serve the HTTP API: alerts out, stills in.
 
@@ -215,6 +289,63 @@ def rights_import(
     from api.commands.rights import run
 
     raise typer.Exit(run(settings, file, dry_run=dry_run, as_of=as_of))
+
+
+@placeholders.command("list")
+@takes_settings("store")
+def placeholder_list(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False,
+) -> None:
+    """List the pictures that three or more unrelated accounts got, and those that were added."""
+    from api.commands.placeholder import show
+
+    raise typer.Exit(show(settings, as_json=json))
+
+
+@placeholders.command("add")
+@takes_settings("store", "still_bytes", "still_pixels")
+def placeholder_add(
+    settings: Settings,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="JPEG, PNG or WebP.")],
+) -> None:
+    """Confirm pictures from files. They are recognised scaled, re-encoded and with another clock text."""
+    from api.commands.placeholder import add
+
+    raise typer.Exit(add(settings, files))
+
+
+@placeholders.command("confirm")
+@takes_settings("store")
+def placeholder_confirm(
+    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
+) -> None:
+    """Say that a candidate shows nobody's home: it accuses nobody from now on, and its alerts are withdrawn."""
+    from api.commands.placeholder import confirm
+
+    raise typer.Exit(confirm(settings, id))
+
+
+@placeholders.command("reject")
+@takes_settings("store")
+def placeholder_reject(
+    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
+) -> None:
+    """Say that a candidate is somebody's home: it is judged like any other still."""
+    from api.commands.placeholder import reject
+
+    raise typer.Exit(reject(settings, id))
+
+
+@placeholders.command("remove")
+@takes_settings("store")
+def placeholder_remove(
+    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
+) -> None:
+    """Forget a placeholder and what was said of it; it may become a candidate again."""
+    from api.commands.placeholder import remove
+
+    raise typer.Exit(remove(settings, id))
 
 
 @store.command("upgrade")

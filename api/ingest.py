@@ -181,10 +181,10 @@ async def post_events(request: Request, here: Annotated[House, Depends(house)]) 
     outcomes = await here.intake.take(messages) if messages else []
     if len(found) == 1 and bodies.media_type(request) != bodies.BATCH and isinstance(outcomes[0], Exception):
         raise outcomes[0]
-    return _json(_taken(found, outcomes), 202 if here.intake.receipt_only else 200)
+    return _json(_taken(here, found, outcomes), 202 if here.intake.receipt_only else 200)
 
 
-def _taken(found: list[Message | bodies.Unread], outcomes: list[Outcome]) -> EventsTaken:
+def _taken(house: House, found: list[Message | bodies.Unread], outcomes: list[Outcome]) -> EventsTaken:
     became = iter(outcomes)
     refused: list[NotTaken] = []
     for index, one in enumerate(found):
@@ -196,6 +196,8 @@ def _taken(found: list[Message | bodies.Unread], outcomes: list[Outcome]) -> Eve
             refused.append(NotTaken(index=index, id=one.key.id, reason=outcome.reason, detail=outcome.detail))
         elif isinstance(outcome, ProblemError):
             refused.append(NotTaken(index=index, id=one.key.id, reason=outcome.problem.name, detail=outcome.detail))
+    for no in refused:
+        house.metrics.rejected.labels(no.reason).inc()
     return EventsTaken(taken=len(found) - len(refused), refused=refused)
 
 

@@ -48,12 +48,17 @@ def takes_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
         signature = inspect.signature(command, eval_str=True)
         own = [parameter for parameter in signature.parameters.values() if parameter.name != "settings"]
         added = [_option(name) for name in shown] + [_config()]
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__name__, run.__doc__ = command.__name__, _unfolded(command.__doc__ or "")
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in own + added}
         run.__signature__ = inspect.Signature(own + added)  # type: ignore[attr-defined]
         return run
 
     return decorate
+
+
+def _unfolded(text: str) -> str:
+    """The docstring with each paragraph on one line, for the terminal to fold where it ends."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.cleandoc(text).split("\n\n"))
 
 
 def _option(name: str) -> inspect.Parameter:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Request, Response
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from api import cursor
 from models.records import utc
@@ -31,9 +31,16 @@ def _in_utc(when: datetime) -> datetime:
         raise ValueError("lies outside of the years 1 to 9999 in UTC") from None
 
 
+def _written_out(value: object) -> object:
+    """A bare number would be read as seconds since 1970: somebody who asks for the year 2026 gets everything."""
+    if isinstance(value, str) and "T" not in value.upper() and " " not in value:
+        raise ValueError("is not RFC 3339, such as 2026-01-05T09:00:00Z")
+    return value
+
+
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_printable)]
 """An id or a name as a client may ask for it: no event can bring one of another form."""
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 """A time with a zone, in UTC."""
 PAGE_HEADERS: Final[dict[str, Any]] = {
     "headers": {

@@ -161,8 +161,9 @@ async def _on_problem(_: Request, error: Exception) -> JSONResponse:
     return response(error)
 
 
-async def _on_rejected(_: Request, error: Exception) -> JSONResponse:
+async def _on_rejected(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Rejected)
+    request.app.state.house.metrics.rejected.labels(error.reason).inc()
     return response(rejected(error))
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from detector import certainty, match, shift, verdict
+from detector import certainty, evidence, match, shift, verdict
 from detector.alarms import Alarms
 from detector.incident import Incident
 from detector.match import Match, Query
 from detector.memory import NUMBER, RING, VERDICTS, VISITED, WHOSE, Known, Memory, Watched, ticket
+from detector.placeholder import Placeholders
 from models.fingerprint import Fingerprint, Still
+from models.placeholder import ACCOUNTS, Placeholder, PlaceholderId, Shelf, Sighting
 from models.records import (
     AccountId,
     Alert,
@@ -32,6 +34,7 @@ from models.records import (
 )
 from models.rights import Rights
 from models.scene import Camera, Scene, Standing
+from models.shift import ShiftModel, shipped
 
 SCENES: Final = 16
 """Scenes kept of one camera: day, night, seasons and lights; beyond, the one not seen for longest goes."""
@@ -39,8 +42,6 @@ HELD: Final = 8
 """Foreign-looking stills that a camera keeps waiting; beyond, the oldest goes."""
 UNJUDGED: Final = 4
 """Digests of stills without a fingerprint that a camera keeps."""
-PLACEHOLDER_ACCOUNTS: Final = 3
-"""Unrelated accounts with one and the same still from which on it is a placeholder candidate."""
 MARGIN: Final = 0.10
 """By how much a foreign scene must agree better than the camera's own history."""
 SECOND: Final = 0.06
@@ -63,7 +64,8 @@ class Changes:
     """What the engine's knowledge became since the last `drain`: the store writes exactly this, in one transaction.
 
     `scenes`, `cameras` and `incidents` are upserts of the state as it is now, each id once; `removed` are scenes
-    to delete; `rights` are to be appended, the same one twice being one.
+    to delete; `rights` and `sightings` are to be appended, the same one twice being one. `placeholders` are upserts of
+    all but what a person says of them (state and label); `unmet` are to be deleted.
     """
 
     scenes: list[Scene] = field(default_factory=list)
@@ -73,6 +75,9 @@ class Changes:
     raised: list[Alert] = field(default_factory=list)
     withdrawn: list[Withdrawal] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
+    placeholders: list[Placeholder] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    unmet: list[PlaceholderId] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -84,6 +89,7 @@ class Knowledge:
     scenes: Iterable[Scene] = ()
     alerts: Iterable[Alert] = ()
     incidents: Iterable[Incident] = ()
+    placeholders: Shelf = field(default_factory=Shelf)
 
 
 @dataclass(slots=True)
@@ -99,13 +105,16 @@ class Engine:
     """Judges deliveries one after the other, in the order in which they are given.
 
     Not safe for several threads at once. A crash between `judge` and the storing of `drain()` loses nothing:
-    an engine restored from the store judges the same deliveries alike.
+    an engine restored from the store judges the same deliveries alike. `model` gives the scene-shift model when it is
+    first needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: Callable[[], ShiftModel] = shipped) -> None:
+        self._model = model
         self._memory = Memory()
         self._rights = Rights()
         self._alarms = Alarms()
+        self._placeholders = Placeholders(self._memory, self._rights, self._alarms)
         self._new_rights: list[RightChanged] = []
         self._now: Delivery | None = None
 
@@ -119,6 +128,11 @@ class Engine:
                 self._rights.presume(camera.id, camera.presumed_owner)
         self._memory.restore(cameras, knowledge.scenes)
         self._alarms.restore(knowledge.alerts, knowledge.incidents)
+        self._placeholders.take(knowledge.placeholders)
+
+    def shelve(self, shelf: Shelf) -> None:
+        """Take up what persons said of placeholders since: all that the store holds of them, after a commit."""
+        self._placeholders.take(shelf)
 
     def right(self, event: RightChanged) -> None:
         """Take note of an enrolment or a grant, as of its own time; withdraws what it explains."""
@@ -144,6 +158,7 @@ class Engine:
         camera.ring[key] = VERDICTS.index(finding.verdict)
         while len(camera.ring) > RING:
             camera.ring.popitem(last=False)
+        camera.record.first_seen = min(camera.record.first_seen, delivery.time)
         camera.record.last_seen = max(camera.record.last_seen, delivery.time)
         self._memory.changed(camera)
         return Judgement(delivery, finding.verdict, finding.rule, finding.numbers, self._alarms.fresh())
@@ -153,7 +168,7 @@ class Engine:
         scenes, removed, cameras = self._memory.drain()
         raised, withdrawn, incidents = self._alarms.drain()
         rights, self._new_rights = self._new_rights, []
-        return Changes(scenes, removed, cameras, rights, raised, withdrawn, incidents)
+        return Changes(scenes, removed, cameras, rights, raised, withdrawn, incidents, *self._placeholders.drain())
 
     @property
     def memory(self) -> Memory:
@@ -182,6 +197,9 @@ class Engine:
     # --- then the picture: own history, the account's other cameras, everybody else's
 
     def _by_picture(self, camera: Watched, delivery: Delivery, still: Still) -> _Finding:
+        placeholder = self._placeholders.recognise(delivery, still)
+        if placeholder is not None:
+            return _Finding(Verdict.UNJUDGED, "placeholder", placeholder)
         if still.fingerprint is None:
             return self._by_digest(camera, delivery, still)
         query = Query(still.fingerprint)
@@ -198,11 +216,14 @@ class Engine:
             known.record.last_seen = max(known.record.last_seen, delivery.time)
             known.record.seen += 1
             self._memory.touch(known)
+            at_home = self._placeholders.comes_alive(known, still, rule)
             if known.record.standing is Standing.ONCE:
                 self._confirm(camera, known)
+            elif at_home:
+                self._search_back(camera, known)
             if mine.distance > match.SAME_RADIUS and still.complete:
                 standing = Standing.ONCE if rule == "own-placed" else _standing_of_look(mine)
-                self._memory.learn(camera, delivery, still, standing, novel=False)
+                self._memory.learn(camera, delivery, still, standing, novel=False).lives = known.lives
                 self._trim(camera)
         self._own_scene_is_back(camera, delivery)
         self._owner_goes_on(camera, delivery)
@@ -221,7 +242,8 @@ class Engine:
 
     def _by_others(self, camera: Watched, delivery: Delivery, still: Still, query: Query, own: float) -> _Finding:
         hits = match.search(self._memory, query, self._skip(delivery), WHOSE)
-        hit = self._owner_of(hits, own)
+        nobodys = self._placeholders.meet(delivery, still, hits)
+        hit = None if nobodys else self._owner_of(hits, own)
         if hit is None:
             return self._novel(camera, delivery, still, query, own)
         if not camera.confirmed and camera.stills < COLD_STILLS:
@@ -272,19 +294,24 @@ class Engine:
     # --- nothing explains it
 
     def _novel(self, camera: Watched, delivery: Delivery, still: Still, query: Query, own: float) -> _Finding:
-        numbers = {"own": round(own, 4)}
-        again, _, _ = match.own(self._memory, [k for k in camera.held if k.awaits is None], query)
+        again, _, again_by = match.own(self._memory, [k for k in camera.held if k.awaits is None], query)
         look = again.scene.look if again is not None else None
         if not camera.confirmed:
             camera.stills += 1
             self._memory.learn(camera, delivery, still, Standing.ONCE, novel=True, own=own)
             self._trim(camera)
-            return _Finding(Verdict.LEARNING, "young", numbers)
+            return _Finding(Verdict.LEARNING, "young", {"own": round(own, 4)})
+        clues = evidence.gather(self._memory, camera, query, own, look)
+        numbers = evidence.numbers_of(clues, self._model())
         if any(k.digest == still.digest for k in shift.alike(camera, look)):
             return _Finding(Verdict.SHIFT, "held-again", numbers)
         at_once = shift.tell_at_once(camera, own, look)
         camera.stills += 1
         known = self._memory.learn(camera, delivery, still, Standing.HELD, novel=True, own=own, look=look)
+        known.probability = float(numbers["probability"])
+        if again is not None:
+            self._placeholders.comes_alive(again.scene, still, again_by)
+            known.lives = again.scene.lives
         same, since = shift.alike(camera, known.look), shift.waiting(camera)
         for other in shift.visited(since, known.look):
             self._memory.visit(other)
@@ -315,10 +342,11 @@ class Engine:
 
     def _by_digest(self, camera: Watched, delivery: Delivery, still: Still) -> _Finding:
         """Too little to compare: the bytes are all there is."""
+        self._placeholders.meet_flat(delivery, still)
         same = self._memory.copies(still)
         accounts = {k.record.account for k in same.values()} | {delivery.account}
         numbers: dict[str, float | int | str] = {"accounts": len(accounts), "reason": still.reason}
-        many = len(accounts) >= PLACEHOLDER_ACCOUNTS
+        many = len(accounts) >= ACCOUNTS
         if not many and still.noisy:
             visible = {*self._rights.visible(delivery.account, delivery.time), delivery.camera}
             foreign = [k for k in same.values() if k.record.camera not in visible]
@@ -363,6 +391,8 @@ class Engine:
 
     def _search_back(self, camera: Watched, known: Known, least: float = 0.0) -> None:
         """Other homes may have been shown this scene before it was known whose it is."""
+        if self._placeholders.shared(known):
+            return
         standings = [NUMBER[Standing.HELD], NUMBER[Standing.ONCE], VISITED]
         for m in match.search_back(self._memory, known, [camera.number], standings):
             other = m.scene
@@ -391,17 +421,19 @@ class Engine:
         for cold in list(self._memory.awaited.get(camera.record.id, {}).values()):
             if cold.record.first_seen > delivery.time:
                 continue
+            # partitions are read side by side: the still that waits may be older than all of the camera it waits for
+            first_here = cold.record.first_seen < camera.record.first_seen
             theirs = [
                 k for k in self._memory.cameras[cold.record.camera].own if k.record.standing is Standing.CONFIRMED
             ]
             elsewhere = bool(theirs) and match.own(self._memory, theirs, self._query_of(cold))[0] is None
-            if cold.met >= SAME_VIEW or elsewhere:
+            if elsewhere or (cold.met >= SAME_VIEW and not first_here):
                 self._accuse_kept(cold, "cold")
 
     def _accuse_kept(self, kept: Known, rule: str) -> None:
         """Search for a still that was kept, as if it came now; taken out when it is somebody's."""
         hits = match.search(self._memory, self._query_of(kept), self._skip(kept.delivery), WHOSE)
-        hit = self._owner_of(hits, kept.own)
+        hit = None if self._placeholders.shared(kept, hits) else self._owner_of(hits, kept.own)
         if hit is not None:
             self._accuse(kept.delivery, hit, kept.own, rule)
             self._memory.forget(kept)

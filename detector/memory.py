@@ -45,7 +45,9 @@ class Known:
     the camera whose scene a cold recipient was shown, at the score `met`. `look` is the first held scene of the same
     look, `returned` says that the camera's own scene has been seen since, `visited` that the
     look came twice in a row. `attributes` are the delivery's, kept while
-    the scene may still be accused. `noisy` is of a still without a fingerprint.
+    the scene may still be accused. `noisy` is of a still without a fingerprint. `lives` says that its camera showed it
+    with changes that no new encoding makes (detector/placeholder.py). `probability` is the scene-shift model's word on
+    a held one.
     """
 
     record: Scene
@@ -61,6 +63,8 @@ class Known:
     noisy: bool = False
     prefix: bytes = b""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    lives: bool = False
+    probability: float = 0.0
 
     @property
     def delivery(self) -> Delivery:
@@ -274,6 +278,8 @@ class Memory:
             meta.get("y", False),
             bytes.fromhex(meta.get("p", "")),
             meta.get("a", {}),
+            meta.get("i", False),
+            meta.get("q", 0.0),
         )
         self._place(self.cameras[s.camera], known, Fingerprint.from_bytes(rest) if rest else None)
 
@@ -297,6 +303,10 @@ class Memory:
             meta["y"] = True
         if known.row < 0 and known.prefix:
             meta["p"] = known.prefix.hex()
+        if known.lives:
+            meta["i"] = True
+        if known.probability:
+            meta["q"] = known.probability
         if known.attributes:
             meta["a"] = dict(known.attributes)
         head = json.dumps(meta, separators=(",", ":")).encode()

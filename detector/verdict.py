@@ -48,7 +48,7 @@ def foreign(
     )
     sure = certainty(hit.distance, hit.common, a)
     living = hit.scene.record.standing is Standing.CONFIRMED and not hit.part
-    level = Level.ACTING if living and sure >= needed else Level.SHOWN
+    level = Level.ACTING if living and owner is not None and sure >= needed else Level.SHOWN
     numbers = numbers_of(hit, own) | {"certainty": round(sure, 3), "needed": round(needed, 3)}
     return _leak(delivery, now, owner, camera, rule, why, numbers, level, hit.scene.record.id, presumed)
 
@@ -153,7 +153,7 @@ def _shift(delivery: Delivery, now: Delivery, held: Known, rule: str, why: str) 
         raised_at=now.time,
         rule=rule,
         why=why,
-        numbers={"own": round(held.own, 4)},
+        numbers={"own": round(held.own, 4), "probability": held.probability},
         scene=held.record.id,
         attributes=delivery.attributes,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.code import code_of
+from models.placeholder import coarse
 from models.records import Picture
 from models.thumbnail import INVALID, SIDE, WIDE, borders, dark_lines, normalise, shrink
 
@@ -75,7 +76,8 @@ class Still:
     """A looked-at still: its digests, and its fingerprint or, without one, the `reason` in words.
 
     `noisy` says that a still without a fingerprint carries a sensor's noise, so that an identical copy of it
-    elsewhere is a copy and not another blank frame. `complete` is False when its bytes ended early.
+    elsewhere is a copy and not another blank frame. `complete` is False when its bytes ended early. `coarse` are the
+    greys of a still without a fingerprint (models/placeholder.py).
     """
 
     digest: bytes
@@ -84,6 +86,7 @@ class Still:
     reason: str
     complete: bool = True
     noisy: bool = False
+    coarse: NDArray[np.uint8] | None = None
 
 
 def fingerprint(picture: Picture) -> Still:
@@ -110,7 +113,7 @@ def fingerprint(picture: Picture) -> Still:
 
 
 def _without(picture: Picture, grey: NDArray[np.uint8], reason: str) -> Still:
-    return Still(picture.digest, picture.prefix, None, reason, picture.complete, _is_noisy(grey))
+    return Still(picture.digest, picture.prefix, None, reason, picture.complete, _is_noisy(grey), coarse(grey))
 
 
 def _is_noisy(grey: NDArray[np.uint8]) -> bool:

@@ -172,7 +172,8 @@ class Kind(StrEnum):
 
 
 class Level(StrEnum):
-    """How certain an alert is. `acting`: certain enough for a suspension to act on it alone."""
+    """How certain an alert is of what it says. `acting`: so certain that at most one pair of cameras a week is accused
+    wrongly; a suspension may act on it alone, unless the owner is only `presumed`."""
 
     ACTING = "acting"
     SHOWN = "shown"

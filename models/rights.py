@@ -2,12 +2,18 @@
 
 Owns owners, presumed owners and grants over time. Refuses to judge deliveries. Rights arrive in any order and hold
 from their own time on; the same one twice is one.
+
+A compacted topic keeps the last right of each camera and account only, so that a release or a revocation may be all
+that is left of a right that held before it. What lies before the first that is known is therefore inferred: whoever
+releases a camera owned it, whoever enrols it first is taken for its owner, and whoever loses a grant had one.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -17,21 +23,62 @@ RANK: Final = {RightAction.RELEASE: 0, RightAction.ENROL: 1, RightAction.REVOKE:
 """Order of what happens at the same moment: the old owner leaves before the new one enters."""
 
 
+@dataclass(slots=True)
+class _Deeds:
+    """One camera's rights. `owners` are who owned it from `times` on; `passed` when it went from one to another."""
+
+    known: set[RightChanged] = field(default_factory=set)
+    changes: list[RightChanged] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+    owners: list[AccountId | None] = field(default_factory=list)
+    passed: list[datetime] = field(default_factory=list)
+    grants: dict[AccountId, list[RightChanged]] = field(default_factory=dict)
+
+    def note(self, event: RightChanged) -> None:
+        if event.action in (RightAction.GRANT, RightAction.REVOKE):
+            insort(self.grants.setdefault(event.account, []), event, key=_order)
+            return
+        insort(self.changes, event, key=_order)
+        self.times, self.owners, self.passed = [], [], []
+        owner: AccountId | None = None
+        for change in self.changes:
+            if change.action is RightAction.ENROL:
+                if owner is not None and owner != change.account:
+                    self.passed.append(change.time)
+                owner = change.account
+            elif owner in (None, change.account):
+                self.passed.append(change.time)
+                owner = None
+            self.times.append(change.time)
+            self.owners.append(owner)
+
+    def granted(self, account: AccountId, at: datetime) -> bool:
+        """Whether a grant held: it ends with its revocation, and when the camera passes to another owner."""
+        events = self.grants.get(account)
+        if not events:
+            return False
+        place = bisect_right(events, at, key=_time) - 1
+        if place < 0:
+            return events[0].action is RightAction.REVOKE
+        last = events[place]
+        return last.action is RightAction.GRANT and _none_between(self.passed, last.time, at)
+
+
 class Rights:
-    """The rights of all cameras. Small lists, read in order: a camera changes hands a few times in its life."""
+    """The rights of all cameras. A look-up costs a bisection, whatever a camera's number of guests."""
 
     def __init__(self) -> None:
-        self._of: dict[CameraId, list[RightChanged]] = {}
+        self._of: dict[CameraId, _Deeds] = {}
         self._presumed: dict[CameraId, AccountId] = {}
         self._linked: dict[AccountId, set[CameraId]] = defaultdict(set)
 
     def note(self, event: RightChanged) -> bool:
         """Take note of a right. False when it was known already."""
-        known = self._of.setdefault(event.camera, [])
-        if event in known:
+        deeds = self._of.setdefault(event.camera, _Deeds())
+        if event in deeds.known:
             return False
-        known.append(event)
-        known.sort(key=lambda e: (e.time, RANK[e.action], e.account))
+        deeds.known.add(event)
+        deeds.note(event)
         self._linked[event.account].add(event.camera)
         return True
 
@@ -40,62 +87,41 @@ class Rights:
         self._presumed[camera] = account
         self._linked[account].add(camera)
 
-    def presumed(self, camera: CameraId) -> AccountId | None:
-        """The presumed owner, whether or not an enrolment has superseded it."""
-        return self._presumed.get(camera)
-
     def owner(self, camera: CameraId, at: datetime) -> tuple[AccountId | None, bool]:
-        """The owner at that moment, and whether that is only presumed. (None, False) after a release."""
-        owner, enrolled = self._enrolled(camera, at)
-        return (owner, False) if enrolled else (self._presumed.get(camera), True)
+        """The owner at that moment, and whether that is only presumed.
+
+        (None, False) after a release; (None, True) when nothing at all is known of the camera's owners.
+        """
+        deeds = self._of.get(camera)
+        if deeds is None or not deeds.times:
+            return self._presumed.get(camera), True
+        place = bisect_right(deeds.times, at) - 1
+        if place >= 0:
+            return deeds.owners[place], False
+        return self._presumed.get(camera, deeds.changes[0].account), True
 
     def may_see(self, account: AccountId, camera: CameraId, at: datetime) -> bool:
-        """Whether the account owned the camera or had a grant for it at that moment.
-
-        A grant ends with its revocation, and when the camera passes to another owner.
-        """
-        owner: AccountId | None = None
-        granted = False
-        enrolled = False
-        for event in self._of.get(camera, ()):
-            if event.time > at:
-                break
-            match event.action:
-                case RightAction.ENROL:
-                    if owner is not None and owner != event.account:
-                        granted = False
-                    owner, enrolled = event.account, True
-                case RightAction.RELEASE:
-                    if owner == event.account:
-                        owner, granted = None, False
-                case RightAction.GRANT:
-                    granted = granted or event.account == account
-                case RightAction.REVOKE:
-                    granted = granted and event.account != account
-        if not enrolled:
-            owner = self._presumed.get(camera)
-        return granted or (owner is not None and owner == account)
+        """Whether the account owned the camera or had a grant for it at that moment."""
+        if self.owner(camera, at)[0] == account:
+            return True
+        deeds = self._of.get(camera)
+        return deeds is not None and deeds.granted(account, at)
 
     def visible(self, account: AccountId, at: datetime) -> Iterator[CameraId]:
         """The cameras that the account may see at that moment, in the order of their ids."""
-        linked = self._linked.get(account)
-        if linked is None:
-            return
-        if len(linked) == 1:
-            yield from (c for c in linked if self.may_see(account, c, at))
-            return
-        for camera in sorted(linked):
+        for camera in sorted(self._linked.get(account, ())):
             if self.may_see(account, camera, at):
                 yield camera
 
-    def _enrolled(self, camera: CameraId, at: datetime) -> tuple[AccountId | None, bool]:
-        owner: AccountId | None = None
-        enrolled = False
-        for event in self._of.get(camera, ()):
-            if event.time > at:
-                break
-            if event.action is RightAction.ENROL:
-                owner, enrolled = event.account, True
-            elif event.action is RightAction.RELEASE and owner == event.account:
-                owner = None
-        return owner, enrolled
+
+def _time(event: RightChanged) -> datetime:
+    return event.time
+
+
+def _order(event: RightChanged) -> tuple[datetime, int, AccountId]:
+    return event.time, RANK[event.action], event.account
+
+
+def _none_between(times: list[datetime], after: datetime, until: datetime) -> bool:
+    """Whether none of the sorted times lies in (after, until]."""
+    return bisect_right(times, after) == bisect_right(times, until)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -52,6 +53,9 @@ LONGEST_VALUE = 1024
 database's index, whose entries hold some 2,700 bytes in PostgreSQL."""
 
 
+_NAME = re.compile(r"[a-z0-9]{1,64}")
+"""What CloudEvents allows in an attribute's name."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_EXTENSIONS = 64
 """Attributes of a delivery beside CloudEvents' own, at most: each is kept with every alert."""
 
@@ -201,7 +205,7 @@ def _message(attributes: Mapping[str, Any], data: bytes | None) -> Message:
     if kind in _ACTIONS:
         return Message(RightChanged(_camera(attributes), _account(attributes), _action(attributes, kind), when), key)
     if kind == STILL_OPENED:
-        source = str(attributes.get("deliverysource", key.source))
+        source = _text(attributes, "deliverysource") if "deliverysource" in attributes else key.source
         return Message(StillOpened(DeliveryId(source, _text(attributes, "delivery")), when, _account(attributes)), key)
     if kind == CHANGE_DEPLOYED:
         return Message(ChangeDeployed(_text(attributes, "component"), _text(attributes, "version"), when), key)
@@ -247,16 +251,22 @@ def _action(attributes: Mapping[str, Any], kind: str) -> RightAction:
 def _time(attributes: Mapping[str, Any]) -> datetime:
     text = _text(attributes, "time")
     try:
-        return utc(datetime.fromisoformat(text))
+        when = utc(datetime.fromisoformat(text))
     except NaiveTimeError:
         raise Rejected("bad_time", f"time {text!r} carries no zone") from None
     except (ValueError, OverflowError):
         raise Rejected("bad_time", f"time {text!r} is not RFC 3339") from None
+    if when < EARLIEST:
+        raise Rejected("bad_time", f"time {text!r} lies before {EARLIEST.year}: the sender's clock is not set")
+    return when
 
 
 def _extensions(attributes: Mapping[str, Any]) -> dict[str, str]:
     """Every attribute that is not CloudEvents' own, as text: what is not a string already, in its JSON form."""
     given = {name: value for name, value in attributes.items() if name not in _CORE and value not in (None, "")}
+    for name in given:
+        if not _NAME.fullmatch(name):
+            raise Rejected("bad_attribute", "an attribute's name must be 1 to 64 lower-case letters and digits")
     if len(given) > MOST_EXTENSIONS:
         raise Rejected("bad_attribute", f"{len(given)} further attributes; {MOST_EXTENSIONS} are accepted")
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}

@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Final, Protocol
 
 from detector.engine import Changes, Engine, Knowledge
 from models.errors import StrayframeError
 from models.fingerprint import Still, fingerprint
-from models.records import ChangeDeployed, Delivery, DeliveryId, Judgement, RightChanged, StillOpened, Verdict
-from streams.cloudevents import Message, Rejected
+from models.placeholder import Shelf
+from models.records import ChangeDeployed, Delivery, DeliveryId, Event, Judgement, RightChanged, StillOpened, Verdict
+from streams.cloudevents import Message, Rejected, instant
 from streams.decode import Decoder
 from streams.metrics import Metrics
 
+AHEAD: Final = timedelta(hours=1)
+"""How far a sender's clock may be ahead of ours. One still from the year 9999 would keep an incident open for ever."""
 AGAIN: Final = "again"
 """The engine's rule for a delivery that it judged before: it is the same delivery, so it is not counted again."""
 
@@ -62,6 +65,12 @@ class Store(Protocol):
     def knowledge(self) -> Knowledge:
         """All that earlier batches added up to, for `Engine.restore`."""
 
+    def rulings(self) -> int:
+        """How often persons have ruled on placeholders."""
+
+    def shelf(self) -> Shelf:
+        """The placeholders, with what persons said of them."""
+
     def commit(self, batch: Batch) -> None:
         """Write the batch in one transaction, or nothing. Raises Fenced when another judge has taken over."""
 
@@ -77,7 +86,8 @@ class Judge:
 
     After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
-    `fetch` brings a picture named by `dataref`; without it such messages are rejected.
+    `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
+    are timed more than `AHEAD` of it are rejected, too.
     """
 
     def __init__(
@@ -87,18 +97,22 @@ class Judge:
         metrics: Metrics,
         store: Store | None = None,
         fetch: Callable[[str], bytes] | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self.engine = engine
         self._decoder = decoder
         self._metrics = metrics
         self._store = store
         self._fetch = fetch
+        self._now = now
         self._batch = Batch()
         self._torn = False
+        self._rulings = 0
 
     def take(self, message: Message) -> Judgement | None:
         """Judge a delivery, or take note of any other event. Raises Rejected for a message nobody can judge."""
         self._require_whole()
+        self._require_past(message.event)
         match message.event:
             case Delivery() as delivery:
                 return self._deliver(delivery, message)
@@ -120,8 +134,17 @@ class Judge:
         if self._store is not None:
             with self._metrics.commit_seconds.time():
                 self._store.commit(batch)
+            self._shelve(self._store)
         self._metrics.stored(batch.changes)
         return batch.changes
+
+    def _shelve(self, store: Store) -> None:
+        """A person may have ruled on a placeholder meanwhile; what follows from it is stored by the next commit."""
+        rulings = store.rulings()
+        if rulings != self._rulings:
+            shelf = store.shelf()
+            self.engine.shelve(shelf)
+            self._rulings = shelf.version
 
     def _deliver(self, delivery: Delivery, message: Message) -> Judgement:
         data = message.data if message.data is not None else self._fetched(message)
@@ -133,6 +156,13 @@ class Judge:
             self._batch.covered[_covered(judgement)] += 1
             self._metrics.judged(judgement)
         return judgement
+
+    def _require_past(self, event: Event) -> None:
+        """A right may be made for later; what is said to have happened has happened."""
+        if self._now is None or isinstance(event, RightChanged):
+            return
+        if event.time > self._now() + AHEAD:
+            raise Rejected("bad_time", f"time {instant(event.time)} lies in the future: the sender's clock is wrong")
 
     def _require_whole(self) -> None:
         if self._torn:

@@ -6,6 +6,8 @@ it. A `Metrics` has a registry of its own, so that two engines in one process (t
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detector.engine import Changes
@@ -47,6 +49,7 @@ class Metrics:
             registry=r,
         )
         self.lag_seconds = Gauge("strayframe_lag_seconds", "Age of the last delivery that was judged.", registry=r)
+        self.lag_seconds.set(math.nan)  # 0 would say that all is well where nothing was judged yet
         self.ready = Gauge("strayframe_ready", "1 when the index is loaded and stills are judged.", registry=r)
         for reason in ("not_json", "missing_attribute", "bad_attribute", "bad_time", "unknown_type", "no_picture"):
             self.rejected.labels(reason)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from detector.incident import Incident
+from models.placeholder import Placeholder, PlaceholderId
 from models.records import Alert, AlertId, IncidentId, Verdict
 from streams import report
 from streams.cloudevents import Rejected, parse_line
@@ -26,11 +27,15 @@ DRAIN_EVERY = 64
 
 @dataclass(slots=True)
 class Outcome:
-    """What a replay concluded. `alerts` are those that stand at the end, in the order in which they were raised."""
+    """What a replay concluded. `alerts` are those that stand at the end, in the order in which they were raised.
+
+    `placeholders` are the pictures that a person should see: candidates, and those that were given and met.
+    """
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     alerts: dict[AlertId, Alert] = field(default_factory=dict)
     incidents: dict[IncidentId, Incident] = field(default_factory=dict)
+    placeholders: dict[PlaceholderId, Placeholder] = field(default_factory=dict)
     withdrawn: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
@@ -119,6 +124,10 @@ def _settle(outcome: Outcome, judge: Judge) -> None:
     outcome.alerts.update((alert.id, alert) for alert in changes.raised)
     for withdrawal in changes.withdrawn:
         outcome.withdrawn += outcome.alerts.pop(withdrawal.alert, None) is not None
+    for placeholder in changes.placeholders:
+        outcome.placeholders[placeholder.id] = placeholder
+        if not placeholder.is_shown:
+            del outcome.placeholders[placeholder.id]
     for incident in changes.incidents:
         outcome.incidents[incident.id] = incident
         if not incident.stands:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -69,7 +71,8 @@ def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudg
     engine = Engine()
     engine.restore(store.knowledge())
     log.info("judge.restored", store=store.database.name)
-    return OpenJudge(Judge(engine, decoder(settings, store), metrics, store), store)
+    judge = Judge(engine, decoder(settings, store), metrics, store, now=partial(datetime.now, UTC))
+    return OpenJudge(judge, store)
 
 
 def decoder(settings: Settings, store: SqlStore) -> Decoder:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from detector.engine import Changes, Engine, Knowledge
 from models.fingerprint import Still, fingerprint
+from models.placeholder import Shelf
 from models.records import (
     AccountId,
     Alert,
@@ -129,9 +130,14 @@ class Cloud:
         incidents = {IncidentId(i.id): i for i in stored.incidents} | {i.id: i for i in changes.incidents}
         stored.incidents = list(incidents.values())
         stored.rights += changes.rights
+        stored.placeholders = list(
+            ({p.id: p for p in stored.placeholders} | {p.id: p for p in changes.placeholders}).values()
+        )
+        stored.sightings += changes.sightings
 
     def restart(self) -> None:
         """Throw the engine away and restore another one from what was stored."""
         s = self._stored
         self.engine = Engine()
-        self.engine.restore(Knowledge(s.rights, s.cameras, s.scenes, self.standing, s.incidents))
+        shelf = Shelf(0, tuple(s.placeholders), tuple(s.sightings))
+        self.engine.restore(Knowledge(s.rights, s.cameras, s.scenes, self.standing, s.incidents, shelf))

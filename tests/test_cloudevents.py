@@ -39,7 +39,8 @@ from streams.cloudevents import (
 
 words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=40)
 names = st.from_regex(r"x[a-z0-9]{1,12}", fullmatch=True)
-times = st.datetimes(timezones=st.just(UTC)).map(lambda t: t.replace(microsecond=t.microsecond // 1000 * 1000))
+times = st.integers(0, 4_000_000_000_000).map(lambda ms: datetime.fromtimestamp(ms / 1000, UTC))
+times = times.map(lambda t: t.replace(microsecond=t.microsecond // 1000 * 1000))
 keys = st.builds(DeliveryId, words, words)
 accounts, cameras = words.map(AccountId), words.map(CameraId)
 deliveries = st.builds(Delivery, keys, times, accounts, cameras, st.dictionaries(names, words, max_size=4))
@@ -109,6 +110,12 @@ def test_times_are_read_in_any_zone_and_kept_in_utc() -> None:
         ({"camera": "a\nb"}, "bad_attribute"),
         ({"time": "2026-01-05T06:00:00"}, "bad_time"),
         ({"time": "yesterday"}, "bad_time"),
+        ({"time": "1969-12-31T23:59:59Z"}, "bad_time"),
+        ({"Shard": "1"}, "bad_attribute"),
+        ({"shard\0": "1"}, "bad_attribute"),
+        ({"x" * 65: "1"}, "bad_attribute"),
+        ({"type": "still.opened", "delivery": "1", "deliverysource": "a\0b"}, "bad_attribute"),
+        ({"type": "still.opened", "delivery": "1", "deliverysource": 7}, "bad_attribute"),
         ({"type": "still.melted"}, "unknown_type"),
         ({"data_base64": None}, "no_picture"),
         ({"data_base64": "%%%"}, "bad_attribute"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from cloud import delivered, enrolled
 
 from detector.engine import Engine, Knowledge
 from models.records import Delivery
+from streams.cloudevents import Rejected
 from streams.decode import Decoder
 from streams.judge import Batch, EngineTorn, Judge
 from streams.metrics import Metrics
@@ -26,6 +28,16 @@ class Kept:
 
     def commit(self, batch: Batch) -> None:
         self.batches.append(batch)
+
+
+def test_what_is_said_to_have_happened_lies_not_in_the_future() -> None:
+    message = delivered(1, 0)
+    judge = Judge(Engine(), Decoder(b"k"), Metrics(), now=lambda: message.event.time - timedelta(minutes=61))
+    judge.take(enrolled(0, message.event.time + timedelta(days=30)))
+    with pytest.raises(Rejected, match="bad_time"):
+        judge.take(message)
+    in_time = Judge(Engine(), Decoder(b"k"), Metrics(), now=lambda: message.event.time - timedelta(minutes=59))
+    assert in_time.take(message) is not None
 
 
 def test_half_a_judgement_is_never_stored(monkeypatch: pytest.MonkeyPatch) -> None:

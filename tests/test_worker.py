@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -255,7 +256,7 @@ def test_a_header_name_that_the_client_cannot_read_is_said_in_a_sentence(cloud: 
 def test_lag_is_the_age_of_the_last_still(cloud: MakeCloud) -> None:
     place = cloud()
     place.produce([enrolled(0)])
-    assert value_of(place.judge_all(), "strayframe_lag_seconds") == 0
+    assert math.isnan(value_of(place.judge_all(), "strayframe_lag_seconds"))
     producer = KafkaProducer(bootstrap_servers=place.settings.kafka)
     assert GOOD.data is not None
     hour_ago = int((time.time() - 3600) * 1000)

@@ -18,6 +18,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from api.commands import serve
 from api.options import fail
 from detector.incident import Incident
 from models.errors import StrayframeError
@@ -28,12 +29,16 @@ from streams.settings import Settings
 from streams.simulator.scenario import scenario
 from streams.simulator.simulate import Happening, Simulation, Truth
 from streams.simulator.studio import Studio
+from streams.store.lease import JudgeRunning
+from streams.store.sql import SqlStore
 from streams.wiring import OpenJudge, open_judge
 
 FOLDER = Path(".demo")
 SCENARIO = "xiaomi_2019"
 COMMIT_EVERY = 32
 """Deliveries per transaction, at most. A delivery that raises an alert is stored at once."""
+TOLD_EVERY = 500
+"""Events between two lines of progress where there is no terminal to draw a bar on."""
 SHOWN = 12
 """Rows of who saw whom that are printed; the API has all."""
 
@@ -71,6 +76,8 @@ class Watch:
 def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
     """Play, watch, tell; then serve unless `once`. Exit code 1: missed, or somebody innocent was accused."""
     console = Console()
+    if not once:
+        serve.require_free(settings)
     own = settings.model_copy(update={"store": f"sqlite:///{_fresh_store()}", "kafka": ""})
     studio = Studio(min(2, os.cpu_count() or 1))
     simulation = Simulation(scenario(SCENARIO).scaled(accounts), seed, studio=studio)
@@ -98,10 +105,20 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
 
 
 def _fresh_store() -> Path:
+    """The path of a store that does not exist yet. One that another demo judges for is left alone."""
     FOLDER.mkdir(exist_ok=True)
-    for old in FOLDER.glob("strayframe.db*"):
-        old.unlink()
-    return FOLDER / "strayframe.db"
+    store = FOLDER / "strayframe.db"
+    if store.exists():
+        try:
+            with SqlStore(f"sqlite:///{store}") as old:
+                old.acquire(1, "demo")
+        except JudgeRunning as running:
+            fail(f"another demo runs in this folder: {running}")
+        except StrayframeError:
+            pass  # a file that is no store of this version: it goes, too
+    for old_file in FOLDER.glob("strayframe.db*"):
+        old_file.unlink()
+    return store
 
 
 def _play(console: Console, simulation: Simulation, opened: OpenJudge) -> Watch:
@@ -116,6 +133,11 @@ def _play(console: Console, simulation: Simulation, opened: OpenJudge) -> Watch:
                 waiting = 0
             told = f"{len(watch.leaks)} leaked, {len(watch.named())} named" if watch.leaks else "no leak yet"
             bar.update(task, advance=1, told=told, at=happening.event.time)
+            done = bar.tasks[task].completed
+            if not console.is_terminal and done % TOLD_EVERY == 0:
+                console.print(
+                    f"{happening.event.time:%H:%M}  {done:.0f} of {simulation.total} events, {told}", highlight=False
+                )
         _commit(opened, watch)
     return watch
 
@@ -204,8 +226,6 @@ def _who_saw_whom(console: Console, watch: Watch) -> None:
 
 
 def _serve(console: Console, settings: Settings) -> int:
-    from api.commands import serve
-
     root = f"http://{settings.host}:{settings.port}"
     console.print(f"Serving [bold]{root}/v1/alerts[/bold] and {root}/v1/incidents until Ctrl-C.", highlight=False)
     return serve.run(settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
@@ -14,11 +15,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from api.options import fail
 from detector.engine import Engine
+from models.errors import StrayframeError
 from models.records import Kind, Verdict
 from streams.cloudevents import Rejected
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
+from streams.placeholder import shelf_of
 from streams.replay import Line, Outcome, folder_fetch, replay
 from streams.settings import Settings
 
@@ -36,16 +39,17 @@ def run(
     incidents: Path | None,
     rejects: Path | None,
     *,
+    placeholders: Sequence[Path] = (),
     strict: bool = False,
 ) -> int:
     """Replay `events`; the exit code is 1 for rejected lines under `strict`, 2 when a file cannot be opened."""
     console = Console(stderr=True)
-    judge = Judge(
-        Engine(),
-        Decoder(DIGEST_KEY, settings.still_bytes, settings.still_pixels),
-        Metrics(),
-        fetch=folder_fetch(events.parent, settings.still_bytes),
-    )
+    decoder = Decoder(DIGEST_KEY, settings.still_bytes, settings.still_pixels)
+    judge = Judge(Engine(), decoder, Metrics(), fetch=folder_fetch(events.parent, settings.still_bytes))
+    try:
+        judge.engine.shelve(shelf_of(placeholders, decoder))
+    except StrayframeError as error:
+        fail(str(error))
     begin = time.perf_counter()
     with ExitStack() as stack:
         try:
@@ -114,3 +118,11 @@ def _summary(console: Console, outcome: Outcome, seconds: float) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    for one in sorted(outcome.placeholders.values(), key=lambda p: (-p.accounts, p.id)):
+        console.print(
+            f"placeholder {one.state}: {one.id}, {one.stills} stills, {one.accounts} accounts, "
+            f"{one.label or f'first at camera {one.camera}'}.",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )

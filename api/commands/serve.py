@@ -25,7 +25,7 @@ def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM. Exit code 2: the address cannot be had, or the store's URL is no good."""
     if not is_loopback(settings.host):
         log.warning("serve.open", host=settings.host, meaning="there is no sign-in: anybody who reaches it may read")
-    _require_free(settings.host, settings.port)
+    require_free(settings)
     try:
         app = create_app(settings)
     except StrayframeError as error:
@@ -52,7 +52,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _require_free(host: str, port: int) -> None:
+def require_free(settings: Settings) -> None:
+    """End the command with a sentence when something else listens where the API is to be."""
+    host, port = settings.host, settings.port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -26,8 +26,8 @@ def run(settings: Settings, name: str, out: Path | None, accounts: int | None, s
         for found in SCENARIOS.values():
             typer.echo(f"{found.name}: {found.sentence}")
         return 0
-    if (out is None) == (not settings.kafka):
-        fail("say where to: either --out DIR, or --kafka HOST:PORT (not both)")
+    if out is None and not settings.kafka:
+        fail("say where to: --out DIR, or --kafka HOST:PORT")
     try:
         chosen = scenario(name)
         studio = Studio(min(2, os.cpu_count() or 1))

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, UnaryExpression, func,
 from sqlalchemy.sql.operators import custom_op
 
 from detector.incident import Incident
+from models.placeholder import ACCOUNTS, Placeholder, PlaceholderId, Shelf, State
 from models.records import AccountId, AlertId, CameraId, IncidentId, Kind, Level, Verdict
 from streams.judge import Covered
 from streams.store import rows, schema
@@ -27,6 +28,9 @@ from streams.store.rows import IncidentSummary, StoredAlert
 NARROW: Final = 2000
 """Alerts in a span of time up to which the span itself is walked and sorted. A wider span only bounds the walk along
 the other filters. A guess: where the two cost the same is still to be measured at a million alerts."""
+
+RULINGS: Final = "placeholder_rulings"
+"""Where `meta` counts what persons said of placeholders, as decimal digits."""
 
 T = TypeVar("T")
 Condition = ColumnElement[bool]
@@ -136,6 +140,38 @@ class Queries:
                 stills={Verdict(verdict): int(total) for verdict, total in connection.execute(stills)},
             )
 
+    def placeholders(self, *, shown: bool = True) -> list[Placeholder]:
+        """Placeholders, those that most accounts got first; all that were met, or those that a person should see."""
+        table = schema.placeholders
+        statement = select(table).order_by(table.c.accounts.desc(), table.c.stills.desc(), table.c.id)
+        if shown:
+            candidate = (table.c.accounts >= ACCOUNTS) & (table.c.homes != 1)  # Placeholder.is_shown
+            statement = statement.where((table.c.state != State.CANDIDATE.value) | candidate)
+        with self.database.reading() as connection:
+            return [rows.to_placeholder(row) for row in connection.execute(statement)]
+
+    def placeholder(self, id: PlaceholderId) -> Placeholder | None:
+        """The placeholder of that id, or None."""
+        table = schema.placeholders
+        with self.database.reading() as connection:
+            row = connection.execute(select(table).where(table.c.id == id)).one_or_none()
+            return None if row is None else rows.to_placeholder(row)
+
+    def rulings(self) -> int:
+        """How often persons have ruled on placeholders: one small read, to see whether a shelf is still the same."""
+        with self.database.reading() as connection:
+            return rulings(connection)
+
+    def shelf(self) -> Shelf:
+        """All placeholders and sightings, under the number of rulings that they are of."""
+        with self.database.reading() as connection:
+            number = rulings(connection)
+            found = connection.execute(select(schema.placeholders).order_by(schema.placeholders.c.id))
+            held = tuple(rows.to_placeholder(row) for row in found)
+            table = schema.placeholder_sightings
+            sightings = connection.execute(select(table).order_by(table.c.placeholder, table.c.account))
+            return Shelf(number, held, tuple(rows.to_sighting(row) for row in sightings))
+
     def alerts_statement(
         self, connection: Connection, wanted: AlertFilter, after: int | None, limit: int
     ) -> Select[Any]:
@@ -181,6 +217,12 @@ class Queries:
         if not self.database.is_sqlite:
             return column
         return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def rulings(connection: Connection) -> int:
+    """How often persons have ruled on placeholders."""
+    value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.name == RULINGS))
+    return 0 if value is None else int(value)
 
 
 def members() -> Select[Any]:

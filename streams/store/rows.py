@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from detector.incident import Incident
+from models.placeholder import Placeholder, PlaceholderId, Sighting, State
 from models.records import (
     AccountId,
     Alert,
@@ -270,6 +271,50 @@ def of_covered(covered: Mapping[Covered, int]) -> list[Values]:
 def to_covered(row: Row[Any]) -> Covered:
     """What a count is of."""
     return Covered(row.hour, row.integration, Verdict(row.verdict))
+
+
+def of_placeholder(found: Placeholder) -> Values:
+    """The row of a placeholder."""
+    return {
+        "id": found.id,
+        "state": found.state.value,
+        "label": found.label,
+        "accounts": found.accounts,
+        "stills": found.stills,
+        "first_seen": found.first_seen,
+        "last_seen": found.last_seen,
+        "camera": found.camera,
+        "homes": found.homes,
+        "owner_camera": found.owner_camera,
+        "body": found.body,
+    }
+
+
+def to_placeholder(row: Row[Any]) -> Placeholder:
+    """The placeholder of a row."""
+    return Placeholder(
+        PlaceholderId(row.id),
+        State(row.state),
+        row.body,
+        row.accounts,
+        row.stills,
+        row.first_seen,
+        row.last_seen,
+        None if row.camera is None else CameraId(row.camera),
+        row.homes,
+        None if row.owner_camera is None else CameraId(row.owner_camera),
+        row.label,
+    )
+
+
+def of_sighting(sighting: Sighting) -> Values:
+    """The row of a sighting: one for a placeholder and an account."""
+    return {"placeholder": sighting.placeholder, "account": sighting.account, "camera": sighting.camera}
+
+
+def to_sighting(row: Row[Any]) -> Sighting:
+    """The sighting of a row."""
+    return Sighting(PlaceholderId(row.placeholder), AccountId(row.account), CameraId(row.camera))
 
 
 def _account(text: str | None) -> AccountId | None:

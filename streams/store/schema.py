@@ -277,6 +277,30 @@ opened = Table(
     Column("time", Instant, nullable=False),
 )
 
+placeholders = Table(
+    "placeholders",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("accounts", BigInteger, nullable=False),
+    Column("stills", BigInteger, nullable=False),
+    Column("first_seen", Instant),
+    Column("last_seen", Instant),
+    Column("camera", Text),
+    Column("homes", BigInteger, nullable=False),
+    Column("owner_camera", Text),
+    Column("body", LargeBinary, nullable=False),
+)
+
+placeholder_sightings = Table(
+    "placeholder_sightings",
+    metadata,
+    Column("placeholder", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("camera", Text, nullable=False),
+)
+
 deployed = Table(
     "deployed",
     metadata,

@@ -16,13 +16,14 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, 
 
 from detector.engine import Changes, Knowledge
 from detector.incident import Incident
+from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
 from streams.store import lease as leasing
 from streams.store import migrations, rows, schema
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
-from streams.store.queries import Queries, members
+from streams.store.queries import RULINGS, Queries, members, rulings
 from streams.store.rows import Values
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class SqlStore(Queries):
         """All that earlier batches added up to. Nothing is read before it is iterated, in chunks, as often as wished.
 
         Rights and alerts come in the order in which they were stored, incidents oldest first; withdrawn alerts
-        stay out. To be read under the lease, when nobody writes.
+        stay out. Placeholders alone are read at once. To be read under the lease, when nobody else judges.
         """
         alerts = schema.alerts
         standing = select(alerts).where(alerts.c.withdrawn_at.is_(None)).order_by(alerts.c.seq)
@@ -99,6 +100,7 @@ class SqlStore(Queries):
             scenes=self._all(select(schema.scenes), rows.to_scene),
             alerts=self._all(standing, rows.to_alert),
             incidents=_Read(self._incidents),
+            placeholders=self.shelf(),
         )
 
     def digest_key(self) -> bytes:
@@ -143,6 +145,41 @@ class SqlStore(Queries):
         assert offset is not None
         return int(offset)
 
+    # --- what a person says of a placeholder: no lease is needed, the judge looks after its next commit -----------
+
+    def put_placeholder(self, given: Placeholder) -> None:
+        """Store a placeholder that a person gave, in its state; one of that id takes over the state and the label."""
+        table = schema.placeholders
+        insert = self.database.insert(table)
+        said = {name: insert.excluded[name] for name in ("state", "label")}
+        with self.database.writing() as connection:
+            connection.execute(
+                insert.on_conflict_do_update(index_elements=["id"], set_=said), [rows.of_placeholder(given)]
+            )
+            self._ruled(connection)
+
+    def rule(self, id: PlaceholderId, state: State) -> bool:
+        """Set what a person says of a placeholder. False when there is none of that id."""
+        table = schema.placeholders
+        with self.database.writing() as connection:
+            found = connection.execute(update(table).where(table.c.id == id).values(state=state.value)).rowcount == 1
+            if found:
+                self._ruled(connection)
+            return found
+
+    def remove_placeholder(self, id: PlaceholderId) -> bool:
+        """Forget a placeholder and its sightings. False when there is none of that id."""
+        with self.database.writing() as connection:
+            found = _unmeet(connection, [id]) == 1
+            if found:
+                self._ruled(connection)
+            return found
+
+    def _ruled(self, connection: Connection) -> None:
+        number = str(rulings(connection) + 1).encode()
+        insert = self.database.insert(schema.meta).values(name=RULINGS, value=number)
+        connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": number}))
+
     # --- the transaction -----------------------------------------------------------------------------------
 
     def commit(self, batch: Batch) -> None:
@@ -171,6 +208,26 @@ class SqlStore(Queries):
         if changes.raised:
             self._raise(connection, changes)
         _withdraw(connection, changes.withdrawn)
+        self._meet(connection, changes)
+
+    def _meet(self, connection: Connection, changes: Changes) -> None:
+        """What the judge counted; what a person said stays, and what a person removed is not put back by a count."""
+        table = schema.placeholders
+        counted = ("accounts", "stills", "first_seen", "last_seen", "camera", "homes", "owner_camera")
+        _unmeet(connection, changes.unmet)
+        candidates = [rows.of_placeholder(p) for p in changes.placeholders if p.state is State.CANDIDATE]
+        if candidates:
+            insert = self.database.insert(table)
+            new = {name: insert.excluded[name] for name in counted}
+            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=new), candidates)
+        for found in changes.placeholders:
+            if found.state is not State.CANDIDATE:
+                row = rows.of_placeholder(found)
+                values = {name: row[name] for name in counted}
+                connection.execute(update(table).where(table.c.id == found.id).values(values))
+        if changes.sightings:
+            append = self.database.insert(schema.placeholder_sightings).on_conflict_do_nothing()
+            connection.execute(append, [rows.of_sighting(sighting) for sighting in changes.sightings])
 
     def _raise(self, connection: Connection, changes: Changes) -> None:
         alerts, within = schema.alerts, _incident_of(changes)
@@ -249,6 +306,16 @@ def _incident_of(changes: Changes) -> dict[AlertId, IncidentId]:
 def _remove(connection: Connection, scenes: list[Values]) -> None:
     if scenes:
         connection.execute(delete(schema.scenes).where(schema.scenes.c.id == bindparam("gone")), scenes)
+
+
+def _unmeet(connection: Connection, ids: Iterable[PlaceholderId]) -> int:
+    """Delete placeholders with their sightings; how many there were."""
+    gone = 0
+    for id_ in ids:
+        sightings, table = schema.placeholder_sightings, schema.placeholders
+        connection.execute(delete(sightings).where(sightings.c.placeholder == id_))
+        gone += connection.execute(delete(table).where(table.c.id == id_)).rowcount
+    return gone
 
 
 def _withdraw(connection: Connection, withdrawals: Iterable[Withdrawal]) -> None:
