@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
 import structlog
 
 from detector.engine import Engine
+from models.fingerprint import fingerprint
+from models.records import AccountId, CameraId, Delivery, DeliveryId, Picture
+from models.shift import shipped
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
@@ -67,7 +71,16 @@ def await_judge(settings: Settings, metrics: Metrics, wait: Callable[[float], bo
     return None
 
 
+def warm() -> None:
+    """Load compiled code and the shift model, seconds that would else be the first still's."""
+    shipped()
+    noise = np.random.default_rng(1).integers(0, 255, (270, 480), dtype=np.uint8)
+    delivery = Delivery(DeliveryId("warm", "up"), datetime.now(UTC), AccountId("nobody"), CameraId("none"))
+    Engine().judge(delivery, lambda: fingerprint(Picture(noise, True, b"")))
+
+
 def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
+    warm()
     engine = Engine()
     engine.restore(store.knowledge())
     log.info("judge.restored", store=store.database.name)
