@@ -105,7 +105,7 @@ def evaluate(
     Exit code 1: a bar of --require was not reached. 2: the corpus or a file cannot be used.
     """
     from api.commands.evaluate import Asked, run, seeds_of
-    from streams.labelled import Options
+    from streams.evaluation.labelled import Options
 
     options = Options(0, photos, leaks, controls, per_still, min_own, cap)
     asked = Asked(corpus, seeds_of(seeds), options, replays, damages, each, processes, cache, out, json, require)

@@ -19,9 +19,9 @@ from PIL import Image
 
 from models.errors import StrayframeError
 from streams.cloudevents import STILL_DELIVERED
-from streams.damage import KINDS
-from streams.evaluate import Fared, Findings, Scored
-from streams.score import Case, Score, Share, pooled, read_lines
+from streams.evaluation.damage import KINDS
+from streams.evaluation.evaluate import Fared, Findings, Scored
+from streams.evaluation.score import Case, Score, Share, pooled, read_lines
 
 WIDTH: Final = 420
 """Pixels that a picture on the page is wide, at most."""

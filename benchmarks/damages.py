@@ -18,9 +18,9 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from streams.corpus import read
-from streams.damage import EVERYDAY, HELD, KINDS, TUNED, Damage
-from streams.damage.trial import Trial, Tried
+from streams.evaluation.corpus import read
+from streams.evaluation.damage import EVERYDAY, HELD, KINDS, TUNED, Damage
+from streams.evaluation.damage.trial import Trial, Tried
 
 PARTS = {"tuned": TUNED, "tune": TUNED, "held": HELD, "everyday": EVERYDAY, "all": KINDS}
 

@@ -30,10 +30,10 @@ from models.code import codes_of
 from models.fingerprint import fingerprint
 from models.placing import RARE, USUAL
 from models.records import Picture
-from streams.corpus import moment, opened, read
-from streams.damage import EVERYDAY, TUNED
-from streams.damage.kind import jpeg
 from streams.decode import Decoder
+from streams.evaluation.corpus import moment, opened, read
+from streams.evaluation.damage import EVERYDAY, TUNED
+from streams.evaluation.damage.kind import jpeg
 
 try:
     import pdqhash

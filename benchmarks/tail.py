@@ -34,10 +34,10 @@ from models.fingerprint import fingerprint
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.registration import compare
 from models.scene import Standing
-from streams.corpus import moment, opened, read
-from streams.damage import EVERYDAY, TUNED
-from streams.damage.kind import jpeg
 from streams.decode import Decoder
+from streams.evaluation.corpus import moment, opened, read
+from streams.evaluation.damage import EVERYDAY, TUNED
+from streams.evaluation.damage.kind import jpeg
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 HIGHEST = (40, 20, 80)

@@ -1,7 +1,7 @@
 """The scene-shift model: how likely is a still that nothing explains another place, and not this place changed?
 
 Owns the names and meaning of the evidence, the model's form and how it is read. Refuses to gather evidence
-(detector/evidence.py), to fit (streams/training.py) and to decide: the rules of detector/shift.py do, see
+(detector/evidence.py), to fit (streams/evaluation/training.py) and to decide: the rules of detector/shift.py do, see
 docs/decisions/shift-model.md. What it is worth, and on what: docs/model-card.md.
 """
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streams.corpus import Source
-from streams.damage import EVERYDAY, FURTHER, HELD, KINDS, Damage, Stage, trial, witness
 from streams.decode import Decoder
+from streams.evaluation.corpus import Source
+from streams.evaluation.damage import EVERYDAY, FURTHER, HELD, KINDS, Damage, Stage, trial, witness
 from streams.simulator.render import Mode, Moment, jpeg, stage, still
 
 PAGE = Path(__file__).parents[1] / "docs/damages.md"

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from api.cli import app
 from api.commands import evaluate
 from api.gallery import GalleryError, refuse_checkout, write_page
-from streams import bars
-from streams.corpus import Corpus, CorpusError, group_of, moment, opened, read
-from streams.damage import KINDS
-from streams.damage.trial import Miss, Tried
-from streams.evaluate import SHOWN, Findings, ReplayTask, Step, Tell, run_all, split, witnessed
-from streams.labelled import CONTROLS, LEAKS, Options, plan, write
-from streams.score import Score, read_lines
+from streams.evaluation import bars
+from streams.evaluation.corpus import Corpus, CorpusError, group_of, moment, opened, read
+from streams.evaluation.damage import KINDS
+from streams.evaluation.damage.trial import Miss, Tried
+from streams.evaluation.evaluate import SHOWN, Findings, ReplayTask, Step, Tell, run_all, split, witnessed
+from streams.evaluation.labelled import CONTROLS, LEAKS, Options, plan, write
+from streams.evaluation.score import Score, read_lines
 from streams.simulator.render import Mode, Moment, jpeg, stage, still
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

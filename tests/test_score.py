@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.score import Score, Share, compare, pooled, score
+from streams.evaluation.score import Score, Share, compare, pooled, score
 
 CAMERAS = {"a": "cam-a", "b": "cam-b", "c": "cam-c"}
 

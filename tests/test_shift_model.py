@@ -20,11 +20,11 @@ from api.cli import app
 from detector.engine import Engine
 from models.records import Verdict
 from models.shift import FEATURES, FORM, SHIPPED, Evidence, ModelError, ShiftModel, row, shipped, undecided
-from streams.corpus import Corpus, CorpusError, Source
-from streams.rehearsal import STRANGERS, Sample, deal
+from streams.evaluation.corpus import Corpus, CorpusError, Source
+from streams.evaluation.rehearsal import STRANGERS, Sample, deal
+from streams.evaluation.training import MOST, Samples, TrainingError, measure, write
 from streams.simulator.render import Mode, Moment, jpeg, stage
 from streams.simulator.render import still as drawn
-from streams.training import MOST, Samples, TrainingError, measure, write
 
 NOTHING = Evidence(
     own=0.1, correlation=0.1, fine=0.0, intact=0.2, blocks=0.1, distance=0.45, valid=1.0, textured=1.0,

@@ -1,4 +1,4 @@
-"""`strayframe evaluate`: progress, tables, files and the exit code around `streams.evaluate`."""
+"""`strayframe evaluate`: progress, tables, files and the exit code around `streams.evaluation.evaluate`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rich.table import Table
 
 from api.gallery import GalleryError, refuse_checkout, write_page
 from api.options import fail
-from streams import bars
-from streams.corpus import CorpusError
-from streams.damage import EVERYDAY, FURTHER, HELD, KINDS, TUNED
-from streams.damage import witness as sift
-from streams.evaluate import DamageTask, Fared, Findings, ReplayTask, Step, run_all, split
-from streams.labelled import Options
-from streams.score import NAMELESS, Score, Share, pooled
+from streams.evaluation import bars
+from streams.evaluation.corpus import CorpusError
+from streams.evaluation.damage import EVERYDAY, FURTHER, HELD, KINDS, TUNED
+from streams.evaluation.damage import witness as sift
+from streams.evaluation.evaluate import DamageTask, Fared, Findings, ReplayTask, Step, run_all, split
+from streams.evaluation.labelled import Options
+from streams.evaluation.score import NAMELESS, Score, Share, pooled
 from streams.settings import Settings
 
 WIDTH: Final = 132

@@ -1,4 +1,4 @@
-"""`strayframe train`: progress, tables and the model file around `streams.rehearsal` and `streams.training`."""
+"""`strayframe train`: progress, tables and the model file around `streams.evaluation.training`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from api.options import fail
-from streams import corpus, rehearsal, training
-from streams.corpus import CorpusError
-from streams.labelled import Options
-from streams.rehearsal import Life, Sample
-from streams.training import BINS, Measured, Part, Samples, TrainingError
+from streams.evaluation import corpus, rehearsal, training
+from streams.evaluation.corpus import CorpusError
+from streams.evaluation.labelled import Options
+from streams.evaluation.rehearsal import Life, Sample
+from streams.evaluation.training import BINS, Measured, Part, Samples, TrainingError
 
 WIDTH: Final = 132
 """Columns of the tables where there is no terminal to ask."""

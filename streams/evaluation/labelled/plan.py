@@ -18,12 +18,12 @@ from typing import Final
 from PIL import Image
 
 from streams.cloudevents import CAMERA_SHARED, CHANGE_DEPLOYED, STILL_DELIVERED
-from streams.corpus import Corpus, Source, moment, opened
-from streams.damage import EVERYDAY
-from streams.damage.everyday import shown
-from streams.damage.kind import jpeg
-from streams.labelled.homes import QUALITIES, SPAN, START, Home, Options, Role, Shot, homes
-from streams.labelled.views import CHANGES, dark, placeholder
+from streams.evaluation.corpus import Corpus, Source, moment, opened
+from streams.evaluation.damage import EVERYDAY
+from streams.evaluation.damage.everyday import shown
+from streams.evaluation.damage.kind import jpeg
+from streams.evaluation.labelled.homes import QUALITIES, SPAN, START, Home, Options, Role, Shot, homes
+from streams.evaluation.labelled.views import CHANGES, dark, placeholder
 
 LEAKS: Final = ("copy", "transcode", "fresh", "truncated", "corrupt", "overlay", "crop", "cold", "before", "unseen")
 """Kinds of leaks, one after the other; `wrongid`, one for every twenty of these, comes on top."""

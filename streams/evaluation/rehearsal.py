@@ -25,11 +25,11 @@ from models.fingerprint import Still, fingerprint
 from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged, Verdict
 from models.shift import FEATURES, Evidence, undecided
 from streams.cloudevents import CAMERA_SHARED, STILL_DELIVERED
-from streams.corpus import Corpus, CorpusError, Source, group_of, moment, opened
-from streams.damage import EVERYDAY, TUNED
-from streams.damage.kind import jpeg
 from streams.decode import Decoder
-from streams.labelled import FEWEST, Options, Planned, plan
+from streams.evaluation.corpus import Corpus, CorpusError, Source, group_of, moment, opened
+from streams.evaluation.damage import EVERYDAY, TUNED
+from streams.evaluation.damage.kind import jpeg
+from streams.evaluation.labelled import FEWEST, Options, Planned, plan
 
 STRANGERS: Final = 5
 """One source in so many is nobody's: strangers' stills come from these."""

@@ -20,16 +20,16 @@ from typing import Any, Final, Protocol, TypeVar
 
 from detector.engine import Engine
 from models.records import derived_id
-from streams import corpus
-from streams.damage import KINDS
-from streams.damage import witness as sift
-from streams.damage.trial import Trial, Tried
 from streams.decode import Decoder
+from streams.evaluation import corpus
+from streams.evaluation.damage import KINDS
+from streams.evaluation.damage import witness as sift
+from streams.evaluation.damage.trial import Trial, Tried
+from streams.evaluation.labelled import Options, plan, write
+from streams.evaluation.score import Score, score
 from streams.judge import Judge
-from streams.labelled import Options, plan, write
 from streams.metrics import Metrics
 from streams.replay import Line, Outcome, folder_fetch, replay
-from streams.score import Score, score
 
 FORM: Final = "2"
 """Version of the replays that are made; a cache holds those of several."""

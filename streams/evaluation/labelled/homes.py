@@ -15,8 +15,8 @@ from typing import Final
 
 from PIL import Image
 
-from streams.corpus import Corpus, CorpusError, Source, moment, opened
-from streams.damage.kind import jpeg
+from streams.evaluation.corpus import Corpus, CorpusError, Source, moment, opened
+from streams.evaluation.damage.kind import jpeg
 
 START: Final = datetime(2026, 1, 5, 6, tzinfo=UTC)
 SPAN: Final = timedelta(hours=20)

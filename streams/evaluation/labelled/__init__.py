@@ -6,8 +6,8 @@ same bytes. Nothing is copied anywhere but to the folder that is named.
     plan(read(corpus), Options(seed=3)) -> deliveries in order; write(planned, folder) -> events, stills, truth
 """
 
-from streams.labelled.homes import FEWEST, Options
-from streams.labelled.plan import CONTROLS, LEAKS, Planned, plan
-from streams.labelled.write import write
+from streams.evaluation.labelled.homes import FEWEST, Options
+from streams.evaluation.labelled.plan import CONTROLS, LEAKS, Planned, plan
+from streams.evaluation.labelled.write import write
 
 __all__ = ["CONTROLS", "FEWEST", "LEAKS", "Options", "Planned", "plan", "write"]

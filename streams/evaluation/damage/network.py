@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter
 
-from streams.damage.kind import Stage, bytewise, drawn, jpeg, numbers, picture, pixels
+from streams.evaluation.damage.kind import Stage, bytewise, drawn, jpeg, numbers, picture, pixels
 
 SCAN = b"\xff\xda"
 """The marker before a scan's entropy-coded bytes."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 from scipy.special import betaincinv
 
 from streams.cloudevents import CAMERA_SHARED, STILL_DELIVERED
-from streams.corpus import group_of
+from streams.evaluation.corpus import group_of
 
 Record = Mapping[str, Any]
 

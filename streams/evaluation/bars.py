@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from models.errors import StrayframeError
-from streams.damage import KINDS
-from streams.damage.trial import Tried
-from streams.score import NAMELESS, Score, Share
+from streams.evaluation.damage import KINDS
+from streams.evaluation.damage.trial import Tried
+from streams.evaluation.score import NAMELESS, Score, Share
 
 
 class BarsError(StrayframeError):

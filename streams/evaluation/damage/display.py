@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from streams.damage.kind import Stage, drawn, numbers, picture, pixels
+from streams.evaluation.damage.kind import Stage, drawn, numbers, picture, pixels
 
 
 @drawn(Stage.DISPLAY)

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from streams.damage.kind import Stage, drawn, picture, pixels
+from streams.evaluation.damage.kind import Stage, drawn, picture, pixels
 
 BORDERS = (0, 0, 16, 128)
 """Grey levels of borders: black, video black, grey."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from streams.damage import display, encoder, everyday, network, sensor, transcoder
-from streams.damage.kind import Damage, Stage, jpeg, picture, pixels
+from streams.evaluation.damage import display, encoder, everyday, network, sensor, transcoder
+from streams.evaluation.damage.kind import Damage, Stage, jpeg, picture, pixels
 
 
 def _of(*modules: ModuleType) -> dict[str, Damage]:

@@ -25,7 +25,7 @@ from skops.io import dumps
 from detector import shift
 from models.errors import StrayframeError
 from models.shift import FEATURES, FORM, PIXELS, TIME, row
-from streams.rehearsal import Sample
+from streams.evaluation.rehearsal import Sample
 
 Floats = NDArray[np.float64]
 

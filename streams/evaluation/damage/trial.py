@@ -19,9 +19,9 @@ from PIL import Image
 from detector.engine import Changes, Engine, Knowledge
 from models.fingerprint import fingerprint
 from models.records import AccountId, Alert, CameraId, Delivery, DeliveryId, Judgement, Kind
-from streams.corpus import Source, moment, opened
-from streams.damage.kind import Damage, jpeg
 from streams.decode import Decoder
+from streams.evaluation.corpus import Source, moment, opened
+from streams.evaluation.damage.kind import Damage, jpeg
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 STEP: Final = timedelta(seconds=20)

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from streams.damage.kind import Stage, bytewise, jpeg
+from streams.evaluation.damage.kind import Stage, bytewise, jpeg
 
 DISPLAYS = ((1024, 600), (1280, 800), (640, 360), (800, 480), (480, 270))
 """Sizes of smart displays, in pixels."""

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from streams.damage.kind import jpeg, numbers, picture
+from streams.evaluation.damage.kind import jpeg, numbers, picture
 
 View = Callable[[Image.Image, Random], Image.Image]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from streams.cloudevents import instant
-from streams.labelled.plan import Planned
+from streams.evaluation.labelled.plan import Planned
 
 
 def write(planned: Sequence[Planned], folder: Path, progress: Callable[[int], None] = lambda done: None) -> None:

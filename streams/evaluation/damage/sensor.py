@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from streams.damage.kind import Pixels, Stage, drawn, numbers, picture, pixels
+from streams.evaluation.damage.kind import Pixels, Stage, drawn, numbers, picture, pixels
 
 
 @drawn(Stage.SENSOR)

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from streams.damage.kind import Stage, bytewise, drawn, jpeg, picture, pixels
+from streams.evaluation.damage.kind import Stage, bytewise, drawn, jpeg, picture, pixels
 
 ROWS = 45
 """Rows of 16-line blocks in a still of 720 lines; smaller stills get blocks of the same share of the height."""
