@@ -22,7 +22,7 @@ from models.placing import AS_IS, RARE, USUAL, Placing, boxed, inverse
 from models.registration import Agreement, Looked, agree_at, compare
 from models.scene import Standing
 from models.thumbnail import SIDE
-from models.view import PARTIAL, WORDS_OF, View, frames, seen
+from models.view import PARTIAL, WORDS_OF, View, cleaned, frames, seen
 
 SAME_RADIUS: Final = 0.05
 """Share of differing bits up to which a still shows the very scene: nothing new to learn."""
@@ -51,6 +51,10 @@ NEAR: Final = 0.07
 """Share of differing bits from which on the score must rise,"""
 FARTHER: Final = 1.0
 """by this much for each unit of the share."""
+SMOOTH_FINE: Final = 0.25
+"""Correlation of the fine band below which the score must rise as well: bands and shadows agree without it,"""
+SMOOTH: Final = 0.6
+"""by this much for each unit."""
 STRIP_BITS: Final = 110
 """Common bits below which a strip of a picture is compared,"""
 STRIP_SCORE: Final = 0.66
@@ -92,13 +96,13 @@ WHOLE_SCORE: Final = 0.74
 WHOLE_FINE: Final = 0.52
 """and in the fine band, for a picture that is shown smaller inside something else. A wider view of the same room
 reached 0.70 and 0.49."""
-TILE_SCORE: Final = 0.60
+TILE_SCORE: Final = 0.58
 """Score that suffices when the picture fills one half or quarter of the still exactly, as a display of four does."""
-TILE_SLACK: Final = 0.8
+TILE_SLACK: Final = 1.3
 """Cells by which such a tile may be off."""
 VIEW_RADIUS: Final = 0.12
 """Share of differing bits of a part, or of one direction, up to which it gets a second look,"""
-VIEW_BITS: Final = 70
+VIEW_BITS: Final = 90
 """and the common bits that this needs;"""
 VIEW_SCORE: Final = 0.80
 """and the score that this must reach: a part that is the same to the pixel."""
@@ -189,7 +193,8 @@ def agrees(a: Agreement, distance: float, common: int) -> bool:
     if a.blocks < ACCEPT_BLOCKS:
         return False
     farther = FARTHER * max(0.0, distance - NEAR)
-    needed = max(ACCEPT_SCORE + farther, STRIP_SCORE if common < STRIP_BITS else 0.0)
+    smooth = SMOOTH * max(0.0, SMOOTH_FINE - a.fine)
+    needed = max(ACCEPT_SCORE + farther + smooth, STRIP_SCORE if common < STRIP_BITS else 0.0)
     needed = max(needed, SHORT_SCORE if common < SEARCH_BITS else 0.0)
     needed = max(needed, SLIP_SCORE if common < SLIP_BITS else 0.0)
     if a.score >= needed and a.correlation >= ACCEPT_CORRELATION:
@@ -228,9 +233,10 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
 def search(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     """Scenes of other cameras that agree, best first; ties by scene id.
 
-    The usual placings first, then the rare ones, then parts of the still: each only when the one before finds none.
+    The usual placings first, then the rare ones, then parts of the still, then the still without a regular pattern
+    that lies over it: each only when the one before finds none.
     """
-    for search_stage in (_usually, _rarely, _partly):
+    for search_stage in (_usually, _rarely, _partly, _cleaned):
         matches = search_stage(memory, query, skip, standings)
         if matches:
             matches.sort(key=lambda m: (-m.agreement.score, m.scene.record.id))
@@ -244,6 +250,13 @@ def _usually(memory: Memory, query: Query, skip: Sequence[int], standings: Seque
 
 def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     return _placed(memory, query, query.rare, skip, standings, short=False)
+
+
+def _cleaned(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
+    levels = cleaned(query.found.levels)
+    if levels is None:
+        return []
+    return _usually(memory, Query(Fingerprint.of(levels)), skip, standings)
 
 
 def _placed(

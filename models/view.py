@@ -30,6 +30,10 @@ class View(IntEnum):
     RIGHT_HALF = 6
     TOP_QUARTER = 7
     BOTTOM_QUARTER = 8
+    TOP_THIRD = 9
+    BOTTOM_THIRD = 10
+    MOST_OF_TOP = 11
+    MOST_OF_BOTTOM = 12
 
 
 _X_BITS: Final = 0x5555555555555555
@@ -42,6 +46,15 @@ def _words(words: set[int], bits: int = _ALL) -> list[int]:
     return [bits if w in words else 0 for w in range(8)]
 
 
+def _rows(first: int, end: int) -> list[int]:
+    """The bits of these rows of the grid of 16: each row has 16 bits in each of its two words."""
+    words = [0] * 8
+    for row in range(first, end):
+        for half in range(2):
+            words[(row // 4) * 2 + half] |= 0xFFFF << (16 * (row % 4))
+    return words
+
+
 WORDS_OF: Final = np.array(
     [
         _words(set(range(8)), _X_BITS),
@@ -52,6 +65,10 @@ WORDS_OF: Final = np.array(
         _words({1, 3, 5, 7}),
         _words({0, 1}),
         _words({6, 7}),
+        _rows(0, 6),
+        _rows(10, 16),
+        _rows(0, 11),
+        _rows(5, 16),
     ],
     np.uint64,
 )
@@ -63,6 +80,10 @@ _BOX: Final = {
     View.RIGHT_HALF: (0, 64, 32, 64),
     View.TOP_QUARTER: (0, 16, 0, 64),
     View.BOTTOM_QUARTER: (48, 64, 0, 64),
+    View.TOP_THIRD: (0, 24, 0, 64),
+    View.BOTTOM_THIRD: (40, 64, 0, 64),
+    View.MOST_OF_TOP: (0, 44, 0, 64),
+    View.MOST_OF_BOTTOM: (20, 64, 0, 64),
 }
 
 
@@ -81,6 +102,40 @@ def seen(levels: NDArray[np.int8], view: View) -> NDArray[np.int8]:
     mean = total / np.maximum(valid.sum(axis=axis, keepdims=True), 1)
     flat = np.clip(np.rint(levels - mean), -7, 7).astype(np.int8)
     return np.where(valid, flat, np.int8(INVALID))
+
+
+PEAK: Final = 20.0
+"""Times the median power of its ring from which on a frequency is a pattern laid over the picture, not of it."""
+PEAKS: Final = 6
+"""Frequencies that are taken out at most."""
+PATTERN: Final = 0.04
+"""Share of the power that they must have for the picture to be looked at without them."""
+
+
+def cleaned(levels: NDArray[np.int8]) -> NDArray[np.int8] | None:
+    """The thumbnail without a regular pattern (moire of a photographed screen, rolling bands); None without one."""
+    valid = levels != INVALID
+    spectrum = np.fft.fft2(np.where(valid, levels, 0).astype(np.float64))
+    power = np.abs(spectrum) ** 2
+    k = np.fft.fftfreq(SIDE) * SIDE
+    ring = np.rint(np.hypot(k[:, None], k[None])).astype(int)
+    usual = np.array([np.median(power[ring == r]) if r <= SIDE // 2 else np.inf for r in range(ring.max() + 1)])
+    excess = np.where(ring >= 3, power / np.maximum(usual[ring], 1e-9), 0.0)
+    removed = 0.0
+    for at in np.argsort(excess, axis=None)[::-1][: 2 * PEAKS]:
+        y, x = divmod(int(at), SIDE)
+        if excess[y, x] < PEAK:
+            break
+        near = np.ix_([(y + d) % SIDE for d in (-1, 0, 1)], [(x + d) % SIDE for d in (-1, 0, 1)])
+        removed += float(power[near].sum())
+        power[near] = 0.0
+        spectrum[near] = 0.0
+    if removed < PATTERN * (removed + float(power.sum())):
+        return None
+    plane = np.fft.ifft2(spectrum).real
+    scale = 2.6 / max(float(plane[valid].std()), 0.3)
+    clean = np.clip(np.rint(plane * scale), -7, 7).astype(np.int8)
+    return np.where(valid, clean, np.int8(INVALID))
 
 
 FRAMES: Final = 12
