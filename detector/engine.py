@@ -51,6 +51,9 @@ SAME_VIEW: Final = 0.80
 RESTLESS_LOOKS: Final = 2
 """Looks seen once while a camera was new, beside its confirmed one, from which on they are taken for its own: it
 looks about. A single one may be somebody else's."""
+KIN: Final = 0.25
+"""Score against the confirmed scene from which on a single one is taken for the camera's own as well: the same clock,
+banner or foreground. Foreign places stay below 0.2."""
 SURE_BEFORE: Final = 0.85
 """Score at which such a look names its camera as the owner of a still that came and went elsewhere."""
 VIEW_SCENES: Final = 4
@@ -385,13 +388,17 @@ class Engine:
             if match.own(self._memory, mine, self._query_of(other))[0] is None:
                 self._accuse_kept(other, "foreign-scene-while-new")
         looks = [k for k in camera.own if k.novel and k.record.standing is Standing.ONCE]
-        if len(looks) >= RESTLESS_LOOKS:
-            for look in looks:
-                self._search_back(camera, look, SURE_BEFORE)
+        for look in looks:
+            kin = match.kinship(self._memory, look, mine) >= KIN
+            if kin or len(looks) >= RESTLESS_LOOKS:
+                self._search_back(camera, look, SURE_BEFORE, kin=kin)
 
-    def _search_back(self, camera: Watched, known: Known, least: float = 0.0) -> None:
-        """Other homes may have been shown this scene before it was known whose it is."""
-        if self._placeholders.shared(known):
+    def _search_back(self, camera: Watched, known: Known, least: float = 0.0, *, kin: bool = False) -> None:
+        """Other homes may have been shown this scene before it was known whose it is.
+
+        What many got may be a vendor's drawing, unless it is `kin` to the camera's confirmed scenes.
+        """
+        if not kin and self._placeholders.shared(known):
             return
         standings = [NUMBER[Standing.HELD], NUMBER[Standing.ONCE], VISITED]
         for m in match.search_back(self._memory, known, [camera.number], standings):

@@ -230,6 +230,12 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
     return None, best, ""
 
 
+def kinship(memory: Memory, known: Known, scenes: Sequence[Known]) -> float:
+    """The best score of a scene against some others of its camera, as they are."""
+    looked = memory.looked(known)
+    return max((compare(looked, memory.looked(other)).score for other in scenes), default=0.0)
+
+
 def search(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     """Scenes of other cameras that agree, best first; ties by scene id.
 
