@@ -361,7 +361,7 @@ def _refused(near: Near) -> str:
         return f"{100 * near.distance:.0f} % of the bits differ, at most {100 * match.SEARCH_RADIUS:.0f} % are searched"
     if a.covered < match.COVERED:
         return f"covers {100 * a.covered:.0f} % of the still: a view that overlaps"
-    return "agrees, but a better one names the owner"
+    return "agrees, but is passed by: a better one names the owner, or other cameras show the same there"
 
 
 def _state(camera: Watched | None) -> CameraState:
