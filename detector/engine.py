@@ -36,6 +36,8 @@ from models.rights import Rights
 from models.scene import Camera, Scene, Standing
 from models.shift import ShiftModel, shipped
 
+AGAIN: Final = "again"
+"""The rule for a delivery that was judged before: it is the same delivery."""
 SCENES: Final = 16
 """Scenes kept of one camera: day, night, seasons and lights; beyond, the one not seen for longest goes."""
 HELD: Final = 8
@@ -155,7 +157,7 @@ class Engine:
         camera = self._memory.camera(delivery)
         key = ticket(delivery.key)
         if key in camera.ring:
-            return Judgement(delivery, VERDICTS[camera.ring[key]], "again", {})
+            return Judgement(delivery, VERDICTS[camera.ring[key]], AGAIN, {})
         self._now = delivery
         finding = self._by_rights(camera, delivery) or self._by_picture(camera, delivery, look())
         camera.ring[key] = VERDICTS.index(finding.verdict)
@@ -468,12 +470,7 @@ class Engine:
 
     def _skip(self, delivery: Delivery) -> list[int]:
         """The numbers of the cameras that the viewer may see, and of the one that the delivery claims to show."""
-        numbers = {self._memory.cameras[delivery.camera].number}
-        for id_ in self._rights.visible(delivery.account, delivery.time):
-            other = self._memory.cameras.get(id_)
-            if other is not None:
-                numbers.add(other.number)
-        return sorted(numbers)
+        return self._memory.numbers({delivery.camera, *self._rights.visible(delivery.account, delivery.time)})
 
     def _owner_of(self, hits: Sequence[Match], own: float) -> Match | None:
         """The match that names an owner: well above the camera's own history and above any second account."""

@@ -202,8 +202,7 @@ class _Viewer:
     def foreign(self, query: Query, visible: Sequence[CameraId], own_score: float) -> tuple[Near, ...]:
         """The nearest scenes of all other cameras, those that the viewer may see included."""
         memory, mine = self._memory, self._delivery.camera
-        numbers = [memory.cameras[id_].number for id_ in (mine, *visible) if id_ in memory.cameras]
-        accepted = match.search(memory, query, sorted(numbers), WHOSE)
+        accepted = match.search(memory, query, memory.numbers((mine, *visible)), WHOSE)
         named = {m.scene.record.id for m in accepted}
         nears = [self.near(query, m.scene, m) for m in accepted[:LOOKS]]
         nears += [self.near(query, k) for k in self._candidates(query) if k.record.id not in named]
@@ -249,7 +248,7 @@ class _Viewer:
 
     def _candidates(self, query: Query) -> list[Known]:
         """Scenes of other cameras of any standing, the nearest under any placing first."""
-        skip = [w.number for w in (self._memory.cameras.get(self._delivery.camera),) if w is not None]
+        skip = self._memory.numbers([self._delivery.camera])
         standings = sorted({*NUMBER.values(), *WHOSE})
         nearest: dict[int, float] = {}
         for _, codes, masks in (query.usual, query.rare):

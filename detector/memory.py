@@ -117,6 +117,10 @@ class Memory:
         self._removed: dict[SceneId, None] = {}
         self._cameras: dict[CameraId, None] = {}
 
+    def numbers(self, cameras: Iterable[CameraId]) -> list[int]:
+        """The index's numbers of those cameras that are known, in order, each once."""
+        return sorted({self.cameras[id_].number for id_ in cameras if id_ in self.cameras})
+
     def camera(self, delivery: Delivery) -> Watched:
         """The camera that a delivery claims to show, new or known."""
         found = self.cameras.get(delivery.camera)

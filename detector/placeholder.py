@@ -263,8 +263,7 @@ class Placeholders:
     def _elsewhere(self, delivery: Delivery, look: Look) -> list[Known]:
         """Scenes of unrelated accounts that are this very picture; none when it lives in one of them."""
         mine = {delivery.camera, *self._rights.visible(delivery.account, delivery.time)}
-        skip = sorted(self._memory.cameras[c].number for c in mine if c in self._memory.cameras)
-        near = self._near(look, skip)
+        near = self._near(look, self._memory.numbers(mine))
         return [] if any(k.lives for k in near) else near
 
     def _near(self, look: Look, skip: Sequence[int] = ()) -> list[Known]:

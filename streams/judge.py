@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, Protocol
 
-from detector.engine import Changes, Engine, Knowledge
+from detector.engine import AGAIN, Changes, Engine, Knowledge
 from models.errors import StrayframeError
 from models.fingerprint import Still, fingerprint
 from models.placeholder import Shelf
@@ -24,8 +24,6 @@ from streams.metrics import Metrics
 
 AHEAD: Final = timedelta(hours=1)
 """How far a sender's clock may be ahead of ours. One still from the year 9999 would keep an incident open for ever."""
-AGAIN: Final = "again"
-"""The engine's rule for a delivery that it judged before: it is the same delivery, so it is not counted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,7 @@ class Judge:
         with self._metrics.judge_seconds.time():
             judgement = self.engine.judge(delivery, lambda: self._look(data))
         self._torn = False
-        if judgement.rule != AGAIN:
+        if judgement.rule != AGAIN:  # the same delivery counts once
             self._batch.covered[_covered(judgement)] += 1
             self._metrics.judged(judgement)
         return judgement

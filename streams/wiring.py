@@ -43,15 +43,18 @@ class OpenJudge:
         self.store.close()
 
 
-def open_judge(settings: Settings, metrics: Metrics, *, who: str) -> OpenJudge:
+def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
-    `who` is what a person would call this process. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused,
+    `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
+    not loaded. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused,
     SchemaTooNew.
     """
     store = SqlStore(settings.store)
     try:
         store.acquire(settings.lease_seconds, who)
+        if stills:
+            warm()  # under the lease: who may not judge is told so at once
         return _restored(settings, metrics, store)
     except BaseException:
         store.close()
@@ -63,6 +66,7 @@ def await_judge(settings: Settings, metrics: Metrics, wait: Callable[[float], bo
     store = SqlStore(settings.store)
     try:
         if store.standby(settings.lease_seconds, wait, who) is not None:
+            warm()
             return _restored(settings, metrics, store)
     except BaseException:
         store.close()
@@ -80,7 +84,6 @@ def warm() -> None:
 
 
 def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
-    warm()
     engine = Engine()
     engine.restore(store.knowledge())
     log.info("judge.restored", store=store.database.name)

@@ -6,7 +6,6 @@ stores and serves is the product's own.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.simulator.scenario import scenario
 from streams.simulator.simulate import Happening, Simulation, Truth
-from streams.simulator.studio import Studio
+from streams.simulator.studio import PROCESSES, Studio
 from streams.store.lease import JudgeRunning
 from streams.store.sql import SqlStore
 from streams.wiring import OpenJudge, open_judge
@@ -79,7 +78,7 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
     if not once:
         serve.require_free(settings)
     own = settings.model_copy(update={"store": f"sqlite:///{_fresh_store()}", "kafka": ""})
-    studio = Studio(min(2, os.cpu_count() or 1))
+    studio = Studio(PROCESSES)
     simulation = Simulation(scenario(SCENARIO).scaled(accounts), seed, studio=studio)
     console.print(
         f"[bold]{SCENARIO}[/bold]: {simulation.scenario.sentence}. {accounts} accounts, {simulation.total} events, "

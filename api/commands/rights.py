@@ -66,7 +66,7 @@ def _store(settings: Settings, rights: RightsFile) -> None:
     from streams.metrics import Metrics
     from streams.wiring import open_judge
 
-    opened = open_judge(settings, Metrics(), who="rights import")
+    opened = open_judge(settings, Metrics(), who="rights import", stills=False)
     try:
         for message in rights.messages():
             opened.judge.take(message)

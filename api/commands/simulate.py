@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from streams.settings import Settings
 from streams.simulator.scenario import SCENARIOS, scenario
 from streams.simulator.simulate import Progress as Progressed
 from streams.simulator.simulate import Simulation, write_folder
-from streams.simulator.studio import Studio
+from streams.simulator.studio import PROCESSES, Studio
 
 
 def run(settings: Settings, name: str, out: Path | None, accounts: int | None, seed: int, rate: float) -> int:
@@ -30,7 +29,7 @@ def run(settings: Settings, name: str, out: Path | None, accounts: int | None, s
         fail("say where to: --out DIR, or --kafka HOST:PORT")
     try:
         chosen = scenario(name)
-        studio = Studio(min(2, os.cpu_count() or 1))
+        studio = Studio(PROCESSES)
         simulation = Simulation(chosen if accounts is None else chosen.scaled(accounts), seed, studio=studio)
         with studio, _bar() as bar:
             task = bar.add_task(f"playing {name}", total=simulation.total)

@@ -6,6 +6,7 @@ asked for shots. A shot is a pure function of what it names, so the bytes do not
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from zlib import crc32
 
 from streams.simulator.render import Mode, Moment, Stage, damage, jpeg, stage, still
 
+PROCESSES: Final = min(2, os.cpu_count() or 1)
+"""Processes that a command draws with: drawing costs some five times the judging; more than two were not tried."""
 STAGES: Final = 150
 """Stages that a process keeps: each takes a tenth of a second to draw and lasts while its camera's light does."""
 
