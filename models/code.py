@@ -33,7 +33,7 @@ FINE: Final = 2 * SIDE - 1
 
 
 @njit(cache=True, nogil=True)
-def _finer(plane: NDArray[np.float32], support: NDArray[np.float32]) -> NDArray[np.float32]:
+def finer(plane: NDArray[np.float32], support: NDArray[np.float32]) -> NDArray[np.float32]:
     """The plane at half cells, UNSEEN where a neighbour has less than half of its surroundings valid."""
     out = np.empty((FINE, FINE), np.float32)
     for y in range(FINE):
@@ -68,7 +68,7 @@ def encode(
     n = placings.shape[0]
     codes = np.zeros((n, WORDS), np.uint64)
     masks = np.zeros((n, WORDS), np.uint64)
-    fine = _finer(plane, support)
+    fine = finer(plane, support)
     xs = np.empty((16, 3), np.int64)
     ys = np.empty((16, 3), np.int64)
     for h in range(n):

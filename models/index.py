@@ -1,21 +1,22 @@
-"""The index: scenes of all cameras by their codes, and their thumbnails for the second look.
+"""The index: scenes of all cameras, found by the keys that they share with a query.
 
-Owns rows: what is searched (code, mask, camera, standing) and, apart from it, what only candidates need (the packed
-thumbnail). Refuses to know accounts and to decide. The search here is an exact scan; whatever replaces it must find
-the same rows.
+Owns rows: what is searched (keys in hash tables, code, mask, camera, standing) and, apart from it, what only candidates
+and a growing table need (the packed thumbnail, the keys). Refuses to know accounts and to decide.
 
-Distance, stated without the index: over the bits that both masks hold, the share that differs; for a negative, the
-share that agrees. A row is found under a hypothesis when at least `least` bits are held in common and the share that
-differs is at most `radius`, or when at least `VOTES` of the 8 words agree by themselves: `WORD_BITS` bits in common
-of which at most `WORD_RADIUS` differ (a part of the picture is the same and the rest is hidden or torn), while not
-between 40 and 60 % of all common bits differ. With `short`, it is also found with more than `SHORT_BITS` bits in
-common, when of what is beyond at most the share `SHORT_SLOPE` differs: a strip of a cut-off still has no more.
+What is found, stated without the index: the scenes that share a key with the query under one of its placings
+(models/keys.py), whose code agrees with the query's in that key's window (`WINDOW_RADIUS`), and which the distance of
+models/distance.py finds under any placing of the query. Every such scene is found, and no other.
+
+One thread writes, any number may search at once. A search finds every scene that was inserted before it began and is not
+removed before it ends, and none that was removed before it began; of what comes or goes meanwhile it finds all or
+nothing. The place of a removed scene is used again when no search that may have seen it runs any more.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -23,189 +24,190 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.code import WORDS
+from models.distance import Found, distances, match_rows, popcount
+from models.keys import AREAS, KEYS, Lookup, keys_of
+from models.table import ROWS, Tables, line_of, prefetch, rows_at, scramble
 from models.thumbnail import SIDE
 
 PACKED: Final = SIDE * SIDE // 2
 """Bytes of a packed thumbnail: two cells a byte."""
 FREE: Final = -1
 """The camera number of a row that holds nothing."""
-
-
-VOTES: Final = 3
-"""Words that must agree by themselves. Measured: with 3, one still in 20 has a false candidate among 800 scenes."""
-WORD_BITS: Final = 22
-"""Reliable bits in common that a word needs to vote."""
-WORD_RADIUS: Final = 0.125
-"""Share of them that may differ."""
-
-SHORT_BITS: Final = 40
-"""Common bits that a strip needs,"""
-SHORT_SLOPE: Final = 0.2
-"""and the bits that may differ for each common one beyond: 2 of 50, 8 of 80. True strips differ in 0 to 10 %."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A row within the radius: under which hypothesis, with how many differing of how many common bits.
-
-    `negative` says that the bits were compared with the query inverted. `votes` counts agreeing words.
-    """
-
-    row: int
-    hypothesis: int
-    differing: int
-    common: int
-    votes: int
-    negative: bool
+WINDOW_RADIUS: Final = 0.25
+"""Share of the common bits in a key's window that may differ: a key shared by chance differs in 0.3 and more."""
+WINDOW_BITS: Final = 12
+"""Common bits in a window below which the key alone decides."""
+_AT_ONCE: Final = 64
+"""Probes that are asked of memory at once."""
 
 
 @njit(cache=True, nogil=True)
-def _popcount(v: np.uint64) -> np.uint64:
-    v = v - ((v >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    v = (v & np.uint64(0x3333333333333333)) + ((v >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    v = (v + (v >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (v * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@njit(cache=True, nogil=True)
-def distances(
-    code: NDArray[np.uint64], mask: NDArray[np.uint64], codes: NDArray[np.uint64], masks: NDArray[np.uint64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Differing and common bits of one code against n of them, (n,) each."""
-    n = codes.shape[0]
-    differing = np.empty(n, np.int64)
-    common = np.empty(n, np.int64)
-    for r in range(n):
-        d = np.uint64(0)
-        c = np.uint64(0)
-        for w in range(WORDS):
-            m = mask[w] & masks[r, w]
-            c += _popcount(m)
-            d += _popcount((code[w] ^ codes[r, w]) & m)
-        differing[r] = d
-        common[r] = c
-    return differing, common
-
-
-@njit(cache=True, nogil=True)
-def _scan(
+def _candidates(
+    tables: tuple[NDArray[np.uint32], ...],
+    held: NDArray[np.uint32],
     codes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
     camera: NDArray[np.int32],
     standing: NDArray[np.uint8],
-    used: int,
+    keys: NDArray[np.uint32],
+    weakest: NDArray[np.uint8],
+    seen: NDArray[np.bool_],
+    free: NDArray[np.int64],
     qcodes: NDArray[np.uint64],
     qmasks: NDArray[np.uint64],
+    areas: NDArray[np.uint64],
     skip: NDArray[np.int32],
     wanted: int,
-    radius: float,
-    least: int,
-    short: bool,
-    out: NDArray[np.int32],
+    out: NDArray[np.int64],
 ) -> int:
-    """Fill `out` with the best hypothesis of each row that is found; returns how many were found."""
-    found = 0
-    for r in range(used):
-        cam = camera[r]
-        if cam == FREE or not (wanted >> standing[r]) & 1:
-            continue
-        low, high = 0, skip.size
-        while low < high:
-            middle = (low + high) // 2
-            if skip[middle] < cam:
-                low = middle + 1
-            else:
-                high = middle
-        if low == skip.size or skip[low] != cam:
-            hit = match_row(codes[r], masks[r], qcodes, qmasks, radius, least, short)
-            if hit[0] >= 0:
-                if found < out.shape[0]:
-                    out[found, 0] = r
-                    for k in range(5):
-                        out[found, k + 1] = hit[k]
-                found += 1
-    return found
+    """Fill `out` with the rows that share a key and agree in its window; returns how many there are."""
+    at = np.empty(_AT_ONCE, np.int64)
+    tags = np.empty(_AT_ONCE, np.uint32)
+    pending = np.empty(camera.size, np.int64)
+    known = np.zeros(4 * out.size, np.int64)
+    n = 0
+    for h in range(keys.shape[0]):
+        for t in range(keys.shape[1]):
+            if not seen[h, t]:
+                continue
+            table = tables[t]
+            key = keys[h, t]
+            fixed = np.uint32(0xFFFFFFFF)
+            for w in range(free[h]):
+                fixed ^= np.uint32(1) << np.uint32(weakest[h, t, w])
+            probes = 1 << free[h]
+            done = 0
+            while done < probes:
+                block = min(_AT_ONCE, probes - done)
+                for j in range(block):
+                    hashed = scramble(key)
+                    at[j] = line_of(hashed, table.shape[0])
+                    tags[j] = hashed & np.uint32(127)
+                    prefetch(table, at[j])
+                    done += 1
+                    turn = 0  # Gray code: the next subset of the free signs turns one sign
+                    while not (done >> turn) & 1:
+                        turn += 1
+                    if done < probes:
+                        key ^= np.uint32(1) << np.uint32(weakest[h, t, turn])
+                found = 0
+                for j in range(block):
+                    found = rows_at(table, at[j], tags[j], pending, found)
+                for j in range(found):
+                    prefetch(codes, pending[j])
+                    prefetch(masks, pending[j])
+                for j in range(found):
+                    r = pending[j]
+                    if _agrees(codes[r], masks[r], qcodes[h], qmasks[h], areas[t]):
+                        cam, same = camera[r], (held[t, r] ^ keys[h, t]) & fixed == 0
+                        if same and cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
+                            n = _note(r, known, out, n)
+    return n
 
 
 @njit(cache=True, nogil=True)
-def match_row(
+def _agrees(
     code: NDArray[np.uint64],
     mask: NDArray[np.uint64],
-    qcodes: NDArray[np.uint64],
-    qmasks: NDArray[np.uint64],
-    radius: float,
-    least: int,
-    short: bool,
-) -> tuple[int, int, int, int, int]:
-    """The best (hypothesis, differing, common, votes, negative) of a row; hypothesis -1 when none is found.
+    qcode: NDArray[np.uint64],
+    qmask: NDArray[np.uint64],
+    area: NDArray[np.uint64],
+) -> bool:
+    """Whether two codes agree within a window."""
+    common, differing = 0, 0
+    for w in range(WORDS):
+        if area[w]:
+            m = qmask[w] & mask[w] & area[w]
+            common += int(popcount(m))
+            differing += int(popcount((qcode[w] ^ code[w]) & m))
+    return common < WINDOW_BITS or differing <= WINDOW_RADIUS * common
 
-    Best is most votes beyond the first two, then the least share that differs, then the earliest hypothesis.
-    """
-    best, best_h, best_d, best_c, best_v, best_n = 9.0, -1, 0, 0, 0, 0
-    for h in range(qcodes.shape[0]):
-        c = 0
-        d = 0
-        for w in range(WORDS):
-            m = qmasks[h, w] & mask[w]
-            c += int(_popcount(m))
-            d += int(_popcount((qcodes[h, w] ^ code[w]) & m))
-        if 5 * d > 2 * c and 5 * d < 3 * c:
-            continue
-        votes, against = 0, 0
-        for w in range(WORDS):
-            m = qmasks[h, w] & mask[w]
-            cw = int(_popcount(m))
-            if cw >= WORD_BITS:
-                dw = int(_popcount((qcodes[h, w] ^ code[w]) & m))
-                if dw <= WORD_RADIUS * cw:
-                    votes += 1
-                elif cw - dw <= WORD_RADIUS * cw:
-                    against += 1
-        negative = 0
-        if 2 * d > c:
-            d, votes, negative = c - d, against, 1
-        near = c >= least and d <= radius * c
-        strip = short and c > SHORT_BITS and d <= SHORT_SLOPE * (c - SHORT_BITS) and d <= radius * c
-        if not (near or strip or votes >= VOTES):
-            continue
-        value = (d + 1.0) / (c + 2.0) - 0.05 * votes
-        if value < best:
-            best, best_h, best_d, best_c, best_v, best_n = value, h, d, c, votes, negative
-    return best_h, best_d, best_c, best_v, best_n
+
+@njit(cache=True, nogil=True)
+def _within(number: int, numbers: NDArray[np.int32]) -> bool:
+    """Whether a number is among some, which are in order."""
+    low, high = 0, numbers.size
+    while low < high:
+        middle = (low + high) // 2
+        if numbers[middle] < number:
+            low = middle + 1
+        else:
+            high = middle
+    return low < numbers.size and numbers[low] == number
+
+
+@njit(cache=True, nogil=True)
+def _note(row: int, known: NDArray[np.int64], out: NDArray[np.int64], n: int) -> int:
+    """Append a row unless it is there; `known` is a set of rows. Beyond the room in `out` it is only counted."""
+    at = (row * 2654435761) % known.size
+    while known[at] != 0:
+        if known[at] == row + 1:
+            return n
+        at = at + 1 if at + 1 < known.size else 0
+    if n < out.size:
+        known[at] = row + 1
+        out[n] = row
+    return n + 1
 
 
 class Index:
-    """Grows without a rebuild; an inserted row is found by the next search; a removed row's place is used again."""
+    """Grows without a rebuild; an inserted scene is found by the next search; a removed one's place is used again.
+
+    Holds up to `ROWS` scenes.
+    """
 
     def __init__(self) -> None:
-        self._codes = np.zeros((64, WORDS), np.uint64)
-        self._masks = np.zeros((64, WORDS), np.uint64)
-        self._camera = np.full(64, FREE, np.int32)
-        self._standing = np.zeros(64, np.uint8)
-        self._thumbs = np.zeros((64, PACKED), np.uint8)
+        self._codes = np.zeros((_ROOM, WORDS), np.uint64)
+        self._masks = np.zeros((_ROOM, WORDS), np.uint64)
+        self._camera = np.full(_ROOM, FREE, np.int32)
+        self._standing = np.zeros(_ROOM, np.uint8)
+        self._thumbs = np.zeros((_ROOM, PACKED), np.uint8)
+        self._tables = Tables(KEYS, _ROOM)
         self._used = 0
-        self._free: list[int] = []
-        self._out = np.zeros((4096, 6), np.int32)
+        self._free: deque[tuple[int, int]] = deque()
+        self._lock = Lock()
+        self._clock = 0
+        self._running: set[int] = set()
 
     def __len__(self) -> int:
         return self._used - len(self._free)
 
+    @property
+    def nbytes(self) -> tuple[int, int]:
+        """Bytes in use: of what the search reads, and of what lies apart (thumbnails, and keys for growing)."""
+        row = sum(a.itemsize * a[:1].size for a in (self._codes, self._masks, self._camera, self._standing))
+        return self._used * row + self._tables.nbytes, self._used * (PACKED + 4 * KEYS)
+
     def insert(
         self, code: NDArray[np.uint64], mask: NDArray[np.uint64], camera: int, standing: int, levels: NDArray[np.int8]
     ) -> int:
-        """The row that the scene now has. The same scene inserted twice has two rows."""
-        if self._free:
-            row = self._free.pop()
-        else:
-            row = self._used
-            self._used += 1
-            if row == self._camera.size:
-                self._grow()
+        """The row that the scene now has. The same scene inserted twice has two rows. Raises IndexFull."""
+        row = self._place()
         self._codes[row], self._masks[row] = code, mask
-        self._camera[row], self._standing[row] = camera, standing
+        self._standing[row], self._camera[row] = standing, camera
         nibbles = (levels.reshape(-1, 2) + 8).astype(np.uint8)
         self._thumbs[row] = nibbles[:, 0] << 4 | nibbles[:, 1]
+        self._tables.insert(row, keys_of(levels))
         return row
+
+    def extend(
+        self,
+        codes: NDArray[np.uint64],
+        masks: NDArray[np.uint64],
+        cameras: NDArray[np.int32],
+        standings: NDArray[np.uint8],
+        thumbs: NDArray[np.uint8],
+        keys: NDArray[np.uint32],
+    ) -> range:
+        """Many scenes at once, behind all others: the rows that they now have. `keys` are (KEYS, n); raises IndexFull."""
+        first, end = self._used, self._used + len(codes)
+        self._reserve(end)
+        self._codes[first:end], self._masks[first:end] = codes, masks
+        self._standing[first:end], self._camera[first:end] = standings, cameras
+        self._thumbs[first:end] = thumbs
+        self._used = end
+        self._tables.extend(keys)
+        return range(first, end)
 
     def restand(self, row: int, standing: int) -> None:
         """Change a row's standing."""
@@ -214,8 +216,11 @@ class Index:
     def remove(self, row: int) -> None:
         """Forget a row."""
         self._camera[row] = FREE
+        self._tables.remove(row)
         self._thumbs[row] = 0
-        self._free.append(row)
+        with self._lock:
+            self._clock += 1
+            self._free.append((self._clock, row))
 
     def bits(self, row: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """The code and mask of a row, 8 words each."""
@@ -238,45 +243,49 @@ class Index:
         differing, common = distances(code, mask, self._codes[at], self._masks[at])
         return differing, common
 
-    def search(
-        self,
-        codes: NDArray[np.uint64],
-        masks: NDArray[np.uint64],
-        *,
-        skip: Sequence[int],
-        standings: Sequence[int],
-        radius: float,
-        least: int,
-        short: bool = False,
-    ) -> list[Found]:
-        """Rows of these standings within the radius under any hypothesis, cameras in `skip` left out; unordered."""
+    def candidates(self, query: Lookup, *, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
+        """Rows of these standings that share a key with the query and agree in its window; in order, each once.
+
+        Cameras in `skip` are left out.
+        """
         wanted = sum(1 << s for s in standings)
         skipped = np.sort(np.asarray(skip, np.int32))
-        while True:
-            n = _scan(
-                self._codes,
-                self._masks,
-                self._camera,
-                self._standing,
-                self._used,
-                codes,
-                masks,
-                skipped,
-                wanted,
-                radius,
-                least,
-                short,
-                self._out,
-            )
-            if n <= len(self._out):
-                return [
-                    Found(int(r), int(h), int(d), int(c), int(v), bool(neg)) for r, h, d, c, v, neg in self._out[:n]
-                ]
-            self._out = np.zeros((2 * n, 6), np.int32)
+        room = 1024
+        with self._lock:
+            self._clock += 1
+            began = self._clock
+            self._running.add(began)
+        try:
+            while True:
+                out = np.empty(room, np.int64)
+                n = _candidates(
+                    self._tables.tables,
+                    self._tables.keys,
+                    self._codes,
+                    self._masks,
+                    self._camera,
+                    self._standing,
+                    query.keys,
+                    query.weakest,
+                    query.seen,
+                    query.free,
+                    query.codes,
+                    query.masks,
+                    AREAS,
+                    skipped,
+                    wanted,
+                    out,
+                )
+                if n <= room:
+                    return np.sort(out[:n])
+                room = 2 * n
+        finally:
+            with self._lock:
+                self._running.discard(began)
 
     def match(
         self,
-        rows: Sequence[int],
+        rows: Sequence[int] | NDArray[np.int64],
         codes: NDArray[np.uint64],
         masks: NDArray[np.uint64],
         *,
@@ -284,19 +293,43 @@ class Index:
         least: int,
         short: bool = False,
     ) -> list[Found]:
-        """Those of the given rows that are found, by the same rule as `search`."""
-        found = []
-        for row in rows:
-            h, d, c, v, n = match_row(self._codes[row], self._masks[row], codes, masks, radius, least, short)
-            if h >= 0:
-                found.append(Found(row, h, d, c, v, bool(n)))
-        return found
+        """Those of the given rows that the distance finds under any hypothesis, in their order."""
+        at = np.asarray(rows, np.int64)
+        hits = match_rows(at, self._codes, self._masks, codes, masks, radius, least, short)
+        return [Found(r, h, d, c, v, bool(n)) for r, h, d, c, v, n in hits.tolist()]
 
-    def _grow(self) -> None:
-        size = 2 * self._camera.size
+    def _place(self) -> int:
+        """A row to write to: one that was removed before any search that still runs began, else a new one."""
+        with self._lock:
+            if self._free and self._free[0][0] < min(self._running, default=self._clock + 1):
+                return self._free.popleft()[1]
+        self._reserve(self._used + 1)
+        self._used += 1
+        return self._used - 1
+
+    def _reserve(self, rows: int) -> None:
+        if rows > ROWS:
+            raise IndexFull(rows)
+        size = self._camera.size
+        if rows <= size:
+            return
+        size = max(rows, 2 * size)
         for name in ("_codes", "_masks", "_camera", "_standing", "_thumbs"):
             old = getattr(self, name)
             new = np.zeros((size, *old.shape[1:]), old.dtype)
-            new[: old.shape[0]] = old
+            if name == "_camera":
+                new[self._used :] = FREE
+            new[: self._used] = old[: self._used]
             setattr(self, name, new)
-        self._camera[size // 2 :] = FREE
+        self._tables.grow(size)
+
+
+class IndexFull(Exception):
+    """More scenes than one index holds: divide the cameras among several."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(f"{rows} scenes, {ROWS} fit into one index")
+
+
+_ROOM: Final = 1024
+"""Rows that an empty index has room for."""

@@ -1,0 +1,287 @@
+"""Keys: what a scene is looked up by, before any bit of its code is compared.
+
+Owns the windows of a thumbnail, the signs that are taken of each, and how many of them a query leaves free. Refuses to
+store and to compare. A key is the signs of the 28 lowest waves (cosine transform, without the mean) of one window of
+the smoothed thumbnail: nearly independent of each other, so that 28 of them tell ten million scenes apart, and low
+enough to bear a crop that is off by a cell. A scene has one key for each window that is seen; strips and corners of
+a picture have windows of their own, so that what is cut off or drawn over spoils only some.
+
+The rule, stated without any index: *a query shares a key with a scene* when in one window that both see, all signs
+agree but at most those that are weakest in the query: `free` of them, more under common placings and where few
+windows are left. Measured on 2,691 pairs of a still and the scene that it was named by, whole replays and 69 kinds of
+damage: the windows below were chosen among 217 for how few pairs share none (docs/decisions/index.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.code import UNSEEN, encode, finer
+from models.table import NO_KEY
+from models.thumbnail import NARROW, SIDE, smooth
+
+SAMPLES: Final = 32
+"""Samples of the thumbnail a side, two cells apart."""
+BITS: Final = 28
+"""Signs in a key."""
+WEAKEST: Final = 16
+"""Signs of a query that may be left free at most."""
+UNSEEN_SHARE: Final = 0.12
+"""Share of a window that may be unseen, in the query or in the scene. It counts as the window's mean."""
+FREE_AS_IS: Final = 10
+"""Signs left free as the still is,"""
+FREE_USUAL: Final = 8
+"""trimmed or inside borders,"""
+FREE_RARE: Final = 5
+"""under any other placing,"""
+FREE_NEGATIVE: Final = 6
+"""and of an inverted picture."""
+FEW_WINDOWS: Final = 24
+"""Windows seen, as it is, below which more signs are left free: as many probes in all, so that a strip is found."""
+
+WINDOWS: Final = (
+    (0, 6, 0, 32),
+    (0, 8, 0, 32),
+    (0, 12, 0, 32),
+    (2, 8, 0, 32),
+    (2, 10, 0, 32),
+    (4, 10, 0, 32),
+    (8, 14, 0, 32),
+    (20, 32, 0, 32),
+    (22, 30, 0, 32),
+    (24, 30, 0, 32),
+    (0, 32, 12, 20),
+    (4, 16, 4, 16),
+    (4, 16, 8, 20),
+    (4, 16, 12, 24),
+    (4, 16, 16, 28),
+    (8, 20, 8, 20),
+    (8, 20, 12, 24),
+    (16, 28, 0, 12),
+    (16, 28, 4, 16),
+    (16, 28, 16, 28),
+    (16, 28, 20, 32),
+    (4, 20, 8, 24),
+    (8, 24, 8, 24),
+    (12, 28, 8, 24),
+)
+"""Top, bottom, left and right, in samples, of each window; together they are the same seen in a mirror."""
+KEYS: Final = len(WINDOWS)
+
+
+def _waves(height: int, width: int) -> list[tuple[float, int, int]]:
+    """(frequency in cycles a cell, waves along y, waves along x) of the lowest waves but the mean."""
+    found = [(float(np.hypot(a / height, b / width)) / 4, a, b) for a in range(height) for b in range(width) if a + b]
+    return sorted(found)[:BITS]
+
+
+def _spread(frequency: float) -> float:
+    """How strong a wave of this frequency is between scenes (fit through the measured ones, within a fifth)."""
+    return float(2.75 * frequency**0.28 * np.exp(-((frequency / 0.0974) ** 2)))
+
+
+def _tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """The transforms along x that any window needs (start, end, wave), and for each sign of each window which of them
+    it takes and its wave along y; and what to weigh its strength with."""
+    along: dict[tuple[int, int, int], int] = {}
+    waves = np.zeros((KEYS, BITS, 2), np.int64)
+    weights = np.zeros((KEYS, BITS), np.float32)
+    for t, (y0, y1, x0, x1) in enumerate(WINDOWS):
+        for k, (frequency, a, b) in enumerate(_waves(y1 - y0, x1 - x0)):
+            waves[t, k] = along.setdefault((x0, x1, b), len(along)), a
+            weights[t, k] = 1 / _spread(frequency)
+    return np.array(list(along), np.int64), waves, weights
+
+
+def _cosines() -> NDArray[np.float32]:
+    """The cosine transform of each length that occurs: (length, wave, sample)."""
+    rows = np.zeros((SAMPLES + 1, SAMPLES, SAMPLES), np.float32)
+    for n in {side for y0, y1, x0, x1 in WINDOWS for side in (y1 - y0, x1 - x0)}:
+        rows[n, :n, :n] = np.cos(np.pi * np.outer(np.arange(n), np.arange(n) + 0.5) / n) * np.sqrt(2 / n)
+        rows[n, 0] *= np.sqrt(0.5)
+    return rows
+
+
+_BOXES: Final = np.array(WINDOWS, np.int64)
+_ALONG, _WAVES, _WEIGHTS = _tables()
+_COSINES: Final = _cosines()
+
+
+def _areas() -> NDArray[np.uint64]:
+    """Which bits of a code (models/code.py) lie in each window, (KEYS, 8)."""
+    words = np.zeros((KEYS, 8), np.uint64)
+    for t, (y0, y1, x0, x1) in enumerate(WINDOWS):
+        for gy in range(16):
+            for gx in range(16):
+                if y0 <= 2 * gy + 0.5 < y1 and x0 <= 2 * gx + 0.5 < x1:
+                    words[t, gy // 4 * 2 + gx // 8] |= np.uint64(3 << (((gy % 4) * 8 + gx % 8) * 2))
+    return words
+
+
+AREAS: Final = _areas()
+"""Which bits of a code (models/code.py) lie in each window, (KEYS, 8)."""
+
+
+@njit(cache=True, nogil=True)
+def _lines(a: float, b: float, at: NDArray[np.int64], size: int) -> None:
+    """Fill `at` with the half-cell line of each sample; -1 outside."""
+    centre = (SIDE - 1) / 2.0
+    for g in range(SAMPLES):
+        v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
+        if v < -1.5 or v > size + 0.5:
+            at[g] = -1
+        else:
+            at[g] = min(max(int(np.floor(v + 0.5)), 0), size - 1)
+
+
+@njit(cache=True, nogil=True)
+def _sample(
+    fine: NDArray[np.float32], placings: NDArray[np.float32], sampled: NDArray[np.float32], seen: NDArray[np.bool_]
+) -> None:
+    """Fill `sampled` (SAMPLES, SAMPLES, n), 0 where nothing is seen, and which windows are seen (n, KEYS)."""
+    size = fine.shape[0]
+    xs = np.empty(SAMPLES, np.int64)
+    ys = np.empty(SAMPLES, np.int64)
+    gone = np.zeros((SAMPLES + 1, SAMPLES + 1), np.int32)
+    for h in range(placings.shape[0]):
+        _lines(placings[h, 0], placings[h, 1], xs, size)
+        _lines(placings[h, 2], placings[h, 3], ys, size)
+        for y in range(SAMPLES):
+            for x in range(SAMPLES):
+                v = np.float32(UNSEEN) if xs[x] < 0 or ys[y] < 0 else fine[ys[y], xs[x]]
+                unseen = v == UNSEEN
+                sampled[y, x, h] = np.float32(0.0) if unseen else v
+                gone[y + 1, x + 1] = unseen + gone[y, x + 1] + gone[y + 1, x] - gone[y, x]
+        for t in range(_BOXES.shape[0]):
+            y0, y1, x0, x1 = _BOXES[t, 0], _BOXES[t, 1], _BOXES[t, 2], _BOXES[t, 3]
+            lost = gone[y1, x1] - gone[y0, x1] - gone[y1, x0] + gone[y0, x0]
+            seen[h, t] = lost <= UNSEEN_SHARE * ((y1 - y0) * (x1 - x0))
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add(out: NDArray[np.float32], factor: np.float32, values: NDArray[np.float32]) -> None:
+    for h in range(out.size):
+        out[h] += factor * values[h]
+
+
+@njit(cache=True, nogil=True)
+def _transform(sampled: NDArray[np.float32], strengths: NDArray[np.float32]) -> None:
+    """Fill `strengths` (KEYS, BITS, n): each window's waves, first along x, then along y; all placings at once."""
+    n = sampled.shape[2]
+    rows = np.zeros((_ALONG.shape[0], SAMPLES, n), np.float32)
+    for r in range(_ALONG.shape[0]):
+        start, end, wave = _ALONG[r, 0], _ALONG[r, 1], _ALONG[r, 2]
+        for y in range(SAMPLES):
+            for x in range(start, end):
+                _add(rows[r, y], _COSINES[end - start, wave, x - start], sampled[y, x])
+    for t in range(_BOXES.shape[0]):
+        y0, y1 = _BOXES[t, 0], _BOXES[t, 1]
+        for k in range(BITS):
+            r, wave = _WAVES[t, k, 0], _WAVES[t, k, 1]
+            for y in range(y0, y1):
+                _add(strengths[t, k], _COSINES[y1 - y0, wave, y - y0], rows[r, y])
+
+
+@njit(cache=True, nogil=True)
+def _signs(
+    strengths: NDArray[np.float32],
+    seen: NDArray[np.bool_],
+    free: NDArray[np.int64],
+    keys: NDArray[np.uint32],
+    order: NDArray[np.uint8],
+) -> None:
+    """Fill keys (n, KEYS) and, for each, the positions of its weakest signs (n, KEYS, WEAKEST), weakest first."""
+    least = np.empty(WEAKEST, np.float32)
+    for h in range(seen.shape[0]):
+        wanted = free[h]
+        for t in range(seen.shape[1]):
+            if not seen[h, t]:
+                continue
+            key = np.uint32(0)
+            for k in range(BITS):
+                v = strengths[t, k, h]
+                if v > 0:
+                    key |= np.uint32(1) << np.uint32(k)
+                v = abs(v) * _WEIGHTS[t, k]
+                at = min(k, wanted)
+                while at > 0 and least[at - 1] > v:
+                    at -= 1
+                    if at + 1 < wanted:
+                        least[at + 1] = least[at]
+                        order[h, t, at + 1] = order[h, t, at]
+                if at < wanted:
+                    least[at] = v
+                    order[h, t, at] = k
+            keys[h, t] = key
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A query made ready for the index: per placing its keys, their weakest signs, how many of them are free.
+
+    `keys` (n, KEYS) uint32, `weakest` (n, KEYS, WEAKEST) uint8 bit positions, `seen` (n, KEYS) bool, `free` (n,) int64;
+    `codes` and `masks` (n, 8) are of the same placings. Inverted pictures are rows of their own, with every sign turned.
+    """
+
+    keys: NDArray[np.uint32]
+    weakest: NDArray[np.uint8]
+    seen: NDArray[np.bool_]
+    free: NDArray[np.int64]
+    codes: NDArray[np.uint64]
+    masks: NDArray[np.uint64]
+
+
+def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: int, as_is: bool = True) -> Lookup:
+    """A thumbnail ready to be looked up under n placings, of which the first `usual` are looked up inverted as well.
+
+    `as_is` says that the first of them is the still as it is.
+    """
+    plane, support = smooth(levels, NARROW)
+    codes, masks = encode(plane, support, placings)
+    free = np.full(len(placings), FREE_RARE, np.int64)
+    free[:usual] = FREE_USUAL
+    if as_is:
+        free[0] = WEAKEST
+    keys, weakest, seen = _of_plane(plane, support, placings, free)
+    if as_is:
+        windows = max(int(seen[0].sum()), 1)
+        free[0] = min(FREE_AS_IS + (FEW_WINDOWS // windows).bit_length() - 1, WEAKEST)
+    turned = slice(0, usual)
+    return Lookup(
+        np.concatenate([keys, ~keys[turned] & np.uint32((1 << BITS) - 1)]),
+        np.concatenate([weakest, weakest[turned]]),
+        np.concatenate([seen, seen[turned]]),
+        np.concatenate([free, np.full(usual, FREE_NEGATIVE, np.int64)]),
+        np.concatenate([codes, ~codes[turned]]),
+        np.concatenate([masks, masks[turned]]),
+    )
+
+
+def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """The keys of a stored scene, (KEYS,); `NO_KEY` for windows that are not seen."""
+    plane, support = smooth(levels, NARROW)
+    keys, _, seen = _of_plane(plane, support, _AS_IS, np.zeros(1, np.int64))
+    return np.where(seen[0], keys[0], NO_KEY)
+
+
+def _of_plane(
+    plane: NDArray[np.float32], support: NDArray[np.float32], placings: NDArray[np.float32], free: NDArray[np.int64]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.bool_]]:
+    n = len(placings)
+    keys = np.zeros((n, KEYS), np.uint32)
+    order = np.zeros((n, KEYS, WEAKEST), np.uint8)
+    seen = np.zeros((n, KEYS), np.bool_)
+    sampled = np.empty((SAMPLES, SAMPLES, n), np.float32)
+    strengths = np.zeros((KEYS, BITS, n), np.float32)
+    _sample(finer(plane, support), placings, sampled, seen)
+    _transform(sampled, strengths)
+    _signs(strengths, seen, free, keys, order)
+    return keys, order, seen
+
+
+_AS_IS: Final = np.array([[1, 0, 1, 0]], np.float32)
