@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from detector import certainty, evidence, match, shift, verdict
+from detector import certainty, evidence, match, shift, strip, verdict
 from detector.alarms import Alarms
 from detector.incident import Incident
 from detector.match import Match, Query
@@ -246,7 +246,7 @@ class Engine:
         return _Finding(Verdict.CLEAR, "sibling", verdict.numbers_of(theirs, 0.0))
 
     def _by_others(self, camera: Watched, delivery: Delivery, still: Still, query: Query, own: float) -> _Finding:
-        hits = match.search(self._memory, query, self._skip(delivery), WHOSE)
+        hits = strip.search(self._memory, query, self._skip(delivery), WHOSE)
         nobodys = self._placeholders.meet(delivery, still, hits)
         hit = None if nobodys else self._owner_of(hits, own)
         if hit is None:
@@ -454,7 +454,7 @@ class Engine:
 
     def _accuse_kept(self, kept: Known, rule: str) -> None:
         """Search for a still that was kept, as if it came now; taken out when it is somebody's."""
-        hits = match.search(self._memory, self._query_of(kept), self._skip(kept.delivery), WHOSE)
+        hits = strip.search(self._memory, self._query_of(kept), self._skip(kept.delivery), WHOSE)
         hit = None if self._placeholders.shared(kept, hits) else self._owner_of(hits, kept.own)
         if hit is not None:
             self._accuse(kept.delivery, hit, kept.own, rule)

@@ -84,9 +84,7 @@ def passing(since: Sequence[Known]) -> list[Known]:
     """The stills that stand alone between two of one other look: what came before them was seen again, so they went."""
     looks = [k.look for k in since]
     return [
-        k
-        for n, k in enumerate(since)
-        if looks.count(k.look) == 1 and any(look in looks[n + 1 :] for look in looks[:n])
+        k for n, k in enumerate(since) if looks.count(k.look) == 1 and any(look in looks[n + 1 :] for look in looks[:n])
     ]
 
 
