@@ -14,19 +14,18 @@ from models.registration import Agreement
 
 CAP: Final = 0.995
 """Correlation beyond which Fisher's z would grow without saying more."""
-BASE: Final = 0.23
-"""Certainty above which `RATE` of the ordered pairs of different cameras had a candidate (seen)."""
+BASE: Final = 0.27
+"""Certainty above which, at most, `RATE` of the ordered pairs of different cameras have a candidate,"""
 RATE: Final = 4.3e-5
-"""That share: 40 of 922,560 pairs."""
-FOLD: Final = 0.082
-"""Certainty over which their number falls by a factor e: 0.076, 0.082 and 0.071 through the highest 20, 40 and 80."""
-SLACK: Final = 0.4
-"""Certainty added for what the fit does not know: the upper 97.5 % bound when the cameras are drawn anew."""
+"""that share: 40 of 922,560 pairs;"""
+FOLD: Final = 0.126
+"""and over which their number falls by a factor e, at the slowest. Both are the upper 97.5 % bound of the level for one
+false pair when the cameras are drawn anew, at 1 thousand to 10 million cameras; the fit itself has 0.23 and 0.082."""
 LEAST: Final = 0.8
 """Certainty never gone below, however small the cloud: half above the highest that was seen of other places (0.53)."""
-SECOND_STILL: Final = 0.3
-"""By how much less suffices when an earlier, different still of the same two cameras says the same. Not halved, as
-independent chances would allow: what two places share, they share in every still."""
+SECOND_STILL: Final = 0.12
+"""By how much less suffices when an earlier, different still of the same two cameras says the same: what the bound of
+the second highest of each pair lies lower. Hardly less, since what two places share, they share in every still."""
 
 
 def certainty(distance: float, common: int, a: Agreement) -> float:
@@ -41,9 +40,9 @@ def certainty(distance: float, common: int, a: Agreement) -> float:
 
 
 def needed(cameras: int) -> float:
-    """The certainty at which, among so many cameras, less than one pair a week is expected to be falsely accused."""
+    """The certainty at which, among so many cameras, at most one pair a week is falsely accused, by the upper bound."""
     pairs = max(cameras, 2) * (cameras - 1)
-    return max(LEAST, BASE + SLACK + FOLD * log(max(pairs * RATE, 1.0)))
+    return max(LEAST, BASE + FOLD * log(max(pairs * RATE, 1.0)))
 
 
 def _z(correlation: float) -> float:

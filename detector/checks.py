@@ -106,8 +106,8 @@ def _shift(found: Explanation) -> list[Check]:
     own, camera, step = found.own_score, found.camera, Step.SHIFT
     return [
         Check(step, "own history's best score", "FOREIGN_OWN", shift.FOREIGN_OWN, own, at_most=True),
-        Check(step, "the same, to be told at once", "AT_ONCE_OWN", shift.AT_ONCE_OWN, own, at_most=True),
-        Check(step, "stills of the camera so far", "CALM_STILLS", shift.CALM_STILLS, camera.stills),
+        Check(step, "the same, at once or if restless", "CLEARLY_FOREIGN", shift.CLEARLY_FOREIGN, own, at_most=True),
+        Check(step, "explained stills so far", "CALM_STILLS", shift.CALM_STILLS, camera.explained),
         Check(step, "moves of its view so far", "RESTLESS", shift.RESTLESS - 1, camera.moves, at_most=True),
         Check(step, "stills waiting already", "STAYS", shift.STAYS - 1, camera.waiting, at_most=True),
     ]

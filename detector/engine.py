@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from detector import certainty, evidence, match, shift, verdict
+from detector import certainty, evidence, match, shift, strip, verdict
 from detector.alarms import Alarms
 from detector.incident import Incident
 from detector.match import Match, Query
@@ -246,7 +246,7 @@ class Engine:
         return _Finding(Verdict.CLEAR, "sibling", verdict.numbers_of(theirs, 0.0))
 
     def _by_others(self, camera: Watched, delivery: Delivery, still: Still, query: Query, own: float) -> _Finding:
-        hits = match.search(self._memory, query, self._skip(delivery), WHOSE)
+        hits = strip.search(self._memory, query, self._skip(delivery), WHOSE)
         nobodys = self._placeholders.meet(delivery, still, hits)
         hit = None if nobodys else self._owner_of(hits, own)
         if hit is None:
@@ -331,10 +331,11 @@ class Engine:
     def _move(self, camera: Watched, known: Known, same: Sequence[Known], since: Sequence[Known]) -> None:
         """What came has stayed: it is the camera's own from now on, and nobody is told."""
         assert self._now is not None
+        self._went(camera, shift.passing(since), self._now)
+        since = [other for other in since if not other.returned]
         camera.moves += 1
         for other in since:
-            for alert in self._alarms.on(camera.record.id, other.record.delivery, Kind.SHIFT):
-                self._alarms.withdraw(alert, self._now.time, "the scene stayed: the camera moved")
+            self._excuse(other, "the scene stayed: the camera moved")
         for other in [*since, *same]:
             if other.record.standing is Standing.HELD:
                 self._memory.restand(other, Standing.ONCE)
@@ -408,20 +409,32 @@ class Engine:
             theirs = self._memory.cameras[other.record.camera]
             if not other.novel or other.awaits is not None or not theirs.confirmed:
                 continue
-            if self._rights.may_see(other.record.account, camera.record.id, other.record.first_seen):
-                continue
             if m.agreement.score < max(other.own + MARGIN, least):
+                continue
+            if self._rights.may_see(other.record.account, camera.record.id, other.record.first_seen):
+                self._excuse(other, "the viewer may see the camera whose scene it turned out to be")
                 continue
             self._accuse(other.delivery, Match(known, m.distance, m.common, m.agreement), other.own, "before")
             self._memory.forget(other)
 
+    def _excuse(self, held: Known, why: str) -> None:
+        """Nobody's place after all: what was told of a still that was kept does not stand."""
+        assert self._now is not None
+        for alert in self._alarms.on(held.record.camera, held.record.delivery, Kind.SHIFT):
+            self._alarms.withdraw(alert, self._now.time, why)
+
     def _own_scene_is_back(self, camera: Watched, delivery: Delivery) -> None:
         """The camera shows its own scene again: what came and went in between was foreign."""
-        waiting = shift.waiting(camera)
-        for held in waiting:
-            if shift.tell_on_return(camera, held):
-                self._alarms.add(verdict.came_and_went(held, delivery))
-        for held in waiting:
+        self._went(camera, shift.waiting(camera), delivery)
+
+    def _went(self, camera: Watched, gone: Sequence[Known], now: Delivery) -> None:
+        """These stills came and went: told where they look foreign, and kept as held."""
+        if not gone:
+            return
+        wander = evidence.wander(self._memory, camera.own)
+        for held in [k for k in gone if shift.tell_on_return(camera, k, wander)]:
+            self._alarms.add(verdict.came_and_went(held, now))
+        for held in gone:
             held.returned = True
             self._memory.touch(held)
 
@@ -441,7 +454,7 @@ class Engine:
 
     def _accuse_kept(self, kept: Known, rule: str) -> None:
         """Search for a still that was kept, as if it came now; taken out when it is somebody's."""
-        hits = match.search(self._memory, self._query_of(kept), self._skip(kept.delivery), WHOSE)
+        hits = strip.search(self._memory, self._query_of(kept), self._skip(kept.delivery), WHOSE)
         hit = None if self._placeholders.shared(kept, hits) else self._owner_of(hits, kept.own)
         if hit is not None:
             self._accuse(kept.delivery, hit, kept.own, rule)

@@ -47,14 +47,14 @@ def gather(memory: Memory, camera: Watched, query: Query, own: float, look: Scen
         stills=camera.stills,
         moves=camera.moves,
         scenes=len(camera.own),
-        wander=_wander(memory, camera.own),
+        wander=wander(memory, camera.own),
         waiting=len(shift.waiting(camera)),
         alike=len(shift.alike(camera, look)),
     )
 
 
-def _wander(memory: Memory, own: Sequence[Known]) -> float:
-    """Mean share of bits by which each own scene differs from the nearest other one."""
+def wander(memory: Memory, own: Sequence[Known]) -> float:
+    """Mean share of bits by which each own scene differs from the nearest other one; 0 of a single scene."""
     if len(own) < 2:
         return 0.0
     rows = [known.row for known in own]

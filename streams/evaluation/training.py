@@ -166,7 +166,7 @@ class _Rule:
         column = dict(zip(FEATURES, x.T, strict=True))
         count = {name: np.rint(np.expm1(column[name])) for name in ("moves", "stills", "alike", "waiting")}
         calm = (count["moves"] == 0) & (count["stills"] >= shift.CALM_STILLS) & (count["alike"] == 0)
-        once = calm & (count["waiting"] < shift.STAYS) & (column["own"] < shift.AT_ONCE_OWN)
+        once = calm & (count["waiting"] < shift.STAYS) & (column["own"] < shift.CLEARLY_FOREIGN)
         later = (count["moves"] < shift.RESTLESS) & (column["own"] < shift.FOREIGN_OWN)
         later &= count["alike"] < shift.VISIT
         return np.where(once, 2, np.where(later, 1, 0))

@@ -25,7 +25,7 @@ FURTHER: Final = _of(sensor, encoder, network, transcoder, display)
 """All others, in the order of the stages."""
 KINDS: Final = EVERYDAY | FURTHER
 HELD: Final = {name: kind for name, kind in FURTHER.items() if kind.held}
-"""A third of the further kinds: reported apart, never looked at while the matcher is tuned."""
+"""The newest of the further kinds: reported apart, never looked at while the matcher is tuned."""
 TUNED: Final = {name: kind for name, kind in FURTHER.items() if not kind.held}
 
 __all__ = ["EVERYDAY", "FURTHER", "HELD", "KINDS", "TUNED", "Damage", "Stage", "jpeg", "picture", "pixels"]

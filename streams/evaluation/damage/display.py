@@ -32,7 +32,7 @@ def datestamp(image: Image.Image, rng: Random) -> Image.Image:
     return out
 
 
-@drawn(Stage.DISPLAY, held=True)
+@drawn(Stage.DISPLAY)
 def big_logo(image: Image.Image, rng: Random) -> Image.Image:
     """A maker's sign over nearly a quarter of the picture."""
     out, draw, w, h = _canvas(image)
@@ -62,7 +62,7 @@ def privacy_mask(image: Image.Image, rng: Random) -> Image.Image:
     return out
 
 
-@drawn(Stage.DISPLAY, held=True)
+@drawn(Stage.DISPLAY)
 def watermark(image: Image.Image, rng: Random) -> Image.Image:
     """Lines and letters all over, half transparent."""
     layer = Image.new("L", image.size)
@@ -110,7 +110,7 @@ def buttons(image: Image.Image, rng: Random) -> Image.Image:
     return out
 
 
-@drawn(Stage.DISPLAY, held=True)
+@drawn(Stage.DISPLAY)
 def screenshot(image: Image.Image, rng: Random) -> Image.Image:
     """The page around it: the picture is a window of 75 % in it, right of a menu."""
     w, h = image.size
@@ -148,13 +148,13 @@ def moire(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a + waves[..., None])
 
 
-@drawn(Stage.DISPLAY, held=True)
+@drawn(Stage.DISPLAY)
 def perspective(image: Image.Image, rng: Random) -> Image.Image:
     """Seen from the side: each corner moved inwards by up to 7 %."""
     return _slanted(image, rng, 0.07)
 
 
-@drawn(Stage.DISPLAY, held=True)
+@drawn(Stage.DISPLAY)
 def photographed(image: Image.Image, rng: Random) -> Image.Image:
     """A photograph of the screen: slanted, soft, with a reflection and noise."""
     w, h = image.size
@@ -164,6 +164,48 @@ def photographed(image: Image.Image, rng: Random) -> Image.Image:
     along = np.linspace(0, 1, w, dtype=np.float32)[None, :] + np.linspace(0, 0.4, h, dtype=np.float32)[:, None]
     lit = a * 0.8 + 20 + 70 * np.exp(-((along - np.float32(at)) ** 2) / np.float32(0.02))[..., None]
     return picture(lit + numbers(rng).normal(0, 6, a.shape).astype(np.float32))
+
+
+@drawn(Stage.DISPLAY, held=True)
+def split_screen(image: Image.Image, rng: Random) -> Image.Image:
+    """Two cameras side by side: the middle half of this one, and another one beside it."""
+    out, _, w, h = _canvas(image)
+    mine = image.convert("RGB").crop((w // 4, 0, w // 4 + w // 2, h))
+    cells = numbers(rng).integers(20, 235, (9, 8, 3), dtype=np.uint8)
+    other = Image.fromarray(cells).resize((w - w // 2, h), Image.Resampling.BICUBIC)
+    left = rng.random() < 0.5
+    out.paste(mine, (0 if left else w - w // 2, 0))
+    out.paste(other, (w // 2 if left else 0, 0))
+    return out
+
+
+@drawn(Stage.DISPLAY, held=True)
+def notifications(image: Image.Image, rng: Random) -> Image.Image:
+    """Three to five cards of text down one side, over 40 % of the width."""
+    out, draw, w, h = _canvas(image)
+    x, many = rng.choice([0.02, 0.58]) * w, rng.randint(3, 5)
+    for k in range(many):
+        y = h * (0.04 + 0.19 * k)
+        draw.rounded_rectangle([x, y, x + w * 0.4, y + h * 0.16], h // 40, fill=(245, 245, 248))
+        for line in range(3):
+            draw.text((x + w * 0.02, y + h * (0.02 + 0.045 * line)), f"{rng.randrange(10**12)}", fill=(40, 40, 48))
+    return out
+
+
+@drawn(Stage.DISPLAY, held=True)
+def one_bit(image: Image.Image, rng: Random) -> Image.Image:
+    """An electronic-paper display: black or white, dithered at 240 to 480 pixels across."""
+    across = rng.randint(240, 480)
+    grey = image.convert("L").resize((across, max(1, across * image.height // image.width)))
+    return grey.convert("1").convert("RGB").resize(image.size, Image.Resampling.NEAREST)
+
+
+@drawn(Stage.DISPLAY, held=True)
+def ghost(image: Image.Image, rng: Random) -> Image.Image:
+    """What was shown before has not gone: another picture over it, at 25 to 40 %."""
+    cells = numbers(rng).integers(0, 255, (rng.randint(6, 12), rng.randint(8, 20), 3), dtype=np.uint8)
+    before = Image.fromarray(cells).resize(image.size, rng.choice([Image.Resampling.NEAREST, Image.Resampling.BICUBIC]))
+    return Image.blend(image.convert("RGB"), before, rng.uniform(0.25, 0.4))
 
 
 def _canvas(image: Image.Image) -> tuple[Image.Image, ImageDraw.ImageDraw, int, int]:

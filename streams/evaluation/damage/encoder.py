@@ -27,7 +27,7 @@ def tiny(image: Image.Image, rng: Random) -> Image.Image:
     return image.resize(size, Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BICUBIC)
 
 
-@drawn(Stage.ENCODER, held=True)
+@drawn(Stage.ENCODER)
 def posterise(image: Image.Image, rng: Random) -> Image.Image:
     """Two or four levels a colour."""
     return ImageOps.posterize(image.convert("RGB"), rng.choice([1, 2, 2]))
@@ -67,7 +67,7 @@ def repeated_rows(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a)
 
 
-@drawn(Stage.ENCODER, held=True)
+@drawn(Stage.ENCODER)
 def lost_mcu(image: Image.Image, rng: Random) -> Image.Image:
     """A lost block: everything below is shifted sideways, wraps round, and is brighter or darker."""
     a = pixels(image)
@@ -89,7 +89,7 @@ def freeze_mix(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a)
 
 
-@bytewise(Stage.ENCODER, held=True)
+@bytewise(Stage.ENCODER)
 def generations(image: Image.Image, data: bytes, rng: Random) -> bytes:
     """Passed on eight times: each time another size and another quality."""
     for _ in range(8):
@@ -98,3 +98,42 @@ def generations(image: Image.Image, data: bytes, rng: Random) -> bytes:
         data = jpeg(image.resize(size, Image.Resampling.BILINEAR).resize(image.size), rng.randint(25, 60))
         image = Image.open(io.BytesIO(data)).convert("RGB")
     return data
+
+
+@drawn(Stage.ENCODER, held=True)
+def mosaic(image: Image.Image, rng: Random) -> Image.Image:
+    """The sensor's colour mosaic shown as it is: every pixel one colour, as grey."""
+    a = pixels(image) * np.array((rng.uniform(0.5, 0.8), 1.0, rng.uniform(0.4, 0.7)), np.float32)
+    raw = a[:, :, 1].copy()
+    raw[::2, ::2] = a[::2, ::2, 0]
+    raw[1::2, 1::2] = a[1::2, 1::2, 2]
+    return picture(np.repeat(raw[:, :, None], 3, 2))
+
+
+@drawn(Stage.ENCODER, held=True)
+def fields_apart(image: Image.Image, rng: Random) -> Image.Image:
+    """The two fields one below the other: the whole picture twice, at half the height."""
+    a = pixels(image)[: image.height // 2 * 2]
+    return picture(np.concatenate([a[::2], a[1::2]] if rng.random() < 0.5 else [a[1::2], a[::2]]))
+
+
+@drawn(Stage.ENCODER, held=True)
+def displaced_blocks(image: Image.Image, rng: Random) -> Image.Image:
+    """Lost motion vectors: 30 to 45 % of the blocks show what lies up to 6 % beside them."""
+    a, reach = pixels(image), max(4, int(image.width * 0.06))
+    out, share = a.copy(), rng.uniform(0.3, 0.45)
+    for y in range(0, a.shape[0] - 16, 16):
+        for x in range(0, a.shape[1] - 16, 16):
+            if rng.random() < share:
+                v = min(max(y + rng.randint(-reach, reach), 0), a.shape[0] - 16)
+                u = min(max(x + rng.randint(-reach, reach), 0), a.shape[1] - 16)
+                out[y : y + 16, x : x + 16] = a[v : v + 16, u : u + 16]
+    return picture(out)
+
+
+@drawn(Stage.ENCODER, held=True)
+def wrong_stride(image: Image.Image, rng: Random) -> Image.Image:
+    """Rows read a little too long: the picture leans by 8 to 30 % of its width, wrapping round."""
+    a, lean = pixels(image), image.width * rng.uniform(0.08, 0.3) * rng.choice([-1, 1])
+    rows = [np.roll(row, int(lean * y / a.shape[0]), 0) for y, row in enumerate(a)]
+    return picture(np.stack(rows))

@@ -21,7 +21,7 @@ def top_missing(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a)
 
 
-@drawn(Stage.NETWORK, held=True)
+@drawn(Stage.NETWORK)
 def side_grey(image: Image.Image, rng: Random) -> Image.Image:
     """35 to 60 % of the picture on one side never came: grey."""
     a = pixels(image)
@@ -57,7 +57,7 @@ def hole(image: Image.Image, data: bytes, rng: Random) -> bytes:
     return data[:begin] + data[min(len(data) - 2, begin + 1400) :]
 
 
-@bytewise(Stage.NETWORK, held=True)
+@bytewise(Stage.NETWORK)
 def bits_flipped(image: Image.Image, data: bytes, rng: Random) -> bytes:
     """Three to eight wrong bits somewhere in the last third of the coded bytes."""
     begin = _entropy(data)
@@ -76,7 +76,7 @@ def wrapped(image: Image.Image, rng: Random) -> Image.Image:
     return picture(np.roll(a, int(a.shape[1] * rng.uniform(0.1, 0.5)), 1))
 
 
-@drawn(Stage.CACHE, held=True)
+@drawn(Stage.CACHE)
 def rolled(image: Image.Image, rng: Random) -> Image.Image:
     """A ring of frames read from the wrong row: moved down by 10 to 50 %, wrapping round."""
     a = pixels(image)
@@ -93,6 +93,27 @@ def torn(image: Image.Image, rng: Random) -> Image.Image:
     out = image.convert("RGB").copy()
     out.paste(scene.crop((0, y, w, h)), (0, y))
     return out
+
+
+@drawn(Stage.NETWORK, held=True)
+def swapped_bands(image: Image.Image, rng: Random) -> Image.Image:
+    """Parts that came in another order: two of five bands of rows have changed places."""
+    a = pixels(image)
+    bands = np.array_split(a, 5)
+    one, other = rng.sample(range(5), 2)
+    bands[one], bands[other] = bands[other], bands[one]
+    return picture(np.concatenate(bands))
+
+
+@drawn(Stage.CACHE, held=True)
+def interleaved(image: Image.Image, rng: Random) -> Image.Image:
+    """Two writers by turns: every third band of 16 rows is another picture's."""
+    a = pixels(image)
+    other = numbers(rng).integers(20, 235, (9, 16, 3), dtype=np.uint8)
+    scene = pixels(Image.fromarray(other).resize(image.size, Image.Resampling.BICUBIC))
+    for y in range(rng.choice([0, 16, 32]), a.shape[0], 48):
+        a[y : y + 16] = scene[y : y + 16]
+    return picture(a)
 
 
 def _entropy(data: bytes) -> int:

@@ -27,7 +27,7 @@ def salt_pepper(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a)
 
 
-@drawn(Stage.SENSOR, held=True)
+@drawn(Stage.SENSOR)
 def dead_columns(image: Image.Image, rng: Random) -> Image.Image:
     """4 to 14 columns of the sensor stuck at black or white."""
     a = pixels(image)
@@ -37,7 +37,7 @@ def dead_columns(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a)
 
 
-@drawn(Stage.SENSOR, held=True)
+@drawn(Stage.SENSOR)
 def rolling_bands(image: Image.Image, rng: Random) -> Image.Image:
     """Mains light under a rolling shutter: 3 to 7 bands, a third brighter and darker."""
     a = pixels(image)
@@ -46,7 +46,7 @@ def rolling_bands(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a * (1 + np.float32(0.35) * np.sin(np.float32(2 * np.pi) * (y * turns + phase))))
 
 
-@drawn(Stage.SENSOR, held=True)
+@drawn(Stage.SENSOR)
 def motion_blur(image: Image.Image, rng: Random) -> Image.Image:
     """The camera moved while it exposed: a streak of 1 to 3.5 % of the width."""
     a = pixels(image)
@@ -81,7 +81,7 @@ def glare(image: Image.Image, rng: Random) -> Image.Image:
     return picture(pixels(image) + 260 * veil[..., None])
 
 
-@drawn(Stage.SENSOR, held=True)
+@drawn(Stage.SENSOR)
 def raindrops(image: Image.Image, rng: Random) -> Image.Image:
     """Drops on the dome: 25 to 60 spots through which only a blur is seen."""
     mask = Image.new("L", image.size)
@@ -113,7 +113,7 @@ def rotate180(image: Image.Image, rng: Random) -> Image.Image:
     return image.transpose(Image.Transpose.ROTATE_180)
 
 
-@drawn(Stage.SENSOR, held=True)
+@drawn(Stage.SENSOR)
 def mirror(image: Image.Image, rng: Random) -> Image.Image:
     """The sensor read from right to left."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -139,3 +139,31 @@ def _plane(image: Image.Image) -> tuple[Pixels, Pixels]:
     x = np.linspace(-1, 1, image.width, dtype=np.float32)
     rows, columns = np.meshgrid(y, x, indexing="ij")
     return rows, columns
+
+
+@drawn(Stage.SENSOR, held=True)
+def hdr_ghost(image: Image.Image, rng: Random) -> Image.Image:
+    """Two exposures merged, the camera moved in between: all is double, 1 to 3 % apart."""
+    a = pixels(image)
+    moved = np.roll(a, int(a.shape[1] * rng.uniform(0.01, 0.03)) * rng.choice([-1, 1]), 1)
+    return picture(0.55 * a + 0.45 * np.minimum(moved * np.float32(1.3), 255))
+
+
+@drawn(Stage.SENSOR, held=True)
+def fogged(image: Image.Image, rng: Random) -> Image.Image:
+    """The glass fogged from one edge: up to four fifths of the contrast gone there, and soft."""
+    soft = pixels(image.filter(ImageFilter.GaussianBlur(image.width * 0.012)))
+    fog = np.linspace(0, rng.uniform(0.6, 0.8), soft.shape[0], dtype=np.float32)[:, None, None]
+    fog = fog if rng.random() < 0.5 else fog[::-1]
+    return picture(pixels(image) * (1 - fog) + (0.4 * soft + 0.6 * 190) * fog)
+
+
+@drawn(Stage.SENSOR, held=True)
+def light_streak(image: Image.Image, rng: Random) -> Image.Image:
+    """A lamp overflows its columns: two to four streaks of white from top to bottom."""
+    a = pixels(image)
+    x = np.arange(a.shape[1], dtype=np.float32) / a.shape[1]
+    for _ in range(rng.randint(2, 4)):
+        streak = np.exp(-(((x - rng.random()) / np.float32(rng.uniform(0.01, 0.03))) ** 2))
+        a += np.float32(rng.uniform(120, 230)) * streak[None, :, None].astype(np.float32)
+    return picture(a)

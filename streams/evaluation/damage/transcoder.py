@@ -32,7 +32,7 @@ def equalised(image: Image.Image, rng: Random) -> Image.Image:
     return ImageOps.equalize(image.convert("RGB"))
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def clahe(image: Image.Image, rng: Random) -> Image.Image:
     """Contrast raised tile by tile, 8 by 8, with seams."""
     grey = pixels(image.convert("L"))
@@ -52,7 +52,7 @@ def negative(image: Image.Image, rng: Random) -> Image.Image:
     return ImageOps.invert(image.convert("RGB"))
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def false_colour(image: Image.Image, rng: Random) -> Image.Image:
     """Brightness shown as a heat map: black, violet, orange, white."""
     return ImageOps.colorize(image.convert("L"), (0, 0, 10), (255, 255, 190), (190, 50, 90))
@@ -72,7 +72,7 @@ def letterbox(image: Image.Image, rng: Random) -> Image.Image:
     return _placed(image, (w, inner), (0, (h - inner) // 2), (rng.choice(BORDERS),) * 3)
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def pillarbox(image: Image.Image, rng: Random) -> Image.Image:
     """Squeezed between bars left and right, 12 to 45 % together."""
     w, h = image.size
@@ -107,7 +107,7 @@ def crop43(image: Image.Image, rng: Random) -> Image.Image:
     return _cut(image, left, 0, 0.25 - left, 0)
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def crop11(image: Image.Image, rng: Random) -> Image.Image:
     """The middle 56 % of the width, as for a square."""
     return _cut(image, 0.219, 0, 0.219, 0)
@@ -119,7 +119,7 @@ def crop20(image: Image.Image, rng: Random) -> Image.Image:
     return _cut(image, *(rng.uniform(0.08, 0.2) for _ in range(4)))
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def zoom(image: Image.Image, rng: Random) -> Image.Image:
     """The middle 60 to 80 %."""
     trim = rng.uniform(0.1, 0.2)
@@ -141,3 +141,17 @@ def _placed(image: Image.Image, size: tuple[int, int], at: tuple[int, int], colo
 def _cut(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
     w, h = image.size
     return image.crop((int(w * left), int(h * top), int(w * (1 - right)), int(h * (1 - bottom))))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def pixelated(image: Image.Image, rng: Random) -> Image.Image:
+    """A privacy filter: squares of one colour, 40 to 64 of them across."""
+    across = rng.randint(40, 64)
+    small = image.convert("RGB").resize((across, max(1, across * image.height // image.width)), Image.Resampling.BOX)
+    return small.resize(image.size, Image.Resampling.NEAREST)
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def quarter_turn(image: Image.Image, rng: Random) -> Image.Image:
+    """Turned by a quarter, as a telephone does it, left or right."""
+    return image.convert("RGB").transpose(rng.choice([Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270]))
