@@ -19,8 +19,8 @@ from detector import match, shift, strip
 from detector.engine import MARGIN, SECOND, Engine
 from detector.match import Match, Query
 from detector.memory import NUMBER, WHOSE, Known, Memory, Watched
+from models.distance import SHORT_BITS
 from models.fingerprint import Still
-from models.index import SHORT_BITS
 from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId
 from models.registration import Agreement, Looked, agree_at, blocks_at, compare
 from models.rights import Rights
@@ -252,16 +252,9 @@ class _Viewer:
         skip = self._memory.numbers([self._delivery.camera])
         standings = sorted({*NUMBER.values(), *WHOSE})
         nearest: dict[int, float] = {}
+        everything = self._memory.index.rows(skip=skip, standings=standings)
         for _, codes, masks in (query.usual, query.rare):
-            for f in self._memory.index.search(
-                codes,
-                masks,
-                skip=skip,
-                standings=standings,
-                radius=FAR,
-                least=SHORT_BITS,
-                short=True,
-            ):
+            for f in self._memory.index.match(everything, codes, masks, radius=FAR, least=SHORT_BITS, short=True):
                 value = (f.differing + 1.0) / (f.common + 2.0) - 0.05 * f.votes
                 nearest[f.row] = min(value, nearest.get(f.row, 1.0))
         rows = sorted(nearest, key=lambda row: (nearest[row], self._memory.at_row[row].record.id))

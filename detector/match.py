@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from detector.memory import NUMBER, Known, Memory
 from models.code import codes_of
+from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
-from models.index import VOTES, Found
+from models.keys import as_it_is, lookup
 from models.placing import AS_IS, RARE, USUAL, Placing, boxed, inverse
 from models.registration import Agreement, Looked, agree_at, compare
 from models.scene import Standing
@@ -123,6 +124,7 @@ class Query:
         self.found = found
 
         self._looked: dict[View, Looked] = {}
+        self._near: tuple[tuple[object, ...], NDArray[np.int64]] | None = None
 
     def seen(self, view: View) -> Looked:
         """Made ready for the second look, as the view sees it."""
@@ -146,6 +148,20 @@ class Query:
         """The rarer placings with their codes and masks."""
         placings = np.concatenate([RARE, frames(self.found.levels)])
         return (placings, *codes_of(self.found.levels, placings))
+
+    def near(self, memory: Memory, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
+        """Rows that may show it under a common placing, whole or in part. Asked several times of one search."""
+        asked = (memory, *skip, None, *standings)
+        if self._near is None or self._near[0] != asked:
+            placings = self.usual[0]
+            keys = lookup(self.found.levels, placings, usual=len(placings), as_is=True)
+            self._near = asked, memory.index.candidates(keys, skip=skip, standings=standings)
+        return self._near[1]
+
+    def farther(self, memory: Memory, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
+        """Rows that may show it under a rarer placing."""
+        keys = lookup(self.found.levels, self.rare[0])
+        return memory.index.candidates(keys, skip=skip, standings=standings)
 
     @cached_property
     def partial(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -251,11 +267,13 @@ def search(memory: Memory, query: Query, skip: Sequence[int], standings: Sequenc
 
 
 def _usually(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
-    return _placed(memory, query, query.usual, skip, standings, short=True)
+    rows = query.near(memory, skip, standings)
+    return _placed(memory, query, rows, query.usual, skip, short=True)
 
 
 def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
-    return _placed(memory, query, query.rare, skip, standings, short=False)
+    rows = query.farther(memory, skip, standings)
+    return _placed(memory, query, rows, query.rare, skip, short=False)
 
 
 def _cleaned(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
@@ -268,16 +286,14 @@ def _cleaned(memory: Memory, query: Query, skip: Sequence[int], standings: Seque
 def _placed(
     memory: Memory,
     query: Query,
+    rows: NDArray[np.int64],
     hypotheses: tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]],
     skip: Sequence[int],
-    standings: Sequence[int],
     *,
     short: bool,
 ) -> list[Match]:
     placings, codes, masks = hypotheses
-    hits = memory.index.search(
-        codes, masks, skip=skip, standings=standings, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short
-    )
+    hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)
     matches = []
     for f in _ranked(memory, hits)[:CANDIDATES]:
         known = memory.at_row[f.row]
@@ -299,15 +315,14 @@ def common_view(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Se
         return False
     camera = memory.cameras[known.record.camera].number
     least = int(COMMON_SHARE * bits)
-    found = memory.index.search(
-        code[None], both[None], skip=[*skip, camera], standings=_CONFIRMED, radius=COMMON_RADIUS, least=least
-    )
-    return bool(found)
+    keys = as_it_is(memory.index.levels(known.row))
+    rows = memory.index.candidates(keys, skip=[*skip, camera], standings=_CONFIRMED)
+    return bool(memory.index.match(rows, code[None], both[None], radius=COMMON_RADIUS, least=least))
 
 
 def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     codes, masks = query.partial
-    hits = memory.index.search(codes, masks, skip=skip, standings=standings, radius=VIEW_RADIUS, least=VIEW_BITS)
+    hits = memory.index.match(query.near(memory, skip, standings), codes, masks, radius=VIEW_RADIUS, least=VIEW_BITS)
     matches = []
     for f in _ranked(memory, hits)[:CANDIDATES]:
         known, view = memory.at_row[f.row], PARTIAL[f.hypothesis]
@@ -322,8 +337,12 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
 def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     """Stills of other cameras, held or seen once, that may show this scene; by the time at which they came."""
     levels = memory.index.levels(scene.row)
-    codes, masks = codes_of(levels, _BACK)
-    hits = memory.index.search(codes, masks, skip=skip, standings=standings, radius=SEARCH_RADIUS, least=SEARCH_BITS)
+    keys = lookup(levels, _BACK, usual=len(USUAL), as_is=True)
+    rows = memory.index.candidates(keys, skip=skip, standings=standings)
+    if not rows.size:
+        return []
+    codes, masks = keys.codes[: len(_BACK)], keys.masks[: len(_BACK)]
+    hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS)
     if not hits:
         return []
     looked = Looked(levels)

@@ -19,6 +19,7 @@ from detector.alarms import Alarms
 from detector.match import Match
 from detector.memory import NUMBER, VISITED, Known, Memory
 from models.fingerprint import Still
+from models.keys import as_it_is
 from models.placeholder import (
     ACCOUNTS,
     NEAR_BITS,
@@ -269,14 +270,9 @@ class Placeholders:
     def _near(self, look: Look, skip: Sequence[int] = ()) -> list[Known]:
         if look.code is None or look.mask is None or look.levels is None:
             return []
-        found = self._memory.index.search(
-            look.code[None],
-            look.mask[None],
-            skip=skip,
-            standings=[*NUMBER.values(), VISITED],
-            radius=NEAR_RADIUS,
-            least=NEAR_BITS,
-        )
+        index, standings = self._memory.index, [*NUMBER.values(), VISITED]
+        near = index.candidates(as_it_is(look.levels), skip=skip, standings=standings)
+        found = index.match(near, look.code[None], look.mask[None], radius=NEAR_RADIUS, least=NEAR_BITS)
         rows = [f.row for f in found if not f.negative and f.differing <= NEAR_RADIUS * f.common]
         return [self._memory.at_row[r] for r in rows if same_drawing(look.levels, self._memory.index.levels(r))]
 

@@ -46,7 +46,7 @@ def strips(memory: Memory, query: Query, skip: Sequence[int], standings: Sequenc
     if query.found.valid >= VALID:
         return []
     code, mask = query.found.code[None], query.found.mask[None]
-    found = memory.index.search(code, mask, skip=skip, standings=standings, radius=BESIDE, least=BITS)
+    found = memory.index.match(query.near(memory, skip, standings), code, mask, radius=BESIDE, least=BITS)
     near = sorted((f.differing / f.common, memory.at_row[f.row].record.id, f) for f in found if not f.negative)
     best: dict[str, tuple[float, Match]] = {}
     for distance, _, f in near[:LOOKS]:

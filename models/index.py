@@ -7,9 +7,9 @@ What is found, stated without the index: the scenes that share a key with the qu
 (models/keys.py), whose code agrees with the query's in that key's window (`WINDOW_RADIUS`), and which the distance of
 models/distance.py finds under any placing of the query. Every such scene is found, and no other.
 
-One thread writes, any number may search at once. A search finds every scene that was inserted before it began and is not
-removed before it ends, and none that was removed before it began; of what comes or goes meanwhile it finds all or
-nothing. The place of a removed scene is used again when no search that may have seen it runs any more.
+One thread writes, any number may search at once. A search finds every scene that was inserted before it began and is
+not removed before it ends, and none that was removed before it began; of what comes or goes meanwhile it finds all
+or nothing. The place of a removed scene is used again when no search that may have seen it runs any more.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Index:
         thumbs: NDArray[np.uint8],
         keys: NDArray[np.uint32],
     ) -> range:
-        """Many scenes at once, behind all others: the rows that they now have. `keys` are (KEYS, n); raises IndexFull."""
+        """Many scenes at once, behind all others: the rows that they have. `keys` are (KEYS, n); raises IndexFull."""
         first, end = self._used, self._used + len(codes)
         self._reserve(end)
         self._codes[first:end], self._masks[first:end] = codes, masks
@@ -282,6 +282,12 @@ class Index:
         finally:
             with self._lock:
                 self._running.discard(began)
+
+    def rows(self, *, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
+        """All rows of these standings but those of the cameras in `skip`: for who may take the time to scan them."""
+        camera, standing = self._camera[: self._used], self._standing[: self._used]
+        wanted = (camera != FREE) & np.isin(standing, list(standings)) & ~np.isin(camera, list(skip))
+        return np.nonzero(wanted)[0]
 
     def match(
         self,

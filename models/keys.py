@@ -224,8 +224,8 @@ def _signs(
 class Lookup:
     """A query made ready for the index: per placing its keys, their weakest signs, how many of them are free.
 
-    `keys` (n, KEYS) uint32, `weakest` (n, KEYS, WEAKEST) uint8 bit positions, `seen` (n, KEYS) bool, `free` (n,) int64;
-    `codes` and `masks` (n, 8) are of the same placings. Inverted pictures are rows of their own, with every sign turned.
+    `keys` (n, KEYS) uint32, `weakest` (n, KEYS, WEAKEST) uint8 bit positions, `seen` (n, KEYS) bool, `free` (n,)
+    int64; `codes` and `masks` (n, 8) are of the same placings. Inverted pictures are rows of their own.
     """
 
     keys: NDArray[np.uint32]
@@ -236,7 +236,7 @@ class Lookup:
     masks: NDArray[np.uint64]
 
 
-def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: int, as_is: bool = True) -> Lookup:
+def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: int = 0, as_is: bool = False) -> Lookup:
     """A thumbnail ready to be looked up under n placings, of which the first `usual` are looked up inverted as well.
 
     `as_is` says that the first of them is the still as it is.
@@ -260,6 +260,11 @@ def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: in
         np.concatenate([codes, ~codes[turned]]),
         np.concatenate([masks, masks[turned]]),
     )
+
+
+def as_it_is(levels: NDArray[np.int8]) -> Lookup:
+    """A thumbnail ready to be looked up as it is, and inverted."""
+    return lookup(levels, _AS_IS, usual=1, as_is=True)
 
 
 def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:

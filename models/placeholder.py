@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.code import code_of
-from models.index import distances
+from models.distance import distances
 from models.records import AccountId, CameraId, derived_id
 from models.thumbnail import INVALID, SIDE
 

@@ -1,18 +1,18 @@
 """Hash tables from keys to rows, in lines of one cache line: one look at memory for one key.
 
-Owns the lines, how an entry is packed, and how a table grows and shrinks a few rows at a time. Refuses to know what the
-keys mean. A line holds 16 entries of 4 bytes: the row (25 bits, counted from 1) and 7 bits of the key's hash, so that one
-wrong row in 128 is looked at in vain. A key whose line is full goes on in the next one.
+Owns the lines, how an entry is packed, and how a table grows and shrinks a few rows at a time. Refuses to know what
+the keys mean. A line holds 16 entries of 4 bytes: the row (25 bits, counted from 1) and 7 bits of the key's hash, so
+that of the other rows in a line one in 128 is looked at in vain. A key whose line is full goes on in the next one.
 
 One writer, many readers: an entry is written last and whole, after everything that it points to, so a reader finds
-either all of it or nothing. A reader keeps the lines that it began with; a table that grows is filled beside the old one,
-which stays complete until it is replaced.
+either all of it or nothing. A reader keeps the lines that it began with; a table that grows is filled beside the old
+one, which stays complete until it is replaced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from llvmlite import ir
@@ -56,9 +56,7 @@ def lines(count: int) -> NDArray[np.uint32]:
     return raw[skip : skip + count * SLOTS].reshape(count, SLOTS)
 
 
-@intrinsic
-def prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Callable[..., Any]]:
-    """Ask for the cache line at `array[row]` without waiting for it."""
+def _prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Callable[..., Any]]:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, args[0])
@@ -74,9 +72,11 @@ def prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Callable[..., Any
     return types.void(array, types.int64), generate
 
 
-@intrinsic
-def compare_line(context: Any, table: Any, at: Any, tag: Any) -> tuple[Any, Callable[..., Any]]:
-    """Bits 0 to 15: which entries of a line have this tag; bits 16 to 31: which are empty. One comparison for all."""
+prefetch = cast(Callable[[NDArray[Any], int], None], intrinsic(_prefetch))
+"""Compiled code only: ask for the cache line at `array[row]` without waiting for it."""
+
+
+def _compare_line(context: Any, table: Any, at: Any, tag: Any) -> tuple[Any, Callable[..., Any]]:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         i16, i32, i64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -99,6 +99,10 @@ def compare_line(context: Any, table: Any, at: Any, tag: Any) -> tuple[Any, Call
     return types.uint32(table, types.int64, types.uint32), generate
 
 
+compare_line = cast(Callable[[NDArray[np.uint32], int, np.uint32], int], intrinsic(_compare_line))
+"""Compiled code only. Bits 0 to 15: which entries of a line have this tag; 16 to 31: which are empty, all at once."""
+
+
 @njit(cache=True, nogil=True, inline="always")
 def scramble(key: np.uint32) -> np.uint32:
     """A hash of the key that no two keys share (the last steps of MurmurHash3)."""
@@ -113,7 +117,7 @@ def scramble(key: np.uint32) -> np.uint32:
 @njit(cache=True, nogil=True, inline="always")
 def line_of(hashed: np.uint32, count: int) -> int:
     """The line in which a hash's entries begin."""
-    return np.int64((np.uint64(hashed) * np.uint64(count)) >> np.uint64(32))
+    return int((np.uint64(hashed) * np.uint64(count)) >> np.uint64(32))
 
 
 @njit(cache=True, nogil=True)
