@@ -161,7 +161,7 @@ class Index:
         self._masks = np.zeros((_ROOM, WORDS), np.uint64)
         self._camera = np.full(_ROOM, FREE, np.int32)
         self._standing = np.zeros(_ROOM, np.uint8)
-        self._thumbs = np.zeros((_ROOM, PACKED), np.uint8)
+        self._thumbs: list[NDArray[np.uint8]] = []
         self._tables = Tables(KEYS, _ROOM)
         self._used = 0
         self._free: deque[tuple[int, int]] = deque()
@@ -186,7 +186,7 @@ class Index:
         self._codes[row], self._masks[row] = code, mask
         self._standing[row], self._camera[row] = standing, camera
         nibbles = (levels.reshape(-1, 2) + 8).astype(np.uint8)
-        self._thumbs[row] = nibbles[:, 0] << 4 | nibbles[:, 1]
+        self._thumb(row)[:] = nibbles[:, 0] << 4 | nibbles[:, 1]
         self._tables.insert(row, keys_of(levels))
         return row
 
@@ -196,15 +196,19 @@ class Index:
         masks: NDArray[np.uint64],
         cameras: NDArray[np.int32],
         standings: NDArray[np.uint8],
-        thumbs: NDArray[np.uint8],
+        thumbs: NDArray[np.uint8] | None,
         keys: NDArray[np.uint32],
     ) -> range:
-        """Many scenes at once, behind all others: the rows that they have. `keys` are (KEYS, n); raises IndexFull."""
+        """Many scenes at once, behind all others: the rows that they have. `keys` are (KEYS, n); raises IndexFull.
+
+        Without `thumbs`, (n, PACKED), their thumbnails are blank: nothing can be said of such a candidate.
+        """
         first, end = self._used, self._used + len(codes)
         self._reserve(end)
         self._codes[first:end], self._masks[first:end] = codes, masks
         self._standing[first:end], self._camera[first:end] = standings, cameras
-        self._thumbs[first:end] = thumbs
+        for k, row in enumerate(range(first, end) if thumbs is not None else ()):
+            self._thumb(row)[:] = thumbs[k]
         self._used = end
         self._tables.extend(keys)
         return range(first, end)
@@ -217,7 +221,7 @@ class Index:
         """Forget a row."""
         self._camera[row] = FREE
         self._tables.remove(row)
-        self._thumbs[row] = 0
+        self._thumb(row)[:] = 0
         with self._lock:
             self._clock += 1
             self._free.append((self._clock, row))
@@ -228,7 +232,7 @@ class Index:
 
     def levels(self, row: int) -> NDArray[np.int8]:
         """The thumbnail of a row, (64, 64) int8."""
-        packed = self._thumbs[row]
+        packed = self._thumb(row)
         levels = np.empty((PACKED, 2), np.int8)
         levels[:, 0] = packed >> 4
         levels[:, 1] = packed & 15
@@ -313,14 +317,21 @@ class Index:
         self._used += 1
         return self._used - 1
 
+    def _thumb(self, row: int) -> NDArray[np.uint8]:
+        """The packed thumbnail of a row, to be read or written."""
+        thumb: NDArray[np.uint8] = self._thumbs[row // _SHEET][row % _SHEET]
+        return thumb
+
     def _reserve(self, rows: int) -> None:
         if rows > ROWS:
             raise IndexFull(rows)
+        while rows > len(self._thumbs) * _SHEET:
+            self._thumbs.append(np.zeros((_SHEET, PACKED), np.uint8))
         size = self._camera.size
         if rows <= size:
             return
         size = max(rows, 2 * size)
-        for name in ("_codes", "_masks", "_camera", "_standing", "_thumbs"):
+        for name in ("_codes", "_masks", "_camera", "_standing"):
             old = getattr(self, name)
             new = np.zeros((size, *old.shape[1:]), old.dtype)
             if name == "_camera":
@@ -337,5 +348,7 @@ class IndexFull(Exception):
         super().__init__(f"{rows} scenes, {ROWS} fit into one index")
 
 
+_SHEET: Final = 4096
+"""Thumbnails that lie together: 8 MB, never moved when the index grows."""
 _ROOM: Final = 1024
 """Rows that an empty index has room for."""

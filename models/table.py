@@ -72,7 +72,7 @@ def _prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Callable[..., An
     return types.void(array, types.int64), generate
 
 
-prefetch = cast(Callable[[NDArray[Any], int], None], intrinsic(_prefetch))
+prefetch = cast(Callable[[NDArray[Any], int | np.int64], None], intrinsic(_prefetch))
 """Compiled code only: ask for the cache line at `array[row]` without waiting for it."""
 
 
@@ -115,9 +115,9 @@ def scramble(key: np.uint32) -> np.uint32:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def line_of(hashed: np.uint32, count: int) -> int:
+def line_of(hashed: np.uint32, count: int) -> np.int64:
     """The line in which a hash's entries begin."""
-    return int((np.uint64(hashed) * np.uint64(count)) >> np.uint64(32))
+    return np.int64((np.uint64(hashed) * np.uint64(count)) >> np.uint64(32))
 
 
 @njit(cache=True, nogil=True)
