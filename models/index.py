@@ -207,8 +207,8 @@ class Index:
         self._reserve(end)
         self._codes[first:end], self._masks[first:end] = codes, masks
         self._standing[first:end], self._camera[first:end] = standings, cameras
-        for k, row in enumerate(range(first, end) if thumbs is not None else ()):
-            self._thumb(row)[:] = thumbs[k]
+        for row, thumb in zip(range(first, end), () if thumbs is None else thumbs, strict=False):
+            self._thumb(row)[:] = thumb
         self._used = end
         self._tables.extend(keys)
         return range(first, end)

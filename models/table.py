@@ -125,7 +125,8 @@ def put(table: NDArray[np.uint32], key: np.uint32, row: int) -> int:
     """Write an entry; returns how many lines it passed by. The table must have room."""
     h = scramble(key)
     entry = np.uint32((h & np.uint32(127)) << _TAG) | np.uint32(row + 1)
-    at, passed = line_of(h, table.shape[0]), 0
+    at: int | np.int64 = line_of(h, table.shape[0])
+    passed = 0
     while True:
         for s in range(SLOTS):
             if table[at, s] & _ROW == 0:
@@ -140,7 +141,7 @@ def take(table: NDArray[np.uint32], key: np.uint32, row: int) -> bool:
     """Remove an entry; False when there is none."""
     h = scramble(key)
     entry = np.uint32((h & np.uint32(127)) << _TAG) | np.uint32(row + 1)
-    at = line_of(h, table.shape[0])
+    at: int | np.int64 = line_of(h, table.shape[0])
     for _ in range(table.shape[0]):
         found, room = -1, False
         for s in range(SLOTS):
