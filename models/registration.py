@@ -14,11 +14,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.placing import AS_IS, Placing
-from models.thumbnail import INVALID, SIDE, STEP, blur, gaussian
+from models.thumbnail import INVALID, SIDE, STEP, blurring, gaussian
 
-SOFT: Final = gaussian(0.8)
+_soft = blurring(gaussian(0.8))
 """Smoothing, in cells, before the registration: levels are coarse, and sub-cell gradients need a little width."""
-BAND: Final = gaussian(1.2)
+_band = blurring(gaussian(1.2))
 """What is subtracted for the fine band: coarse light and dark agree between places, fine texture does not."""
 BLOCKS: Final = 8
 """Blocks a side in which agreement is voted."""
@@ -67,7 +67,7 @@ class Agreement:
 
 @njit(cache=True, nogil=True)
 def planes(
-    levels: NDArray[np.int8], soft: NDArray[np.float32], band: NDArray[np.float32]
+    levels: NDArray[np.int8],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """A thumbnail softened, its fine band, and which cells are valid."""
     n = SIDE
@@ -80,10 +80,10 @@ def planes(
                 v[y, x] = 1.0
                 ok[y, x] = True
                 z[y, x] = levels[y, x] * np.float32(STEP)
-    s = blur(z, soft)
-    b = blur(v, soft)
-    wide = blur(z, band)
-    wb = blur(v, band)
+    s = _soft(z)
+    b = _soft(v)
+    wide = _band(z)
+    wb = _band(v)
     fine = np.zeros((n, n), np.float32)
     for y in range(n):
         for x in range(n):
@@ -334,7 +334,7 @@ class Looked:
     __slots__ = ("fine", "ok", "soft")
 
     def __init__(self, levels: NDArray[np.int8]) -> None:
-        self.soft, self.fine, self.ok = planes(levels, SOFT, BAND)
+        self.soft, self.fine, self.ok = planes(levels)
 
 
 def compare(query: Looked, scene: Looked, placing: Placing = AS_IS, *, negative: bool = False) -> Agreement:
