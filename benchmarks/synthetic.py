@@ -5,7 +5,7 @@ of a seed is always the same, whatever is drawn before it; scenes `k // LOOKS` a
 
 A thumbnail is the sum of two windows into seeded fields, whose spectrum falls as that of natural pictures does and
 holds nothing coarser than local contrast normalisation leaves; a third one makes parts of it flat, as walls are. Beside
-1,355 stills of 161 real cameras: 305 reliable bits of 512 with a deviation of 45 (real: 306 and 52), other cameras' codes
+1,355 stills of real cameras: 305 reliable bits of 512 with a deviation of 45 (real: 306 and 52), other cameras' codes
 at 50.0 % with one of 5.0 (49.4 and 5.2), at least 24 % where 120 bits are common, of real ones in a like sample 17 %.
 """
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.code import code_of
 from models.placeholder import coarse
 from models.records import Picture
-from models.thumbnail import FILL_CELLS, INVALID, SIDE, thumbnail
+from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, thumbnail
 
 LEAST_BLOCKS: Final = 10
 """Blocks of 8x8 cells (of 64) that must have texture. Below, scenes of different homes could not be told apart."""
@@ -104,7 +104,8 @@ def fingerprint(picture: Picture) -> Still:
         return _without(picture, grey, f"too small: {grey.shape[1]}x{grey.shape[0]} pixels")
     h, w = grey.shape
     cut = 0 if picture.complete else max(1, BLOCK_ROWS * h // 720)
-    levels, textured, share, filled, (top, bottom, left, right) = thumbnail(grey, cut)
+    span = QUICK_RANGE if picture.quick else FILL_RANGE
+    levels, textured, share, filled, (top, bottom, left, right) = thumbnail(grey, cut, span)
     if not share:
         return _without(picture, grey, "blank")
     if textured < LEAST_BLOCKS or share < LEAST_VALID:

@@ -32,6 +32,8 @@ LINE_DEPTH: Final = 10.0
 """Grey levels by which a row's mean must lie below both of its neighbourhoods to be a dark scan line."""
 FILL_RANGE: Final = 2
 """Grey levels that a cell of a filled area (grey half, privacy mask, blown-out sky) spans at most."""
+QUICK_RANGE: Final = 0
+"""The same of a picture whose pixels are means of many, so that a wall's noise is gone: encoders keep one grey one."""
 FILL_CELLS: Final = 60
 """Cells, connected and of one grey, from which on an area counts as filled: 1.5 % of the picture."""
 DECODER_GREY: Final = 128
@@ -101,10 +103,11 @@ _narrow = blurring(gaussian(1.5))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def thumbnail(grey: NDArray[np.uint8], lost: int) -> tuple[NDArray[np.int8], int, float, int, Box]:
+def thumbnail(grey: NDArray[np.uint8], lost: int, span: int) -> tuple[NDArray[np.int8], int, float, int, Box]:
     """Levels, blocks with texture (of 64), valid share, cells filled with one grey, and the box inside flat borders.
 
-    `lost` rows above a flat lower border are left out as well, half decoded. A picture that is blank has no texture.
+    `lost` rows above a flat lower border are left out as well, half decoded; `span` is how many grey levels a filled
+    cell may span. A picture that is blank has no texture.
     """
     low, high, mean = _rows(grey)
     h, w = grey.shape
@@ -114,7 +117,7 @@ def thumbnail(grey: NDArray[np.uint8], lost: int) -> tuple[NDArray[np.int8], int
     box = (top, bottom, left, right)
     if (bottom - top) * SIDE < BLANK * h or (right - left) * SIDE < BLANK * w:
         return np.full((SIDE, SIDE), np.int8(INVALID), np.int8), 0, 0.0, 0, box
-    cells, valid, filled = _shrink(grey, box, _dark_lines(mean, top, bottom))
+    cells, valid, filled = _shrink(grey, box, _dark_lines(mean, top, bottom), span)
     levels, textured, share = _normalise(cells, valid)
     return levels, textured, share, filled, box
 
@@ -200,7 +203,7 @@ def _dark_lines(mean: NDArray[np.float64], top: int, bottom: int) -> NDArray[np.
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _shrink(
-    grey: NDArray[np.uint8], box: Box, bad: NDArray[np.bool_]
+    grey: NDArray[np.uint8], box: Box, bad: NDArray[np.bool_], span: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], int]:
     """The whole frame as 64x64 cell means, which cells are valid, and how many inside `box` hold but one grey."""
     h, w = grey.shape
@@ -241,7 +244,7 @@ def _shrink(
             if seen and not beside[i]:
                 inside += 1
                 valid[j, i] = True
-                fill[j, i] = high[i] - low[i] <= FILL_RANGE
+                fill[j, i] = high[i] - low[i] <= span
     if _drop_filled(mean, fill, valid) >= FILL_CELLS:
         _without_grey(grey, bad, mean, valid)
     filled = inside - valid.sum()

@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 import simplejpeg
+from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -51,7 +52,7 @@ class Decoder:
     """
 
     def __init__(self, key: bytes, max_bytes: int = 16_000_000, max_pixels: int = 50_000_000) -> None:
-        self._key = key[:64]
+        self._key = hashlib.blake2b(key, digest_size=blake3.key_size).digest()
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
 
@@ -61,7 +62,7 @@ class Decoder:
         grey = self._quick(data) if whole else None
         if grey is None:
             return fingerprint(self(data))
-        picture = Picture(grey, True, *self._digests(data))
+        picture = Picture(grey, True, *self._digests(data), quick=True)
         still = fingerprint(picture)
         if still.is_spoiled:
             still = fingerprint(self._looked_at(data, picture.digest, picture.prefix))
@@ -87,7 +88,7 @@ class Decoder:
 
     def digest(self, data: bytes) -> bytes:
         """The keyed digest of some bytes, 16 bytes long."""
-        return hashlib.blake2b(data, digest_size=16, key=self._key).digest()
+        return blake3(data, key=self._key).digest(16)
 
     def _quick(self, data: bytes) -> NDArray[np.uint8] | None:
         """The grey pixels of a JPEG at the smallest useful scale; None where anything is unusual about it."""
