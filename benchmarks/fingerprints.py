@@ -27,9 +27,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models.code import codes_of
-from models.fingerprint import fingerprint
 from models.placing import RARE, USUAL
-from models.records import Picture
 from streams.decode import Decoder
 from streams.evaluation.corpus import moment, opened, read
 from streams.evaluation.damage import EVERYDAY, TUNED
@@ -74,8 +72,7 @@ def own(name: str, placings: np.ndarray) -> Design:
     """The detector's own code, looked up under some placings."""
 
     def take(data: bytes) -> Any:
-        grey = DECODE(data)
-        found = fingerprint(Picture(grey.grey, grey.complete, b"", b"")).fingerprint
+        found = DECODE.still(data).fingerprint
         return None if found is None else (found, codes_of(found.levels, placings))
 
     def distances(query: Any, stored: list[Any]) -> np.ndarray:

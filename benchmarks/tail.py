@@ -30,7 +30,6 @@ from detector import match
 from detector.certainty import certainty, needed
 from detector.match import Query
 from detector.memory import Memory
-from models.fingerprint import fingerprint
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.registration import compare
 from models.scene import Standing
@@ -98,7 +97,7 @@ def main() -> int:
     begin = time.perf_counter()
     for source in sources:
         for k, path in enumerate(source.files[: args.stills]):
-            found = fingerprint(decode(jpeg(opened(path), 85)))
+            found = decode.still(jpeg(opened(path), 85))
             delivery = Delivery(DeliveryId(source.name, str(k)), START, AccountId(source.name), CameraId(source.name))
             if found.fingerprint is not None:
                 memory.learn(memory.camera(delivery), delivery, found, Standing.CONFIRMED, novel=False)
@@ -113,7 +112,7 @@ def main() -> int:
             image = moment(opened(path), rng)
             data = jpeg(image, 85)
             for variant in [data] + [rng.choice(kinds)(image, data, rng) for _ in range(args.variants)]:
-                found = fingerprint(decode(variant))
+                found = decode.still(variant)
                 if found.fingerprint is None:
                     continue
                 queries += 1

@@ -16,7 +16,6 @@ from detector import match, shift
 from detector.match import Query
 from detector.memory import Known, Memory, Watched
 from models.records import SceneId
-from models.registration import compare
 from models.shift import Evidence, ShiftModel
 
 LOOKS: Final = 4
@@ -34,7 +33,7 @@ def numbers_of(evidence: Evidence, model: ShiftModel) -> dict[str, float | int |
 def gather(memory: Memory, camera: Watched, query: Query, own: float, look: SceneId | None) -> Evidence:
     """The evidence on a still that neither its camera's history nor anybody else's explains; changes nothing."""
     ranked = match.nearest(memory, camera.own, query.found)
-    seen = [compare(query.looked, memory.looked(known)) for _, _, known in ranked[:LOOKS]]
+    seen = [query.as_is(memory, known) for _, _, known in ranked[:LOOKS]]
     return Evidence(
         own=own,
         correlation=max((a.correlation for a in seen), default=0.0),

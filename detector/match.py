@@ -20,6 +20,7 @@ from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
 from models.keys import as_it_is, lookup
 from models.placing import AS_IS, RARE, USUAL, Placing, boxed, inverse
+from models.records import SceneId
 from models.registration import Agreement, Looked, agree_at, compare
 from models.scene import Standing
 from models.thumbnail import SIDE
@@ -122,9 +123,9 @@ class Query:
 
     def __init__(self, found: Fingerprint) -> None:
         self.found = found
-
         self._looked: dict[View, Looked] = {}
         self._near: tuple[tuple[object, ...], NDArray[np.int64]] | None = None
+        self._as_is: dict[SceneId, Agreement] = {}
 
     def seen(self, view: View) -> Looked:
         """Made ready for the second look, as the view sees it."""
@@ -136,6 +137,13 @@ class Query:
     def looked(self) -> Looked:
         """Made ready for the second look, wholly."""
         return self.seen(View.WHOLE)
+
+    def as_is(self, memory: Memory, known: Known) -> Agreement:
+        """How it agrees with a scene as it is; looked at once."""
+        id_ = known.record.id
+        if id_ not in self._as_is:
+            self._as_is[id_] = compare(self.looked, memory.looked(known))
+        return self._as_is[id_]
 
     @cached_property
     def usual(self) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]]:
@@ -189,9 +197,8 @@ def nearest(memory: Memory, scenes: Sequence[Known], found: Fingerprint) -> list
     if not scenes:
         return []
     differing, common = memory.index.distances(found.code, found.mask, [k.row for k in scenes])
-    ranked = [
-        (float(d / c) if c >= LEAST_BITS else 1.0, int(c), k) for d, c, k in zip(differing, common, scenes, strict=True)
-    ]
+    both = zip(differing.tolist(), common.tolist(), scenes, strict=True)
+    ranked = [(d / c if c >= LEAST_BITS else 1.0, c, k) for d, c, k in both]
     ranked.sort(key=lambda r: (r[0], -r[1], r[2].record.id))
     return ranked
 
@@ -230,7 +237,7 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
         return Match(known, distance, common, _UNLOOKED), 1.0, "own-code"
     best = 0.0
     for distance, common, known in ranked[:OWN_LOOKS]:
-        a = compare(query.looked, memory.looked(known))
+        a = query.as_is(memory, known)
         best = max(best, a.score)
         if explains(a):
             return Match(known, distance, common, a), a.score, "own-look"

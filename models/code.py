@@ -13,54 +13,57 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.thumbnail import NARROW, SIDE, smooth
+from models.thumbnail import SIDE, smooth
 
 WORDS: Final = 8
 """Words of 64 bits in a code."""
 LAYOUT: Final = "word = (y // 4) * 2 + x // 8; bit = ((y % 4) * 8 + x % 8) * 2 + (0: along x, 1: along y)"
 """Where the two bits of grid cell (x, y), both 0..15, lie: each word covers an eighth of the picture, so that
 what hides a part of a picture spoils few words."""
-RELIABLE: Final = 0.15
+RELIABLE: Final = np.float32(0.15)
 """Difference, in local standard deviations, above which a sign survives re-encoding (typically 350 of 512 do)."""
 REACH: Final = 2.0
 """Cells from a grid point to each of the two points whose difference is taken."""
 
 
-UNSEEN: Final = np.float32(1e9)
-"""Stands in the sampled plane where too little is valid around."""
 FINE: Final = 2 * SIDE - 1
 """Samples a side of the plane that is looked up: half a cell apart, so that rounding moves a point by a quarter."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def finer(plane: NDArray[np.float32], support: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The plane at half cells, UNSEEN where a neighbour has less than half of its surroundings valid."""
-    out = np.empty((FINE, FINE), np.float32)
-    for y in range(FINE):
-        j, k = y // 2, (y + 1) // 2
+    """The plane at half cells; not a number where a neighbour has less than half of its surroundings valid.
+
+    One more row and column stand for all that lies outside: they hold no number either, and so differ from nothing.
+    """
+    seen = np.empty((SIDE, SIDE), np.float32)
+    for j in range(SIDE):
+        for i in range(SIDE):
+            seen[j, i] = plane[j, i] if support[j, i] >= np.float32(0.5) else np.float32(np.nan)
+    out = np.full((FINE + 1, FINE + 1), np.float32(np.nan), np.float32)
+    half = np.float32(0.5)
+    for j in range(SIDE):
+        for i in range(SIDE):
+            out[2 * j, 2 * i] = seen[j, i]
+        for i in range(SIDE - 1):
+            out[2 * j, 2 * i + 1] = half * (seen[j, i] + seen[j, i + 1])
+    for y in range(1, FINE, 2):
         for x in range(FINE):
-            i, m = x // 2, (x + 1) // 2
-            if support[j, i] < 0.5 or support[j, m] < 0.5 or support[k, i] < 0.5 or support[k, m] < 0.5:
-                out[y, x] = UNSEEN
-            else:
-                out[y, x] = 0.25 * (plane[j, i] + plane[j, m] + plane[k, i] + plane[k, m])
+            out[y, x] = half * (out[y - 1, x] + out[y + 1, x])
     return out
 
 
-@njit(cache=True, nogil=True)
-def _lines(a: float, b: float, at: NDArray[np.int64]) -> None:
-    """Fill `at` (16, 3) with the sample lines of each grid point: before, at and after it; -1 outside."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lines(a: float, b: float, at: NDArray[np.uint32]) -> None:
+    """Fill `at` (16, 3) with the sample lines of each grid point: before, at and after it; FINE outside."""
     centre = (SIDE - 1) / 2.0
     for g in range(16):
         for k in range(3):
             v = 2.0 * (a * (1.5 + 4 * g - centre + (k - 1) * REACH) + b + centre)
-            if v < -1.5 or v > FINE + 0.5:
-                at[g, k] = -1
-            else:
-                at[g, k] = min(max(int(np.floor(v + 0.5)), 0), FINE - 1)
+            at[g, k] = FINE if v < -1.5 or v > FINE + 0.5 else min(max(int(np.floor(v + 0.5)), 0), FINE - 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def encode(
     plane: NDArray[np.float32], support: NDArray[np.float32], placings: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -69,32 +72,23 @@ def encode(
     codes = np.zeros((n, WORDS), np.uint64)
     masks = np.zeros((n, WORDS), np.uint64)
     fine = finer(plane, support)
-    xs = np.empty((16, 3), np.int64)
-    ys = np.empty((16, 3), np.int64)
+    xs = np.empty((16, 3), np.uint32)
+    ys = np.empty((16, 3), np.uint32)
     for h in range(n):
         _lines(placings[h, 0], placings[h, 1], xs)
         _lines(placings[h, 2], placings[h, 3], ys)
         for gy in range(16):
-            y0, y1, y2 = ys[gy, 0], ys[gy, 1], ys[gy, 2]
+            above, here, below = fine[ys[gy, 0]], fine[ys[gy, 1]], fine[ys[gy, 2]]
             for half in range(2):
                 code = np.uint64(0)
                 mask = np.uint64(0)
                 for cell in range(8):
-                    gx = half * 8 + cell
-                    x0, x1, x2 = xs[gx, 0], xs[gx, 1], xs[gx, 2]
+                    at = xs[half * 8 + cell]
+                    along, down = here[at[2]] - here[at[0]], below[at[1]] - above[at[1]]
                     bit = np.uint64(((gy % 4) * 8 + cell) * 2)
-                    if y1 >= 0 and x0 >= 0 and x2 >= 0:
-                        p, q = fine[y1, x2], fine[y1, x0]
-                        if p != UNSEEN and q != UNSEEN and abs(p - q) > RELIABLE:
-                            mask |= np.uint64(1) << bit
-                            if p > q:
-                                code |= np.uint64(1) << bit
-                    if x1 >= 0 and y0 >= 0 and y2 >= 0:
-                        p, q = fine[y2, x1], fine[y0, x1]
-                        if p != UNSEEN and q != UNSEEN and abs(p - q) > RELIABLE:
-                            mask |= np.uint64(2) << bit
-                            if p > q:
-                                code |= np.uint64(2) << bit
+                    code |= (np.uint64(along > RELIABLE) | np.uint64(down > RELIABLE) << np.uint64(1)) << bit
+                    differ = np.uint64(abs(along) > RELIABLE) | np.uint64(abs(down) > RELIABLE) << np.uint64(1)
+                    mask |= differ << bit
                 codes[h, (gy // 4) * 2 + half] |= code
                 masks[h, (gy // 4) * 2 + half] |= mask
     return codes, masks
@@ -106,12 +100,12 @@ AS_IS: Final = np.array([[1, 0, 1, 0]], np.float32)
 
 def code_of(levels: NDArray[np.int8]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The code and mask, 8 words each, of a thumbnail as it is."""
-    plane, support = smooth(levels, NARROW)
+    plane, support = smooth(levels)
     codes, masks = encode(plane, support, AS_IS)
     return codes[0], masks[0]
 
 
 def codes_of(levels: NDArray[np.int8], placings: NDArray[np.float32]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The codes and masks, (n, 8) each, of a thumbnail under n placings (see `encode`)."""
-    plane, support = smooth(levels, NARROW)
+    plane, support = smooth(levels)
     return encode(plane, support, placings)

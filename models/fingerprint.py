@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.code import code_of
 from models.placeholder import coarse
 from models.records import Picture
-from models.thumbnail import INVALID, SIDE, WIDE, borders, dark_lines, normalise, shrink
+from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, thumbnail
 
 LEAST_BLOCKS: Final = 10
 """Blocks of 8x8 cells (of 64) that must have texture. Below, scenes of different homes could not be told apart."""
@@ -37,7 +37,7 @@ class Fingerprint:
 
     `code` and `mask` are 8 words of 64 bits (models/code.py). `valid` is the share of the frame that is seen;
     `textured` counts blocks of 64 with something in them. `box` is the part inside flat borders, in cells
-    (left, top, right, bottom).
+    (left, top, right, bottom); `filled` counts the cells in it that hold nothing but one grey.
     """
 
     levels: NDArray[np.int8]
@@ -46,6 +46,7 @@ class Fingerprint:
     valid: float
     textured: int
     box: tuple[float, float, float, float] = (0.0, 0.0, 64.0, 64.0)
+    filled: int = 0
 
     @classmethod
     def of(cls, levels: NDArray[np.int8]) -> Fingerprint:
@@ -88,6 +89,11 @@ class Still:
     noisy: bool = False
     coarse: NDArray[np.uint8] | None = None
 
+    @property
+    def is_spoiled(self) -> bool:
+        """Whether too little is seen of it, or an area of one grey: decoded in more detail it may say more."""
+        return self.fingerprint is None or self.fingerprint.filled >= FILL_CELLS
+
 
 def fingerprint(picture: Picture) -> Still:
     """What is compared of a picture. Never raises for what the picture shows."""
@@ -97,18 +103,16 @@ def fingerprint(picture: Picture) -> Still:
     if min(grey.shape) < 16:
         return _without(picture, grey, f"too small: {grey.shape[1]}x{grey.shape[0]} pixels")
     h, w = grey.shape
-    top, bottom, left, right = borders(grey)
-    if not picture.complete and bottom < h:
-        bottom = max(top, bottom - max(1, BLOCK_ROWS * h // 720))
-    if bottom - top < 16 or right - left < 16:
+    cut = 0 if picture.complete else max(1, BLOCK_ROWS * h // 720)
+    span = QUICK_RANGE if picture.quick else FILL_RANGE
+    levels, textured, share, filled, (top, bottom, left, right) = thumbnail(grey, cut, span)
+    if not share:
         return _without(picture, grey, "blank")
-    mean, valid = shrink(grey, (top, bottom, left, right), dark_lines(grey, top, bottom))
-    levels, textured, share = normalise(mean, valid, WIDE)
     if textured < LEAST_BLOCKS or share < LEAST_VALID:
         return _without(picture, grey, f"too little to tell apart: texture in {textured} of 64 blocks")
     code, mask = code_of(levels)
     box = (left * 64.0 / w, top * 64.0 / h, right * 64.0 / w, bottom * 64.0 / h)
-    found = Fingerprint(levels, code, mask, share, textured, box)
+    found = Fingerprint(levels, code, mask, share, textured, box, filled)
     return Still(picture.digest, picture.prefix, found, "", picture.complete)
 
 

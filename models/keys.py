@@ -21,9 +21,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import UNSEEN, encode, finer
+from models.code import encode, finer
 from models.table import NO_KEY
-from models.thumbnail import NARROW, SIDE, smooth
+from models.thumbnail import SIDE, smooth
 
 SAMPLES: Final = 32
 """Samples of the thumbnail a side, two cells apart."""
@@ -129,12 +129,12 @@ AREAS: Final = _areas()
 
 @njit(cache=True, nogil=True)
 def _lines(a: float, b: float, at: NDArray[np.int64], size: int) -> None:
-    """Fill `at` with the half-cell line of each sample; -1 outside."""
+    """Fill `at` with the half-cell line of each sample; the last one, where nothing is seen, outside."""
     centre = (SIDE - 1) / 2.0
     for g in range(SAMPLES):
         v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
         if v < -1.5 or v > size + 0.5:
-            at[g] = -1
+            at[g] = size
         else:
             at[g] = min(max(int(np.floor(v + 0.5)), 0), size - 1)
 
@@ -144,7 +144,7 @@ def _sample(
     fine: NDArray[np.float32], placings: NDArray[np.float32], sampled: NDArray[np.float32], seen: NDArray[np.bool_]
 ) -> None:
     """Fill `sampled` (SAMPLES, SAMPLES, n), 0 where nothing is seen, and which windows are seen (n, KEYS)."""
-    size = fine.shape[0]
+    size = fine.shape[0] - 1
     xs = np.empty(SAMPLES, np.int64)
     ys = np.empty(SAMPLES, np.int64)
     gone = np.zeros((SAMPLES + 1, SAMPLES + 1), np.int32)
@@ -153,8 +153,8 @@ def _sample(
         _lines(placings[h, 2], placings[h, 3], ys, size)
         for y in range(SAMPLES):
             for x in range(SAMPLES):
-                v = np.float32(UNSEEN) if xs[x] < 0 or ys[y] < 0 else fine[ys[y], xs[x]]
-                unseen = v == UNSEEN
+                v = fine[ys[y], xs[x]]
+                unseen = np.isnan(v)
                 sampled[y, x, h] = np.float32(0.0) if unseen else v
                 gone[y + 1, x + 1] = unseen + gone[y, x + 1] + gone[y + 1, x] - gone[y, x]
         for t in range(_BOXES.shape[0]):
@@ -241,7 +241,7 @@ def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: in
 
     `as_is` says that the first of them is the still as it is.
     """
-    plane, support = smooth(levels, NARROW)
+    plane, support = smooth(levels)
     codes, masks = encode(plane, support, placings)
     free = np.full(len(placings), FREE_RARE, np.int64)
     free[:usual] = FREE_USUAL
@@ -269,7 +269,7 @@ def as_it_is(levels: NDArray[np.int8]) -> Lookup:
 
 def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:
     """The keys of a stored scene, (KEYS,); `NO_KEY` for windows that are not seen."""
-    plane, support = smooth(levels, NARROW)
+    plane, support = smooth(levels)
     keys, _, seen = _of_plane(plane, support, _AS_IS, np.zeros(1, np.int64))
     return np.where(seen[0], keys[0], NO_KEY)
 

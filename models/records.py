@@ -136,7 +136,8 @@ class Picture:
     `grey` is a uint8 array (height, width), or None when nothing could be decoded, with the `fault` in words.
     `complete` is False when the bytes ended early: rows past the cut are then filler. `digest` is a keyed
     digest of all bytes, 16 bytes long; `prefix` the same over the first `PREFIX_BYTES` only, or empty when
-    the still is no longer than that (so that a cut-off copy can be told).
+    the still is no longer than that (so that a cut-off copy can be told). `quick` says that it was decoded at the
+    smallest useful scale, where a sensor's noise is averaged away.
     """
 
     grey: NDArray[np.uint8] | None
@@ -144,6 +145,7 @@ class Picture:
     digest: bytes
     prefix: bytes = b""
     fault: str = ""
+    quick: bool = False
 
 
 PREFIX_BYTES = 4096

@@ -14,12 +14,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.placing import AS_IS, Placing
-from models.thumbnail import INVALID, SIDE, STEP, blur, gaussian
+from models.thumbnail import INVALID, SIDE, STEP, blurring, gaussian
 
-SOFT: Final = gaussian(0.8)
+_soft = blurring(gaussian(0.8))
 """Smoothing, in cells, before the registration: levels are coarse, and sub-cell gradients need a little width."""
-BAND: Final = gaussian(1.2)
+_band = blurring(gaussian(1.2))
 """What is subtracted for the fine band: coarse light and dark agree between places, fine texture does not."""
+CENTRE: Final = (SIDE - 1) / 2.0
+"""The middle of a thumbnail, in cells: an affine map turns around it."""
 BLOCKS: Final = 8
 """Blocks a side in which agreement is voted."""
 AGREES: Final = 0.5
@@ -65,37 +67,37 @@ class Agreement:
     placing: tuple[float, float, float, float, float, float]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def planes(
-    levels: NDArray[np.int8], soft: NDArray[np.float32], band: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """A thumbnail softened, its fine band, and which cells are valid."""
+    levels: NDArray[np.int8],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """A thumbnail softened, its fine band, and 1 or 0: which cells are valid, and which with those right and below."""
     n = SIDE
-    v = np.zeros((n, n), np.float32)
+    ok = np.zeros((n, n), np.float32)
     z = np.zeros((n, n), np.float32)
-    ok = np.zeros((n, n), np.bool_)
     for y in range(n):
         for x in range(n):
             if levels[y, x] != INVALID:
-                v[y, x] = 1.0
-                ok[y, x] = True
+                ok[y, x] = 1.0
                 z[y, x] = levels[y, x] * np.float32(STEP)
-    s = blur(z, soft)
-    b = blur(v, soft)
-    wide = blur(z, band)
-    wb = blur(v, band)
-    fine = np.zeros((n, n), np.float32)
+    s = _soft(z)
+    b = _soft(ok)
+    fine = _band(z)
+    wb = _band(ok)
+    whole = np.empty((n, n), np.float32)
+    least = np.float32(1e-9)
     for y in range(n):
+        below = min(y + 1, n - 1)
         for x in range(n):
-            if ok[y, x]:
-                s[y, x] /= b[y, x]
-                fine[y, x] = z[y, x] - wide[y, x] / wb[y, x]
-            else:
-                s[y, x] = 0.0
-    return s, fine, ok
+            s[y, x] = ok[y, x] * s[y, x] / max(b[y, x], least)
+            fine[y, x] = ok[y, x] * (z[y, x] - fine[y, x] / max(wb[y, x], least))
+        for x in range(n - 1):
+            whole[y, x] = ok[y, x] * ok[y, x + 1] * ok[below, x] * ok[below, x + 1]
+        whole[y, n - 1] = ok[y, n - 1] * ok[below, n - 1]
+    return s, fine, ok, whole
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
     """Solve a x = b in place (x in b); a is symmetric and positive. False when it is singular."""
     n = b.size
@@ -114,12 +116,81 @@ def _solve(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _sums(
+    flat: NDArray[np.float32],
+    whole: NDArray[np.float32],
+    s: NDArray[np.float32],
+    sok: NDArray[np.float32],
+    p: NDArray[np.float64],
+    y: int,
+    first: int,
+    stride: int,
+    sign: float,
+    out: NDArray[np.float32],
+) -> None:
+    """What every `stride`-th cell of one row adds to the normal equations, but for the factors that are of the row.
+
+    Sums of the weighted gradient products times 1, u and u u: along x, mixed, along y; then of the gradients times the
+    residual and 1 and u, along x and along y; last the number of cells. Without a branch, so that the compiler takes
+    many cells at once.
+    """
+    xx0 = xx1 = xx2 = xy0 = xy1 = xy2 = yy0 = yy1 = yy2 = np.float32(0)
+    rx0 = rx1 = ry0 = ry1 = count = np.float32(0)
+    one, last = np.float32(1), np.float32(SIDE - 1.001)
+    centre = np.float32(CENTRE)
+    turned = np.float32(sign)
+    v = np.float32(y) - centre
+    px, py = np.float32(p[0]), np.float32(p[3])
+    x0 = np.float32(p[1]) * v + np.float32(p[2]) + centre
+    y0 = np.float32(p[4]) * v + np.float32(p[5]) + centre
+    limit = np.float32(HUBER * HUBER)
+    for k in range((SIDE - first + stride - 1) // stride):
+        x = first + k * stride
+        u = np.float32(x) - centre
+        fx, fy = px * u + x0, py * u + y0
+        inx, iny = min(max(fx, np.float32(0)), last), min(max(fy, np.float32(0)), last)
+        ix, jy = np.int32(inx), np.int32(iny)
+        at = np.uint32(jy * SIDE + ix)
+        used = sok[x] * whole[at] if fx == inx and fy == iny else np.float32(0)
+        wx, wy = inx - np.float32(ix), iny - np.float32(jy)
+        q00, q01 = flat[at], flat[at + np.uint32(1)]
+        q10, q11 = flat[at + np.uint32(SIDE)], flat[at + np.uint32(SIDE + 1)]
+        above, below = q01 - q00, q11 - q10
+        gx = turned * (above * (one - wy) + below * wy)
+        gy = turned * ((q10 - q00) * (one - wx) + (q11 - q01) * wx)
+        r = s[x] - turned * ((q00 + above * wx) * (one - wy) + (q10 + below * wx) * wy)
+        w = used * min(one, limit / max(r * r, np.float32(1e-12)))
+        wgx, wgy = w * gx, w * gy
+        t = wgx * gx
+        xx0 += t
+        xx1 += t * u
+        xx2 += t * u * u
+        t = wgx * gy
+        xy0 += t
+        xy1 += t * u
+        xy2 += t * u * u
+        t = wgy * gy
+        yy0 += t
+        yy1 += t * u
+        yy2 += t * u * u
+        t = wgx * r
+        rx0 += t
+        rx1 += t * u
+        t = wgy * r
+        ry0 += t
+        ry1 += t * u
+        count += used
+    out[0], out[1], out[2], out[3], out[4], out[5], out[6] = xx0, xx1, xx2, xy0, xy1, xy2, yy0
+    out[7], out[8], out[9], out[10], out[11], out[12], out[13] = yy1, yy2, rx0, rx1, ry0, ry1, count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def register(
     q: NDArray[np.float32],
-    qok: NDArray[np.bool_],
+    qwhole: NDArray[np.float32],
     s: NDArray[np.float32],
-    sok: NDArray[np.bool_],
+    sok: NDArray[np.float32],
     start: NDArray[np.float64],
     sign: float,
 ) -> NDArray[np.float64]:
@@ -128,58 +199,21 @@ def register(
     `sign` is -1 for a negative. Priors hold shear and scale where nothing in the picture determines them.
     """
     p = start.copy()
-    centre = (SIDE - 1) / 2.0
     a = np.zeros((6, 6))
     b = np.zeros(6)
+    row = np.empty(14, np.float32)
+    flat, whole = q.ravel(), qwhole.ravel()
     stride = 4
     for step in range(ROUNDS):
         a[:] = 0.0
         b[:] = 0.0
-        count = 0
+        count = 0.0
         for y in range(SIDE):
-            v = y - centre
-            # sums along a row of weighted gradient products times 1, u, u u; they meet v below
-            xx0 = xx1 = xx2 = xy0 = xy1 = xy2 = yy0 = yy1 = yy2 = 0.0
-            rx0 = rx1 = ry0 = ry1 = 0.0
-            for x in range((y + step) % stride, SIDE, stride):
-                if not sok[y, x]:
-                    continue
-                u = x - centre
-                fx = p[0] * u + p[1] * v + p[2] + centre
-                fy = p[3] * u + p[4] * v + p[5] + centre
-                if fx < 0.0 or fx > SIDE - 1.001 or fy < 0.0 or fy > SIDE - 1.001:
-                    continue
-                ix, jy = int(fx), int(fy)
-                if not (qok[jy, ix] and qok[jy + 1, ix + 1] and qok[jy, ix + 1] and qok[jy + 1, ix]):
-                    continue
-                wx, wy = fx - ix, fy - jy
-                q00, q01, q10, q11 = q[jy, ix], q[jy, ix + 1], q[jy + 1, ix], q[jy + 1, ix + 1]
-                value = (q00 * (1 - wx) + q01 * wx) * (1 - wy) + (q10 * (1 - wx) + q11 * wx) * wy
-                gx = sign * ((q01 - q00) * (1 - wy) + (q11 - q10) * wy)
-                gy = sign * ((q10 - q00) * (1 - wx) + (q11 - q01) * wx)
-                r = s[y, x] - sign * value
-                w = 1.0
-                if abs(r) > HUBER:
-                    w = (HUBER / abs(r)) ** 2
-                wgx, wgy = w * gx, w * gy
-                t = wgx * gx
-                xx0 += t
-                xx1 += t * u
-                xx2 += t * u * u
-                t = wgx * gy
-                xy0 += t
-                xy1 += t * u
-                xy2 += t * u * u
-                t = wgy * gy
-                yy0 += t
-                yy1 += t * u
-                yy2 += t * u * u
-                rx0 += wgx * r
-                rx1 += wgx * r * u
-                ry0 += wgy * r
-                ry1 += wgy * r * u
-                count += 1
-            for m, s0, s1, s2 in ((0, xx0, xx1, xx2), (1, xy0, xy1, xy2), (2, yy0, yy1, yy2)):
+            _sums(flat, whole, s[y], sok[y], p, y, (y + step) % stride, stride, sign, row)
+            v = y - CENTRE
+            count += row[13]
+            for m in range(3):
+                s0, s1, s2 = row[3 * m], row[3 * m + 1], row[3 * m + 2]
                 i, k = (0, 0) if m == 0 else ((0, 3) if m == 1 else (3, 3))
                 a[i, k] += s2
                 a[i, k + 1] += s1 * v
@@ -191,12 +225,12 @@ def register(
                     a[i + 1, k] += s1 * v
                     a[i + 2, k] += s1
                     a[i + 2, k + 1] += s0 * v
-            b[0] += rx1
-            b[1] += rx0 * v
-            b[2] += rx0
-            b[3] += ry1
-            b[4] += ry0 * v
-            b[5] += ry0
+            b[0] += row[10]
+            b[1] += row[9] * v
+            b[2] += row[9]
+            b[3] += row[12]
+            b[4] += row[11] * v
+            b[5] += row[11]
         if count * stride < LEAST_USED:
             return p
         for m in range(6):
@@ -221,14 +255,89 @@ def register(
     return p
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _laid(
+    flat: NDArray[np.float32],
+    fine: NDArray[np.float32],
+    whole: NDArray[np.float32],
+    p: NDArray[np.float64],
+    y: int,
+    sign: float,
+    out: NDArray[np.float32],
+) -> float:
+    """Fill `out` (3, 64) with the query under one row of the scene: softened, fine, and 1 where there is any of it.
+
+    Returns how many cells there are. Without a branch, as `_sums`.
+    """
+    centre, half, last = np.float32(CENTRE), np.float32(0.5), np.float32(SIDE - 1.001)
+    edge, turned, one = np.float32(SIDE - 0.5), np.float32(sign), np.float32(1)
+    v = np.float32(y) - centre
+    px, py = np.float32(p[0]), np.float32(p[3])
+    x0 = np.float32(p[1]) * v + np.float32(p[2]) + centre
+    y0 = np.float32(p[4]) * v + np.float32(p[5]) + centre
+    inside = np.float32(0)
+    for x in range(SIDE):
+        u = np.float32(x) - centre
+        fx, fy = px * u + x0, py * u + y0
+        inx, iny = min(max(fx, np.float32(0)), last), min(max(fy, np.float32(0)), last)
+        ix, jy = np.int32(inx), np.int32(iny)
+        at = np.uint32(jy * SIDE + ix)
+        there = whole[at] if min(fx, fy) >= -half and max(fx, fy) <= edge else np.float32(0)
+        wx, wy = inx - np.float32(ix), iny - np.float32(jy)
+        a, b, c, d = (one - wx) * (one - wy), wx * (one - wy), (one - wx) * wy, wx * wy
+        right, below, across = at + np.uint32(1), at + np.uint32(SIDE), at + np.uint32(SIDE + 1)
+        out[0, x] = turned * (flat[at] * a + flat[right] * b + flat[below] * c + flat[across] * d)
+        out[1, x] = turned * (fine[at] * a + fine[right] * b + fine[below] * c + fine[across] * d)
+        out[2, x] = there
+        inside += there
+    return float(inside)
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _add(
+    laid: NDArray[np.float32],
+    s: NDArray[np.float32],
+    sfine: NDArray[np.float32],
+    sok: NDArray[np.float32],
+    sums: NDArray[np.float64],
+    fsum: NDArray[np.float64],
+) -> None:
+    """Add one row of cells to the sums of its blocks, and of the fine band."""
+    side = SIDE // BLOCKS
+    for i in range(BLOCKS):
+        n = mean = other = square = its = product = ff = gg = fg = np.float32(0)
+        for x in range(i * side, i * side + side):
+            both = sok[x] * laid[2, x]
+            value, t, f, g = both * laid[0, x], both * s[x], both * laid[1, x], both * sfine[x]
+            n += both
+            mean += value
+            other += t
+            square += value * value
+            its += t * t
+            product += value * t
+            ff += f * f
+            gg += g * g
+            fg += f * g
+        c = sums[i]
+        c[0] += n
+        c[1] += mean
+        c[2] += other
+        c[3] += square
+        c[4] += its
+        c[5] += product
+        fsum[0] += ff
+        fsum[1] += gg
+        fsum[2] += fg
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def agreement(
     q: NDArray[np.float32],
     qfine: NDArray[np.float32],
-    qok: NDArray[np.bool_],
+    qwhole: NDArray[np.float32],
     s: NDArray[np.float32],
     sfine: NDArray[np.float32],
-    sok: NDArray[np.bool_],
+    sok: NDArray[np.float32],
     p: NDArray[np.float64],
     sign: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -236,56 +345,15 @@ def agreement(
 
     Blocks without texture in either picture, or not common to both, hold -2.
     """
-    n, side = SIDE, SIDE // BLOCKS
-    centre = (SIDE - 1) / 2.0
+    side = SIDE // BLOCKS
     sums = np.zeros((BLOCKS, BLOCKS, 6))
     fsum = np.zeros(3)
-    valid = 0
-    inside = 0
-    seen = 0
-    for y in range(n):
-        for x in range(n):
-            if (
-                qok[y, x]
-                and qok[min(y + 1, n - 1), x]
-                and qok[y, min(x + 1, n - 1)]
-                and qok[min(y + 1, n - 1), min(x + 1, n - 1)]
-            ):
-                valid += 1
-            if sok[y, x]:
-                seen += 1
-            u, v = x - centre, y - centre
-            fx = p[0] * u + p[1] * v + p[2] + centre
-            fy = p[3] * u + p[4] * v + p[5] + centre
-            if fx < -0.5 or fx > n - 0.5 or fy < -0.5 or fy > n - 0.5:
-                continue
-            fx, fy = min(max(fx, 0.0), n - 1.001), min(max(fy, 0.0), n - 1.001)
-            ix, jy = int(fx), int(fy)
-            if not (qok[jy, ix] and qok[jy + 1, ix + 1] and qok[jy, ix + 1] and qok[jy + 1, ix]):
-                continue
-            inside += 1
-            if not sok[y, x]:
-                continue
-            wx, wy = fx - ix, fy - jy
-            value = sign * (
-                (q[jy, ix] * (1 - wx) + q[jy, ix + 1] * wx) * (1 - wy)
-                + (q[jy + 1, ix] * (1 - wx) + q[jy + 1, ix + 1] * wx) * wy
-            )
-            f = sign * (
-                (qfine[jy, ix] * (1 - wx) + qfine[jy, ix + 1] * wx) * (1 - wy)
-                + (qfine[jy + 1, ix] * (1 - wx) + qfine[jy + 1, ix + 1] * wx) * wy
-            )
-            t = s[y, x]
-            c = sums[y // side, x // side]
-            c[0] += 1
-            c[1] += value
-            c[2] += t
-            c[3] += value * value
-            c[4] += t * t
-            c[5] += value * t
-            fsum[0] += f * f
-            fsum[1] += sfine[y, x] * sfine[y, x]
-            fsum[2] += f * sfine[y, x]
+    laid = np.empty((3, SIDE), np.float32)
+    flat, fine, whole = q.ravel(), qfine.ravel(), qwhole.ravel()
+    valid, seen, inside = whole.sum(), sok.sum(), 0.0
+    for y in range(SIDE):
+        inside += _laid(flat, fine, whole, p, y, sign, laid)
+        _add(laid, s[y], sfine[y], sok[y], sums[y // side], fsum)
     blocks = np.full((BLOCKS, BLOCKS), np.float32(-2), np.float32)
     best = np.empty(BLOCKS * BLOCKS)
     agreeing, textured = 0, 0
@@ -312,7 +380,7 @@ def agreement(
                 agreed += norm * c[0]
     out = np.zeros(8)
     out[4] = textured
-    out[6] = total[0] / max(seen, 1)
+    out[6] = total[0] / max(seen, 1.0)
     if total[0] < LEAST_CELLS:
         return out, blocks
     vq = total[3] / total[0] - (total[1] / total[0]) ** 2
@@ -321,7 +389,7 @@ def agreement(
     out[1] = fsum[2] / np.sqrt(max(fsum[0] * fsum[1], 1e-9))
     out[2] = agreed / energy if energy > 0 else 0.0
     out[3] = agreeing
-    out[5] = min(1.0, inside * abs(p[0] * p[4] - p[1] * p[3]) / max(valid, 1))
+    out[5] = min(1.0, inside * abs(p[0] * p[4] - p[1] * p[3]) / max(valid, 1.0))
     if textured > 0:
         ranked = np.sort(best[:textured])
         out[7] = ranked[min(textured - 1, int(textured * (1.0 - INTACT)))]
@@ -331,17 +399,17 @@ def agreement(
 class Looked:
     """A thumbnail made ready for the second look: its planes are worked out once and used for every candidate."""
 
-    __slots__ = ("fine", "ok", "soft")
+    __slots__ = ("fine", "ok", "soft", "whole")
 
     def __init__(self, levels: NDArray[np.int8]) -> None:
-        self.soft, self.fine, self.ok = planes(levels, SOFT, BAND)
+        self.soft, self.fine, self.ok, self.whole = planes(levels)
 
 
 def compare(query: Looked, scene: Looked, placing: Placing = AS_IS, *, negative: bool = False) -> Agreement:
     """Register the query on the scene, starting from `placing`, and say how far they agree."""
     ax, bx, ay, by = placing
     start = np.array((ax, 0.0, bx, 0.0, ay, by), np.float64)
-    p = register(query.soft, query.ok, scene.soft, scene.ok, start, -1.0 if negative else 1.0)
+    p = register(query.soft, query.whole, scene.soft, scene.ok, start, -1.0 if negative else 1.0)
     return agree_at(query, scene, (p[0], p[1], p[2], p[3], p[4], p[5]), negative=negative)
 
 
@@ -351,7 +419,7 @@ def agree_at(
     """How far they agree under this affine map, as it is."""
     p = np.array(placing, np.float64)
     sign = -1.0 if negative else 1.0
-    f, _ = agreement(query.soft, query.fine, query.ok, scene.soft, scene.fine, scene.ok, p, sign)
+    f, _ = agreement(query.soft, query.fine, query.whole, scene.soft, scene.fine, scene.ok, p, sign)
     score = (max(f[0], 0.0) + max(f[1], 0.0) + f[2]) / 3
     return Agreement(
         float(score),
@@ -373,4 +441,4 @@ def blocks_at(
     """The correlation of each block of the scene under this affine map, (8, 8); -2 where nothing can be compared."""
     p = np.array(placing, np.float64)
     sign = -1.0 if negative else 1.0
-    return agreement(query.soft, query.fine, query.ok, scene.soft, scene.fine, scene.ok, p, sign)[1]
+    return agreement(query.soft, query.fine, query.whole, scene.soft, scene.fine, scene.ok, p, sign)[1]

@@ -2,11 +2,13 @@
 
 Owns which part of a picture is valid (what a cut, a grey half, a letter box or a privacy mask left of it), the repair
 of dark scan lines, and the local contrast normalisation. Refuses to compare anything. All functions are compiled;
-none allocates more than a few kilobytes beside its result.
+none allocates more than a few kilobytes beside its result. A cell takes of each pixel the part that lies in it, so that
+a picture has nearly the same thumbnail at every scale at which it may have been decoded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -30,6 +32,8 @@ LINE_DEPTH: Final = 10.0
 """Grey levels by which a row's mean must lie below both of its neighbourhoods to be a dark scan line."""
 FILL_RANGE: Final = 2
 """Grey levels that a cell of a filled area (grey half, privacy mask, blown-out sky) spans at most."""
+QUICK_RANGE: Final = 0
+"""The same of a picture whose pixels are means of many, so that a wall's noise is gone: encoders keep one grey one."""
 FILL_CELLS: Final = 60
 """Cells, connected and of one grey, from which on an area counts as filled: 1.5 % of the picture."""
 DECODER_GREY: Final = 128
@@ -38,25 +42,111 @@ GREY_SHARE: Final = 0.12
 """Share of a cell's pixels of the decoder's grey from which on they are left out, where many blocks are lost."""
 LEFT_OVER: Final = 0.25
 """Share of a cell's pixels that must be left."""
+TEXTURE: Final = 1.5 * 64
+"""Grey levels by which a block's 64 cells differ from what is around them, in sum, from which on it has texture."""
+BLANK: Final = 3
+"""Cells, in width or height, that are left inside the borders of a picture that shows nothing."""
 FILL_SQUARE: Final = 0.9
 """Share of its bounding box that a filled area takes: masks and grey parts are rectangles, skies and walls are not."""
 
 
-@njit(cache=True, nogil=True)
-def borders(grey: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """The box (top, bottom, left, right; ends exclusive) that remains once flat borders are trimmed off."""
+Box = tuple[int, int, int, int]
+"""Rows and columns of a picture: top, bottom, left, right; ends exclusive."""
+
+
+def gaussian(sigma: float, reach: float = 2.5) -> NDArray[np.float32]:
+    """A normalised Gaussian kernel of this width in cells, cut off at `reach` widths."""
+    r = int(np.ceil(reach * sigma))
+    x = np.arange(-r, r + 1)
+    kernel: NDArray[np.float64] = np.exp(-0.5 * (x / sigma) ** 2)
+    out: NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
+    return out
+
+
+Blur = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def blurring(kernel: NDArray[np.float32]) -> Blur:
+    """The compiled function that convolves a plane with this symmetric kernel in both directions; zero outside.
+
+    Compiled for the kernel: its length and weights are constants to the compiler, which halves the time.
+    """
+    r, taps = kernel.size // 2, kernel.size
+
+    @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+    def blur(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        mid = np.zeros((SIDE + 2 * r, SIDE), np.float32)
+        line = np.zeros(SIDE + 2 * r, np.float32)
+        for y in range(SIDE):
+            for x in range(SIDE):
+                line[r + x] = plane[y, x]
+            for x in range(SIDE):
+                total = np.float32(0)
+                for k in range(taps):
+                    total += kernel[k] * line[x + k]
+                mid[y + r, x] = total
+        out = np.empty((SIDE, SIDE), np.float32)
+        for y in range(SIDE):
+            for x in range(SIDE):
+                total = np.float32(0)
+                for k in range(taps):
+                    total += kernel[k] * mid[y + k, x]
+                out[y, x] = total
+        return out
+
+    compiled: Blur = blur
+    return compiled
+
+
+_wide = blurring(gaussian(4.0))
+_narrow = blurring(gaussian(1.5))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def thumbnail(grey: NDArray[np.uint8], lost: int, span: int) -> tuple[NDArray[np.int8], int, float, int, Box]:
+    """Levels, blocks with texture (of 64), valid share, cells filled with one grey, and the box inside flat borders.
+
+    `lost` rows above a flat lower border are left out as well, half decoded; `span` is how many grey levels a filled
+    cell may span. A picture that is blank has no texture.
+    """
+    low, high, mean = _rows(grey)
     h, w = grey.shape
-    low = np.empty(h, np.int64)
-    high = np.empty(h, np.int64)
+    top, bottom, left, right = _borders(grey, low, high, mean)
+    if bottom < h:
+        bottom = max(top, bottom - lost)
+    box = (top, bottom, left, right)
+    if (bottom - top) * SIDE < BLANK * h or (right - left) * SIDE < BLANK * w:
+        return np.full((SIDE, SIDE), np.int8(INVALID), np.int8), 0, 0.0, 0, box
+    cells, valid, filled = _shrink(grey, box, _dark_lines(mean, top, bottom), span)
+    levels, textured, share = _normalise(cells, valid)
+    return levels, textured, share, filled, box
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rows(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64]]:
+    """The least, greatest and mean grey of each row."""
+    h, w = grey.shape
+    low = np.empty(h, np.uint8)
+    high = np.empty(h, np.uint8)
     mean = np.empty(h, np.float64)
     for y in range(h):
-        lo, hi, total = 255, 0, 0
+        line = grey[y]
+        lo, hi, total = line[0], line[0], np.uint32(0)
         for x in range(w):
-            v = grey[y, x]
+            v = line[x]
             lo = min(lo, v)
             hi = max(hi, v)
-            total += v
+            total += np.uint32(v)
         low[y], high[y], mean[y] = lo, hi, total / w
+    return low, high, mean
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _borders(
+    grey: NDArray[np.uint8], low: NDArray[np.uint8], high: NDArray[np.uint8], mean: NDArray[np.float64]
+) -> Box:
+    """The box that remains once flat borders are trimmed off."""
+    h, w = grey.shape
     top, bottom = 0, h
     while (
         bottom > 0
@@ -67,7 +157,7 @@ def borders(grey: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     while top < bottom and high[top] - low[top] <= FLAT_RANGE and abs(mean[top] - mean[0]) <= FLAT_MEAN:
         top += 1
     left, right = 0, w
-    if bottom - top < 8:
+    if (bottom - top) * SIDE < BLANK * h:
         return top, bottom, left, right
     first = grey[top:bottom, 0].mean()
     last = grey[top:bottom, w - 1].mean()
@@ -78,7 +168,7 @@ def borders(grey: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     return top, bottom, left, right
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _flat_column(grey: NDArray[np.uint8], top: int, bottom: int, x: int, mean: float) -> bool:
     lo, hi, total = 255, 0, 0
     for y in range(top, bottom):
@@ -89,17 +179,10 @@ def _flat_column(grey: NDArray[np.uint8], top: int, bottom: int, x: int, mean: f
     return hi - lo <= FLAT_RANGE and abs(total / (bottom - top) - mean) <= FLAT_MEAN
 
 
-@njit(cache=True, nogil=True)
-def dark_lines(grey: NDArray[np.uint8], top: int, bottom: int) -> NDArray[np.bool_]:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _dark_lines(mean: NDArray[np.float64], top: int, bottom: int) -> NDArray[np.bool_]:
     """Rows that are dark scan lines: regular, and far below the rows on both sides. All False where there are none."""
-    h, w = grey.shape
-    mean = np.empty(h, np.float64)
-    for y in range(h):
-        total = 0
-        for x in range(w):
-            total += grey[y, x]
-        mean[y] = total / w
-    bad = np.zeros(h, np.bool_)
+    bad = np.zeros(mean.size, np.bool_)
     count = 0
     reach = 3
     for y in range(top, bottom):
@@ -118,97 +201,146 @@ def dark_lines(grey: NDArray[np.uint8], top: int, bottom: int) -> NDArray[np.boo
     return bad
 
 
-@njit(cache=True, nogil=True)
-def shrink(
-    grey: NDArray[np.uint8], box: tuple[int, int, int, int], bad: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The whole frame as 64x64 cell means, and which cells are valid: inside `box`, not filled with one grey."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _shrink(
+    grey: NDArray[np.uint8], box: Box, bad: NDArray[np.bool_], span: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], int]:
+    """The whole frame as 64x64 cell means, which cells are valid, and how many inside `box` hold but one grey."""
     h, w = grey.shape
     top, bottom, left, right = box
     mean = np.zeros((SIDE, SIDE), np.float32)
     valid = np.zeros((SIDE, SIDE), np.bool_)
     fill = np.zeros((SIDE, SIDE), np.bool_)
-    edges = np.empty(SIDE + 1, np.int64)
-    for i in range(SIDE + 1):
-        edges[i] = i * w // SIDE
-    greys = np.zeros((SIDE, SIDE), np.int64)
-    sums = np.empty(w, np.uint32)
-    lows = np.empty(w, np.uint8)
-    highs = np.empty(w, np.uint8)
-    grown = np.empty(w, np.uint16)
+    at, part, mine = _across(w)
+    sums = np.empty(w, np.float32)
+    lows = np.empty(w, np.int32)
+    highs = np.empty(w, np.int32)
+    low = np.empty(SIDE, np.int32)
+    high = np.empty(SIDE, np.int32)
+    beside = np.empty(SIDE, np.bool_)
+    for i in range(SIDE):
+        beside[i] = i * w < left * SIDE or (i + 1) * w > right * SIDE
+    inside = 0
     for j in range(SIDE):
-        y0, y1 = j * h // SIDE, min(max((j + 1) * h // SIDE, j * h // SIDE + 1), h)
-        inside = y0 >= top and y1 <= bottom
-        rows = _down(grey, y0, y1, bad, sums, lows, highs, grown)
+        y0, y1 = j * h / SIDE, (j + 1) * h / SIDE
+        share = _down(grey, y0, y1, bad, sums, lows, highs)
+        if share == 0.0:
+            continue
+        scale = np.float32(SIDE / (share * w))
+        row = mean[j]
         for i in range(SIDE):
-            width = edges[i + 1] - edges[i]
-            if rows == 0 or width == 0:
-                continue
-            total, lo, hi = 0, 255, 0
-            for x in range(edges[i], edges[i + 1]):
-                total += sums[x]
-                lo = min(lo, lows[x])
-                hi = max(hi, highs[x])
-                greys[j, i] += grown[x]
-            mean[j, i] = total / (rows * width)
-            valid[j, i] = inside and edges[i] >= left and edges[i + 1] <= right
-            if valid[j, i] and hi - lo <= FILL_RANGE:
-                fill[j, i] = True
-    if _drop_filled(mean, fill, valid) >= FILL_CELLS:
-        for j in range(SIDE):
-            height = (j + 1) * h // SIDE - j * h // SIDE
+            row[i] = part[0, i] * sums[at[0, i]]
+            low[i] = lows[mine[0, i]]
+            high[i] = highs[mine[0, i]]
+        for k in range(1, at.shape[0]):
             for i in range(SIDE):
-                cells = height * (edges[i + 1] - edges[i])
-                if not valid[j, i] or greys[j, i] <= GREY_SHARE * cells:
-                    continue
-                left_over = cells - greys[j, i]
-                if left_over < LEFT_OVER * cells:
-                    valid[j, i] = False
-                else:
-                    mean[j, i] = (mean[j, i] * cells - DECODER_GREY * greys[j, i]) / left_over
+                row[i] += part[k, i] * sums[at[k, i]]
+            for i in range(SIDE):
+                low[i] = min(low[i], lows[mine[k, i]])
+                high[i] = max(high[i], highs[mine[k, i]])
+        seen = y0 >= top and y1 <= bottom
+        for i in range(SIDE):
+            row[i] *= scale
+            if seen and not beside[i]:
+                inside += 1
+                valid[j, i] = True
+                fill[j, i] = high[i] - low[i] <= span
+    if _drop_filled(mean, fill, valid) >= FILL_CELLS:
+        _without_grey(grey, bad, mean, valid)
+    filled = inside - valid.sum()
     # a row whose every line was a dark one, or none of which was decoded, is bridged from the row above
     for j in range(1, SIDE):
+        y = j * h // SIDE
+        if not (bad[y] and top <= y < bottom - h // SIDE):
+            continue
         for i in range(SIDE):
-            y = j * h // SIDE
-            bridged = mean[j, i] == 0.0 and not valid[j, i] and valid[j - 1, i] and not fill[j, i]
-            if bridged and bad[y] and top <= y < bottom - h // SIDE:
+            if mean[j, i] == 0.0 and not valid[j, i] and valid[j - 1, i] and not fill[j, i]:
                 mean[j, i] = mean[j - 1, i]
                 valid[j, i] = True
-    return mean, valid
+    return mean, valid, filled
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _across(w: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.uint32]]:
+    """The columns that each cell touches and the part of each that lies in it, and the columns that are its alone.
+
+    One row each for a cell's first column, its second one, and so on; short ones repeat their last, with no part in it.
+    """
+    most = (w + SIDE - 1) // SIDE + 1
+    at = np.empty((most, SIDE), np.uint32)
+    part = np.zeros((most, SIDE), np.float32)
+    mine = np.empty((most, SIDE), np.uint32)
+    for i in range(SIDE):
+        first, last = i * w // SIDE, ((i + 1) * w - 1) // SIDE
+        for k in range(most):
+            x = first + k
+            at[k, i] = min(x, last)
+            if x <= last:
+                part[k, i] = min(x + 1.0, (i + 1) * w / SIDE) - max(float(x), i * w / SIDE)
+            mine[k, i] = min(x, max((i + 1) * w // SIDE - 1, first))
+    return at, part, mine
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _down(
     grey: NDArray[np.uint8],
-    y0: int,
-    y1: int,
+    y0: float,
+    y1: float,
     bad: NDArray[np.bool_],
-    sums: NDArray[np.uint32],
-    lows: NDArray[np.uint8],
-    highs: NDArray[np.uint8],
-    grown: NDArray[np.uint16],
-) -> int:
-    """Sum, least, greatest and count of the decoder's grey down each column of some rows; how many rows were good."""
+    sums: NDArray[np.float32],
+    lows: NDArray[np.int32],
+    highs: NDArray[np.int32],
+) -> float:
+    """Weighted sum, least and greatest down each column of some rows; the weight of the good rows among them."""
     sums[:] = 0
     lows[:] = 255
     highs[:] = 0
-    grown[:] = 0
-    rows = 0
-    for y in range(y0, y1):
+    share = 0.0
+    first, end = int(y0), min(int(np.ceil(y1)), grey.shape[0])
+    for y in range(first, end):
         if bad[y]:
             continue
-        rows += 1
         line = grey[y]
+        weight = min(y + 1.0, y1) - max(float(y), y0)
+        share += weight
+        part = np.float32(weight)
         for x in range(line.size):
-            v = line[x]
-            sums[x] += v
-            lows[x] = min(lows[x], v)
-            highs[x] = max(highs[x], v)
-            grown[x] += np.uint8(v - np.uint8(DECODER_GREY - FILL_RANGE)) <= np.uint8(2 * FILL_RANGE)
-    return rows
+            sums[x] += part * line[x]
+        if y == first or y < int(y1):
+            for x in range(line.size):
+                v = np.int32(line[x])
+                lows[x] = min(lows[x], v)
+                highs[x] = max(highs[x], v)
+    return share
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _without_grey(
+    grey: NDArray[np.uint8], bad: NDArray[np.bool_], mean: NDArray[np.float32], valid: NDArray[np.bool_]
+) -> None:
+    """Leave the decoder's grey out of the means, where many blocks are lost; a cell with little else is not valid."""
+    h, w = grey.shape
+    for j in range(SIDE):
+        y0 = j * h // SIDE
+        for i in range(SIDE):
+            x0 = i * w // SIDE
+            cells, greys = 0, 0
+            for y in range(y0, max((j + 1) * h // SIDE, y0 + 1)):
+                if bad[y]:
+                    continue
+                for x in range(x0, max((i + 1) * w // SIDE, x0 + 1)):
+                    cells += 1
+                    greys += abs(int(grey[y, x]) - DECODER_GREY) <= FILL_RANGE
+            left_over = cells - greys
+            if not valid[j, i] or greys <= GREY_SHARE * cells:
+                continue
+            if left_over < LEFT_OVER * cells:
+                valid[j, i] = False
+            else:
+                mean[j, i] = (mean[j, i] * cells - DECODER_GREY * greys) / left_over
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _drop_filled(mean: NDArray[np.float32], fill: NDArray[np.bool_], valid: NDArray[np.bool_]) -> int:
     """Mark the cells of rectangular areas of one grey, and of the decoder's, as not valid; how many were the decoder's.
 
@@ -243,88 +375,48 @@ def _drop_filled(mean: NDArray[np.float32], fill: NDArray[np.bool_], valid: NDAr
     return lost
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def blur(plane: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The plane convolved with a symmetric kernel in both directions; zero outside."""
-    n = SIDE
-    r = kernel.size // 2
-    mid = np.zeros((n + 2 * r, n), np.float32)
-    line = np.zeros(n + 2 * r, np.float32)
-    for y in range(n):
-        line[r : r + n] = plane[y]
-        row = mid[y + r]
-        for k in range(2 * r + 1):
-            c = kernel[k]
-            for x in range(n):
-                row[x] += c * line[x + k]
-    out = np.zeros((n, n), np.float32)
-    for y in range(n):
-        row = out[y]
-        for k in range(2 * r + 1):
-            c = kernel[k]
-            above = mid[y + k]
-            for x in range(n):
-                row[x] += c * above[x]
-    return out
-
-
-def gaussian(sigma: float, reach: float = 2.5) -> NDArray[np.float32]:
-    """A normalised Gaussian kernel of this width in cells, cut off at `reach` widths."""
-    r = int(np.ceil(reach * sigma))
-    x = np.arange(-r, r + 1)
-    kernel: NDArray[np.float64] = np.exp(-0.5 * (x / sigma) ** 2)
-    out: NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
-    return out
-
-
-WIDE: Final = gaussian(4.0)
-NARROW: Final = gaussian(1.5)
-
-
-@njit(cache=True, nogil=True)
-def normalise(
-    mean: NDArray[np.float32], valid: NDArray[np.bool_], wide: NDArray[np.float32]
-) -> tuple[NDArray[np.int8], int, float]:
-    """Levels -7..7 of local contrast (INVALID outside), blocks with texture (of 64), and the valid share."""
-    n = SIDE
-    v = np.zeros((n, n), np.float32)
-    x1 = np.zeros((n, n), np.float32)
-    x2 = np.zeros((n, n), np.float32)
-    for y in range(n):
-        for x in range(n):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _seen(valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """1 where a cell is valid, else 0."""
+    v = np.zeros((SIDE, SIDE), np.float32)
+    for y in range(SIDE):
+        for x in range(SIDE):
             if valid[y, x]:
                 v[y, x] = 1.0
-                x1[y, x] = mean[y, x]
-                x2[y, x] = mean[y, x] * mean[y, x]
-    b = blur(v, wide)
-    m1 = blur(x1, wide)
-    m2 = blur(x2, wide)
-    out = np.full((n, n), np.int8(INVALID), np.int8)
-    energy = np.zeros((8, 8), np.float32)
-    count = 0
+    return v
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _normalise(mean: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDArray[np.int8], int, float]:
+    """Levels -7..7 of local contrast (INVALID outside), blocks with texture (of 64), and the valid share."""
+    n = SIDE
+    v = _seen(valid)
+    x1 = v * mean
+    b = _wide(v)
+    m1 = _wide(x1)
+    m2 = _wide(x1 * mean)
+    out = np.empty((n, n), np.int8)
+    apart = np.empty((n, n), np.float32)
     for y in range(n):
         for x in range(n):
-            if not valid[y, x]:
-                continue
-            count += 1
-            mu = m1[y, x] / b[y, x]
-            var = m2[y, x] / b[y, x] - mu * mu
-            sd = np.sqrt(max(var, np.float32(0)))
+            weight = max(b[y, x], np.float32(1e-9))
+            mu = m1[y, x] / weight
+            sd = np.sqrt(max(m2[y, x] / weight - mu * mu, np.float32(0)))
             diff = mean[y, x] - mu
-            energy[y // 8, x // 8] += abs(diff)
+            apart[y, x] = v[y, x] * abs(diff)
             level = diff / (sd + np.float32(FLOOR)) / np.float32(STEP)
-            level = min(max(level, np.float32(-7)), np.float32(7))
-            out[y, x] = np.int8(np.floor(level + np.float32(0.5)))
+            level = np.floor(min(max(level, np.float32(-7)), np.float32(7)) + np.float32(0.5))
+            out[y, x] = np.int8(level) if valid[y, x] else np.int8(INVALID)
     textured = 0
     for j in range(8):
         for i in range(8):
-            if energy[j, i] > 1.5 * 64:
+            if apart[8 * j : 8 * j + 8, 8 * i : 8 * i + 8].sum() > TEXTURE:
                 textured += 1
-    return out, textured, count / (n * n)
+    return out, textured, v.sum() / (n * n)
 
 
-@njit(cache=True, nogil=True)
-def smooth(levels: NDArray[np.int8], narrow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+@njit(cache=True, nogil=True, error_model="numpy")
+def smooth(levels: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The thumbnail smoothed over valid cells (in local standard deviations), and the share of valid cells around."""
     n = SIDE
     v = np.zeros((n, n), np.float32)
@@ -334,9 +426,9 @@ def smooth(levels: NDArray[np.int8], narrow: NDArray[np.float32]) -> tuple[NDArr
             if levels[y, x] != INVALID:
                 v[y, x] = 1.0
                 z[y, x] = levels[y, x] * np.float32(STEP)
-    b = blur(v, narrow)
-    s = blur(z, narrow)
+    b = _narrow(v)
+    s = _narrow(z)
     for y in range(n):
         for x in range(n):
-            s[y, x] = s[y, x] / b[y, x] if b[y, x] > 0.05 else np.float32(0)
+            s[y, x] = s[y, x] / b[y, x] if b[y, x] > np.float32(0.05) else np.float32(0)
     return s, b

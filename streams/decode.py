@@ -1,8 +1,13 @@
-"""Bytes of a still to a Picture: grey pixels at a reduced scale, and what the bytes say of themselves.
+"""Bytes of a still to what is compared of it: grey pixels at a reduced scale, and what the bytes say of themselves.
 
-Owns decoding and its limits. Pictures come from outside: size, pixel count and format are checked before anything is
-decoded. Refuses to judge: what cannot be decoded becomes a Picture without pixels that says why, because such a
-still was delivered all the same and its digest is searched. Pillow is the reference decoder.
+Owns decoding, its scale and its limits. Pictures come from outside: size, pixel count and format are checked before
+anything is decoded. Refuses to judge: what cannot be decoded becomes a Picture without pixels that says why, because
+such a still was delivered all the same and its digest is searched.
+
+Two ways lead to the pixels. Pillow is the reference: it reads every format, and damaged files as far as they go. A
+whole JPEG first gets a quick look, by libjpeg-turbo without anything around it, at the smallest scale that the
+fingerprint can use; at one scale both give the same pixels. Where the quick look meets any error or warning, or shows
+too little or areas of one grey, the reference looks again, in more detail.
 """
 
 from __future__ import annotations
@@ -13,14 +18,27 @@ import warnings
 from typing import Final
 
 import numpy as np
+import simplejpeg
+from blake3 import blake3
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from models.fingerprint import Still, fingerprint
 from models.records import PREFIX_BYTES, Picture
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 SMALLEST: Final = (400, 220)
-"""Least width and height, in pixels, that a JPEG is decoded to: Pillow's draft halves the scale while the result
-is at least this large. The fingerprint works on 64x64 cells, so this leaves each cell six pixels wide."""
+"""Least width and height, in pixels, to which the reference decodes a JPEG: Pillow's draft halves the scale while the
+result is at least this large. The fingerprint works on 64x64 cells, so this leaves each cell six pixels wide."""
+QUICK_SIDE: Final = 88
+"""Least width and height, in pixels, to which the quick look decodes: 1280x720 becomes 160x90. Measured on eight
+labelled replays against `SMALLEST` (docs/decisions/decoding.md)."""
+SCALES: Final = (8, 4, 2, 1)
+"""By what a JPEG can be reduced while it is decoded; Pillow knows the same."""
+COLOURS: Final = ("YCbCr", "Gray")
+"""Colour spaces of a JPEG whose grey is a plane of its own."""
+GREY: Final = "GRAY"
+START_OF_IMAGE: Final = b"\xff\xd8\xff"
 TAIL: Final = 64
 """Bytes at the end in which a whole JPEG has its end-of-image marker; some encoders pad behind it."""
 END_OF_IMAGE: Final = b"\xff\xd9"
@@ -34,15 +52,28 @@ class Decoder:
     """
 
     def __init__(self, key: bytes, max_bytes: int = 16_000_000, max_pixels: int = 50_000_000) -> None:
-        self._key = key[:64]
+        self._key = hashlib.blake2b(key, digest_size=blake3.key_size).digest()
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
 
+    def still(self, data: bytes) -> Still:
+        """What is compared of the still in `data`. Never raises for what the bytes hold."""
+        whole = data.startswith(START_OF_IMAGE) and END_OF_IMAGE in data[-TAIL:] and len(data) <= self._max_bytes
+        grey = self._quick(data) if whole else None
+        if grey is None:
+            return fingerprint(self(data))
+        picture = Picture(grey, True, *self._digests(data), quick=True)
+        still = fingerprint(picture)
+        if still.is_spoiled:
+            still = fingerprint(self._looked_at(data, picture.digest, picture.prefix))
+        return still
+
     def __call__(self, data: bytes) -> Picture:
-        """The picture in `data`. Never raises for what the bytes hold: `fault` says what is wrong with them."""
-        digest, prefix = self.digest(data), b""
-        if len(data) > PREFIX_BYTES:
-            prefix = self.digest(data[:PREFIX_BYTES])
+        """The picture in `data` as the reference sees it. Never raises for what the bytes hold: `fault` says what is
+        wrong with them."""
+        return self._looked_at(data, *self._digests(data))
+
+    def _looked_at(self, data: bytes, digest: bytes, prefix: bytes) -> Picture:
         if len(data) > self._max_bytes:
             return Picture(None, False, digest, prefix, f"too large: {len(data)} bytes, {self._max_bytes} are accepted")
         try:
@@ -51,11 +82,30 @@ class Decoder:
             return Picture(None, False, digest, prefix, str(refused))
         return Picture(grey, complete, digest, prefix)
 
+    def _digests(self, data: bytes) -> tuple[bytes, bytes]:
+        """The digests of all bytes and of the first ones, which are empty when there are no others."""
+        return self.digest(data), self.digest(data[:PREFIX_BYTES]) if len(data) > PREFIX_BYTES else b""
+
     def digest(self, data: bytes) -> bytes:
         """The keyed digest of some bytes, 16 bytes long."""
-        return hashlib.blake2b(data, digest_size=16, key=self._key).digest()
+        return blake3(data, key=self._key).digest(16)
 
-    def _grey(self, data: bytes) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint8]], bool]:
+    def _quick(self, data: bytes) -> NDArray[np.uint8] | None:
+        """The grey pixels of a JPEG at the smallest useful scale; None where anything is unusual about it."""
+        try:
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            if colours not in COLOURS or width * height > self._max_pixels:
+                return None
+            h, w = next(
+                ((h, w) for s in SCALES if min(h := -(-height // s), w := -(-width // s)) >= QUICK_SIDE),
+                (height, width),
+            )
+            grey: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, GREY, min_height=h, min_width=w)
+        except ValueError:  # of errors, and of what libjpeg-turbo recovers from with a warning
+            return None
+        return grey.reshape(grey.shape[:2])
+
+    def _grey(self, data: bytes) -> tuple[NDArray[np.uint8], bool]:
         complete = True
         try:
             with warnings.catch_warnings():
@@ -66,7 +116,7 @@ class Decoder:
                 if image.format == "JPEG":
                     complete = END_OF_IMAGE in data[-TAIL:]
                     image.draft("L", SMALLEST)
-                return np.asarray(image.convert("L")), complete
+                return np.array(image.convert("L")), complete
         except UnidentifiedImageError:
             raise _Refused(f"not a picture: none of {', '.join(FORMATS)}") from None
         except Image.DecompressionBombError:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from detector.checks import Check, checks
 from detector.explain import Explanation, Near, beside, explain
-from models.fingerprint import Still, fingerprint
+from models.fingerprint import Still
 from models.records import Alert, AlertId, Delivery, DeliveryId, Judgement, SceneId
 from models.scene import Standing
 from streams import report
@@ -123,7 +123,7 @@ class _Telling:
         except Rejected as rejected:
             raise NotExplained(f"the still of line {line.number} cannot be had: {rejected.detail}") from None
         self._judge, self._delivery = judge, delivery
-        self._still: Still = fingerprint(decode(data))
+        self._still: Still = decode.still(data)
         found = explain(judge.engine, delivery, self._still)
         judgement = judge.take(message)
         assert judgement is not None

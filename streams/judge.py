@@ -15,7 +15,6 @@ from typing import ClassVar, Final, Protocol
 
 from detector.engine import AGAIN, Changes, Engine, Knowledge
 from models.errors import StrayframeError
-from models.fingerprint import Still, fingerprint
 from models.placeholder import Shelf
 from models.records import ChangeDeployed, Delivery, DeliveryId, Event, Judgement, RightChanged, StillOpened, Verdict
 from streams.cloudevents import Message, Rejected, instant
@@ -148,7 +147,7 @@ class Judge:
         data = message.data if message.data is not None else self._fetched(message)
         self._torn = True
         with self._metrics.judge_seconds.time():
-            judgement = self.engine.judge(delivery, lambda: self._look(data))
+            judgement = self.engine.judge(delivery, lambda: self._decoder.still(data))
         self._torn = False
         if judgement.rule != AGAIN:  # the same delivery counts once
             self._batch.covered[_covered(judgement)] += 1
@@ -165,9 +164,6 @@ class Judge:
     def _require_whole(self) -> None:
         if self._torn:
             raise EngineTorn("the engine failed in the middle of a judgement; it is opened anew from the store")
-
-    def _look(self, data: bytes) -> Still:
-        return fingerprint(self._decoder(data))
 
     def _fetched(self, message: Message) -> bytes:
         if self._fetch is None or message.dataref is None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from detector.placeholder import look_of
 from models.errors import StrayframeError
-from models.fingerprint import fingerprint
 from models.placeholder import Placeholder, Shelf, State, placeholder_id
 from streams.decode import Decoder
 
@@ -28,7 +27,7 @@ def from_file(path: Path, decoder: Decoder) -> Placeholder:
     picture = decoder(data)
     if picture.grey is None or not picture.complete:
         raise NotAPlaceholder(f"{path}: {picture.fault or 'the picture ends early'}")
-    still = fingerprint(picture)
+    still = decoder.still(data)
     if still.fingerprint is None and still.noisy:
         raise NotAPlaceholder(f"{path}: too dark to tell apart, and with a sensor's noise: it may be anybody's night")
     look = look_of(still)

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 from api.cli import app
 from detector.engine import Engine
 from detector.explain import explain, needed_score, placed
-from models.fingerprint import fingerprint
 from models.records import (
     AccountId,
     CameraId,
@@ -153,7 +152,7 @@ def test_explaining_changes_nothing_and_says_what_the_engine_says(events: Path) 
             message = parse_line(line.text)
             if looking and isinstance(message.event, Delivery):
                 assert message.dataref is not None
-                found = explain(p.judge.engine, message.event, fingerprint(p.decode(p.fetch(message.dataref))))
+                found = explain(p.judge.engine, message.event, p.decode.still(p.fetch(message.dataref)))
                 judgement = p.judge.take(message)
                 assert judgement is not None
                 agreed(found.own_rule, any(near.counts for near in found.foreign), judgement)

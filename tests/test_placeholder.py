@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from api.cli import app
 from detector.engine import Changes, Engine, Knowledge
 from detector.placeholder import look_of
-from models.fingerprint import Still, fingerprint
+from models.fingerprint import Still
 from models.placeholder import (
     Gallery,
     Look,
@@ -83,7 +83,7 @@ def encoded(image: Image.Image, rng: Random, clock: str = "") -> bytes:
 
 
 def seen(image: Image.Image, rng: Random, clock: str = "") -> Still:
-    return fingerprint(DECODER(encoded(image, rng, clock)))
+    return DECODER.still(encoded(image, rng, clock))
 
 
 def home(seed: int, moment: int) -> Image.Image:

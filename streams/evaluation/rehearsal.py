@@ -21,7 +21,7 @@ from typing import Final
 from PIL import Image
 
 from detector.engine import Engine
-from models.fingerprint import Still, fingerprint
+from models.fingerprint import Still
 from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged, Verdict
 from models.shift import FEATURES, Evidence, undecided
 from streams.cloudevents import CAMERA_SHARED, STILL_DELIVERED
@@ -179,7 +179,7 @@ def _judged(planned: Sequence[Planned], fold: int, tell: Tell) -> list[Sample]:
 
 
 def _look(decode: Decoder, make: Callable[[], bytes]) -> Still:
-    return fingerprint(decode(make()))
+    return decode.still(make())
 
 
 def _right(event: dict[str, str], when: datetime) -> RightChanged:

@@ -17,7 +17,6 @@ from typing import Final
 from PIL import Image
 
 from detector.engine import Changes, Engine, Knowledge
-from models.fingerprint import fingerprint
 from models.records import AccountId, Alert, CameraId, Delivery, DeliveryId, Judgement, Kind
 from streams.decode import Decoder
 from streams.evaluation.corpus import Source, moment, opened
@@ -137,7 +136,7 @@ class _Cloud:
             AccountId(f"of-{camera}"),
             CameraId(camera),
         )
-        judgement = self._engine.judge(delivery, lambda: fingerprint(self._decode(data)))
+        judgement = self._engine.judge(delivery, lambda: self._decode.still(data))
         changes = self._engine.drain()
         self._known.scenes += changes.scenes
         self._known.cameras += changes.cameras
