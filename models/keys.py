@@ -34,16 +34,13 @@ WEAKEST: Final = 16
 UNSEEN_SHARE: Final = 0.12
 """Share of a window that may be unseen, in the query or in the scene. It counts as the window's mean."""
 FREE_AS_IS: Final = 10
-"""Signs left free as the still is,"""
+"""Signs left free as the still is, two more each time that only half as many windows are seen,"""
 FREE_USUAL: Final = 8
 """trimmed or inside borders,"""
 FREE_RARE: Final = 5
 """under any other placing,"""
 FREE_NEGATIVE: Final = 6
 """and of an inverted picture."""
-FEW_WINDOWS: Final = 24
-"""Windows seen, as it is, below which more signs are left free: as many probes in all, so that a strip is found."""
-
 WINDOWS: Final = (
     (0, 6, 0, 32),
     (0, 8, 0, 32),
@@ -250,7 +247,7 @@ def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: in
     keys, weakest, seen = _of_plane(plane, support, placings, free)
     if as_is:
         windows = max(int(seen[0].sum()), 1)
-        free[0] = min(FREE_AS_IS + (FEW_WINDOWS // windows).bit_length() - 1, WEAKEST)
+        free[0] = min(FREE_AS_IS + 2 * ((KEYS // windows).bit_length() - 1), WEAKEST)
     turned = slice(0, usual)
     return Lookup(
         np.concatenate([keys, ~keys[turned] & np.uint32((1 << BITS) - 1)]),

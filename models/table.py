@@ -271,7 +271,8 @@ class Tables:
         """Replace a table at once: more rows came together than filling it by and by allows for."""
         if self._new is not None and self._which == t:
             self._new = None
-        table = lines(max(LEAST_LINES, int(held / FULLEST * GROWTH / SLOTS)))
+        apart = GROWTH ** ((t + 1) / len(self.tables))  # so that the tables go on growing one after the other
+        table = lines(max(LEAST_LINES, int(held / FULLEST / SLOTS * apart) + 1))
         put_rows(table, self.keys[t], 0, self._used)
         self._swap(t, table)
 
