@@ -158,7 +158,9 @@ def plain(n: int, say: Say, *, cameras: bool) -> list[Row]:
             )
         )
         each = index.nbytes / n
-        rows.append(Row("memory of an entry of 256 bits", "bytes", each, {}, (Bar("bytes", each, 120, at_least=False),)))
+        rows.append(
+            Row("memory of an entry of 256 bits", "bytes", each, {}, (Bar("bytes", each, 120, at_least=False),))
+        )
     return rows
 
 
@@ -243,7 +245,13 @@ def own(n: int, say: Say, stills: list[NDArray[np.int8]]) -> list[Row]:
             f"{median(far):.2f} ms, keys and codes of the query included; {found / len(stills):.1f} rows compared a still",
         ),
         Row("memory of a scene, searched", "bytes", each, {}, (Bar("bytes", each, 300, at_least=False),)),
-        Row("beside it, for the second look and for growing", "bytes", beside, {}, (Bar("bytes", beside, 1024, at_least=False),)),
+        Row(
+            "beside it, for the second look and for growing",
+            "bytes",
+            beside,
+            {},
+            (Bar("bytes", beside, 1024, at_least=False),),
+        ),
     ]
 
 
