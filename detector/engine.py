@@ -211,7 +211,13 @@ class Engine:
         mine, own, rule = match.own(self._memory, camera.own, query)
         if mine is not None:
             return self._clear(camera, delivery, still, mine, rule)
-        return self._by_siblings(camera, delivery, query) or self._by_others(camera, delivery, still, query, own)
+        siblings = self._by_siblings(camera, delivery, query)
+        if siblings is not None:
+            return siblings
+        placeholder = self._placeholders.recognise_damaged(delivery, query)
+        if placeholder is not None:
+            return _Finding(Verdict.UNJUDGED, "placeholder", placeholder)
+        return self._by_others(camera, delivery, still, query, own)
 
     def _clear(self, camera: Watched, delivery: Delivery, still: Still, mine: Match, rule: str) -> _Finding:
         known = mine.scene
@@ -323,8 +329,11 @@ class Engine:
         if shift.stayed(same, since):
             self._move(camera, known, same, since)
             return _Finding(Verdict.SHIFT, "stayed", numbers)
-        if at_once:
-            self._alarms.add(verdict.came(delivery, known, own))
+        candidate = self._placeholders.candidate(known)
+        if candidate is not None:
+            numbers["placeholder"] = candidate
+        if at_once and not self._told_of(candidate):
+            self._alarms.add(verdict.came(delivery, known, own, candidate))
         self._trim(camera)
         return _Finding(Verdict.SHIFT, "held", numbers)
 
@@ -417,6 +426,10 @@ class Engine:
             self._accuse(other.delivery, Match(known, m.distance, m.common, m.agreement), other.own, "before")
             self._memory.forget(other)
 
+    def _told_of(self, candidate: PlaceholderId | None) -> bool:
+        """Whether a person is told already of the candidate that a still shows: one alert stands for all of it."""
+        return candidate is not None and self._alarms.stands_on(candidate)
+
     def _excuse(self, held: Known, why: str) -> None:
         """Nobody's place after all: what was told of a still that was kept does not stand."""
         assert self._now is not None
@@ -433,7 +446,9 @@ class Engine:
             return
         wander = evidence.wander(self._memory, camera.own)
         for held in [k for k in gone if shift.tell_on_return(camera, k, wander)]:
-            self._alarms.add(verdict.came_and_went(held, now))
+            candidate = self._placeholders.candidate(held)
+            if not self._told_of(candidate):
+                self._alarms.add(verdict.came_and_went(held, now, candidate))
         for held in gone:
             held.returned = True
             self._memory.touch(held)

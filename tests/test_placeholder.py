@@ -246,6 +246,45 @@ def test_a_confirmed_card_stays_recognised_after_a_restart_and_until_it_is_remov
     assert cloud.deliver("cam-0", seen(card, rng)).rule != "placeholder"
 
 
+def cut_off(still: bytes) -> bytes:
+    return still[: len(still) * 2 // 3]
+
+
+def mirrored(image: Image.Image) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def test_a_confirmed_card_is_recognised_cut_off_cropped_and_mirrored_until_it_is_removed() -> None:
+    cloud, rng, card = lived(4), Random(12), home(70, 0).resize((1280, 720))
+    for n in range(4):
+        cloud.deliver(f"cam-{n}", seen(card, rng))
+    one = say(cloud, State.CONFIRMED)
+    cropped = card.crop((60, 40, 1200, 690))
+    damaged = [
+        fingerprint(DECODER(cut_off(encoded(card, rng)))),
+        seen(cropped, rng),
+        seen(mirrored(card), rng),
+    ]
+    for n, still in enumerate(damaged):
+        judged = cloud.deliver(f"cam-{n}", still)
+        assert (judged.rule, judged.numbers.get("placeholder")) == ("placeholder", one.id)
+    cloud.engine.shelve(Shelf(2))
+    assert cloud.deliver("cam-3", damaged[1]).rule != "placeholder"
+
+
+def test_shifts_on_a_candidate_that_is_shown_are_one_alert_with_its_id() -> None:
+    cloud, rng, card = lived(12), Random(13), title_card()
+    for n in range(12):
+        judged = cloud.deliver(f"cam-{n}", seen(card, rng, f"10:{n:02}"))
+        assert judged.verdict is Verdict.SHIFT
+        cloud.deliver(f"cam-{n}", seen(home(n, 40), rng))
+    (one,) = shelf(cloud).values()
+    assert one.accounts == 12
+    assert [a.numbers.get("placeholder") for a in cloud.standing] == [None, None, one.id]
+    assert cloud.judged[-2].numbers["placeholder"] == one.id
+    assert one.id in cloud.standing[-1].why
+
+
 def test_a_rejected_candidate_is_judged_like_any_still() -> None:
     cloud, rng, card = lived(12), Random(10), title_card()
     for n in range(10):
