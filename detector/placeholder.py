@@ -45,7 +45,7 @@ within two stills, 97 % within five; a new camera that is switched off shows the
 MOST_ACCOUNTS: Final = 10_000
 """Accounts that are counted of one picture; it then means "at least so many"."""
 MOST_SUSPECTS: Final = 2_000
-"""Pictures of fewer than `ACCOUNTS` accounts that are kept; beyond, the one not met for longest goes."""
+"""Pictures that no person is shown that are kept; beyond, the one not met for longest goes."""
 NOBODYS: Final = CameraId("")
 """The camera whose scenes the confirmed pictures are, in a memory of their own."""
 
