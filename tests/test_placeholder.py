@@ -468,7 +468,7 @@ def test_a_person_adds_lists_and_settles_placeholders_while_a_judge_runs(tmp_pat
     card.write_bytes(encoded(title_card(), rng))
     assert command("placeholder", "list", *at) == (
         0,
-        "no placeholders: no picture was got by three unrelated accounts, and none was added\n",
+        "no placeholders: no picture was got by five unrelated accounts, and none was added\n",
     )
     with SqlStore(url) as held:
         held.acquire(60, "a judge")
