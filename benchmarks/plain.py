@@ -1,4 +1,4 @@
-"""Codes of 256 bits without masks, looked up in the detector's own tables: what its search is measured by beside others.
+"""Codes of 256 bits without masks in the detector's own tables: what its search is measured by beside others.
 
 Owns the bands of such a code and the search within a radius by them. A code has eleven keys of 23 or 24 bits. Two codes
 within `RADIUS` agree in one of them but for two bits (in the last one but for one bit), so looking up each

@@ -3,10 +3,10 @@
     python benchmarks/search.py [--quick] [--json FILE] [--corpus DIR] [--scenes N]
 
 Plain codes: 256 random bits, radius 31, every peer exact and in agreement, answers compared with a scan in each run.
-Camera-like codes: three looks of a camera that differ in a few bits. The detector's own search: codes with masks, 24 keys,
-all placings, beside a compiled scan by the same distance; its scenes are synthetic (benchmarks/synthetic.py), each key
-made of the halves of two drawn ones, so that ten million are all different; its queries are stills that no scene shows.
-Every time is of one thread, in its own CPU time, ours and the peers' in turns.
+Camera-like codes: three looks of a camera that differ in a few bits. The detector's own search: codes with masks, 24
+keys, all placings, beside a compiled scan by the same distance; its scenes are synthetic (benchmarks/synthetic.py),
+each key made of the halves of two drawn ones, so that ten million are all different; its queries are stills that no
+scene shows. Every time is of one thread, in its own CPU time, ours and the peers' in turns.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ import synthetic
 from plain import RADIUS, PlainIndex, scan
 from rows import Bar, Row, Say, show
 
-from models.distance import match_rows
 from models.index import Index
-from models.keys import KEYS, keys_of, lookup
+from models.keys import KEYS, Lookup, keys_of, lookup
 from models.placing import RARE, USUAL
 
 SCENES = 10_000_000
 BATCH = 10_000
 """Codes inserted at once."""
 QUERIES = 200
+SCANNED = 2
+"""Queries of the compiled scan."""
 PEER_QUERIES = 12
 """Queries of the slow peers: their time hardly varies."""
 LOOKS = 3
@@ -189,47 +190,34 @@ def filled(n: int, say: Say) -> Index:
     return index
 
 
+def compared(index: Index, query: Lookup, *, short: bool) -> int:
+    """Search and compare, as the detector does; how many rows were compared in full."""
+    rows = index.candidates(query, skip=[], standings=[1])
+    index.match(rows, query.codes, query.masks, radius=RADIUS_OWN, least=LEAST_BITS, short=short)
+    return len(rows)
+
+
 def own(n: int, say: Say, stills: list[NDArray[np.int8]]) -> list[Row]:
     """The detector's own search beside a compiled scan by the same distance under the same placings."""
     index = filled(n, say)
     placings = np.concatenate([USUAL, RARE])
-    everything = np.arange(len(index))
     near, far, scanned = [], [], []
-    usual = lookup(stills[0], USUAL, usual=len(USUAL), as_is=True)
-    index.match(index.candidates(usual, skip=[], standings=[1]), usual.codes, usual.masks, radius=0.1, least=80)
+    compared(index, lookup(stills[0], USUAL, usual=len(USUAL), as_is=True), short=True)
     found = 0
     for k, levels in enumerate(stills):
-
-        def look(levels: NDArray[np.int8] = levels, which: str = "near") -> None:
-            nonlocal found
-            if which == "near":
-                query = lookup(levels, USUAL, usual=len(USUAL), as_is=True)
-            else:
-                query = lookup(levels, RARE)
-            rows = index.candidates(query, skip=[], standings=[1])
-            found += len(rows)
-            index.match(rows, query.codes, query.masks, radius=RADIUS_OWN, least=LEAST_BITS, short=which == "near")
-
-        near.append(spent(look))
-        far.append(spent(lambda levels=levels, look=look: look(levels, "far")))
-        if k < 2:
+        begin = time.thread_time()
+        query = lookup(levels, USUAL, usual=len(USUAL), as_is=True)
+        found += compared(index, query, short=True)
+        between = time.thread_time()
+        found += compared(index, lookup(levels, RARE), short=False)
+        near.append((between - begin) * 1e3)
+        far.append((time.thread_time() - between) * 1e3)
+        if k < SCANNED:
+            begin = time.thread_time()
             query = lookup(levels, placings)
-            step = 100_000
-
-            def scan_all(query: object = query) -> None:
-                for start in range(0, len(index), step):
-                    match_rows(
-                        everything[start : start + step],
-                        index._codes,
-                        index._masks,
-                        query.codes,  # type: ignore[attr-defined]
-                        query.masks,  # type: ignore[attr-defined]
-                        RADIUS_OWN,
-                        LEAST_BITS,
-                        True,
-                    )
-
-            scanned.append(spent(scan_all))
+            everything = index.rows(skip=[], standings=[1])
+            index.match(everything, query.codes, query.masks, radius=RADIUS_OWN, least=LEAST_BITS, short=True)
+            scanned.append((time.thread_time() - begin) * 1e3)
     whole = [a + b for a, b in zip(near, far, strict=True)]
     p50, scan_p50 = median(whole), median(scanned)
     search, apart = index.nbytes
@@ -242,7 +230,7 @@ def own(n: int, say: Say, stills: list[NDArray[np.int8]]) -> list[Row]:
             {"compiled scan": scan_p50},
             (Bar("times a compiled scan", scan_p50 / p50, 100, at_least=True), Bar("ms", p50, 3, at_least=False)),
             f"{len(stills)} stills that no scene shows; common placings {median(near):.2f} ms, rare ones "
-            f"{median(far):.2f} ms, keys and codes of the query included; {found / len(stills):.1f} rows compared a still",
+            f"{median(far):.2f} ms, making the query's keys included; {found / len(stills):.1f} rows compared a still",
         ),
         Row("memory of a scene, searched", "bytes", each, {}, (Bar("bytes", each, 300, at_least=False),)),
         Row(
@@ -259,8 +247,8 @@ def novel(corpus: Path | None, count: int) -> list[NDArray[np.int8]]:
     """Thumbnails of stills: of a folder of cameras, or drawn."""
     if corpus is None:
         return [synthetic.levels(k, 99) for k in range(0, count * synthetic.LOOKS, synthetic.LOOKS)]
-    from models.fingerprint import fingerprint  # noqa: PLC0415 - only where a corpus is given
-    from streams.decode import Decoder  # noqa: PLC0415
+    from models.fingerprint import fingerprint
+    from streams.decode import Decoder
 
     decode, out = Decoder(b"bench"), []
     for path in sorted(corpus.glob("cameras/*/*.jpg"))[:: max(1, len(list(corpus.glob("cameras/*/*.jpg"))) // count)]:

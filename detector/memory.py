@@ -343,6 +343,11 @@ class Memory:
             self.awaited[known.awaits][known.record.id] = known
 
 
+def worth(known: Known) -> tuple[bool, object, str]:
+    """The order in which a camera's scenes are given up: single looks first, then what was not seen for longest."""
+    return known.record.standing is Standing.CONFIRMED, known.record.last_seen, known.record.id
+
+
 _NONE: Final = np.zeros(0, np.uint64)
 
 
