@@ -162,13 +162,25 @@ class Query:
         asked = (memory, *skip, None, *standings)
         if self._near is None or self._near[0] != asked:
             placings = self.usual[0]
-            keys = lookup(self.found.levels, placings, usual=len(placings), as_is=True)
-            self._near = asked, memory.index.candidates(keys, skip=skip, standings=standings)
+            self._near = asked, self._candidates(memory, placings, skip, standings, usual=len(placings))
         return self._near[1]
 
     def farther(self, memory: Memory, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
         """Rows that may show it under a rarer placing."""
-        keys = lookup(self.found.levels, self.rare[0])
+        return self._candidates(memory, self.rare[0], skip, standings, usual=0)
+
+    def _candidates(
+        self,
+        memory: Memory,
+        placings: NDArray[np.float32],
+        skip: Sequence[int],
+        standings: Sequence[int],
+        *,
+        usual: int,
+    ) -> NDArray[np.int64]:
+        if memory.few:
+            return memory.index.rows(skip=skip, standings=standings)
+        keys = lookup(self.found.levels, placings, usual=usual, as_is=usual > 0)
         return memory.index.candidates(keys, skip=skip, standings=standings)
 
     @cached_property
