@@ -224,7 +224,7 @@ def to_summary(row: Row[Any]) -> IncidentSummary:
 
 
 def to_incident(row: Row[Any], members: Iterable[Row[Any]]) -> Incident:
-    """The incident of a row. `members` are (id, kind, owner, recipient) of its alerts that stand, oldest first."""
+    """The incident of a row. `members` are (id, kind, owner, recipient) of its alerts that stand."""
     return Incident(
         id=IncidentId(row.id),
         integration=row.integration,
