@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from models.records import AccountId, CameraId, IncidentId, Kind, Level
 from streams.store import schema
 from streams.store.sql import SqlStore
+from streams.store.walk import AlertFilter
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 365
@@ -32,6 +34,40 @@ LATE = ((0.15, 5.0), (0.05, 72.0))
 CHUNK = 20_000
 
 Values = dict[str, Any]
+EVERYBODYS = AccountId("acct-7"), CameraId("cam-7-0")
+"""Owner and camera of the still that was served to everybody: in one alert of twelve."""
+DAY, MONTH = (
+    {"since": START + timedelta(days=a), "until": START + timedelta(days=b)} for a, b in ((180, 181), (80, 110))
+)
+
+QUESTIONS: dict[str, AlertFilter] = {
+    "all": AlertFilter(),
+    "leaks": AlertFilter(kind=Kind.LEAK),
+    "shown": AlertFilter(level=Level.SHOWN),
+    "shifts that act (none)": AlertFilter(kind=Kind.SHIFT, level=Level.ACTING),
+    "withdrawn": AlertFilter(withdrawn=True),
+    "standing": AlertFilter(withdrawn=False),
+    "frequent integration": AlertFilter(integration="tv"),
+    "rare integration": AlertFilter(integration="lab"),
+    "unknown integration": AlertFilter(integration="no such"),
+    "frequent integration, withdrawn shifts": AlertFilter(integration="tv", kind=Kind.SHIFT, withdrawn=True),
+    "frequent integration, shifts that act (none)": AlertFilter(
+        integration="tv", kind=Kind.SHIFT, level=Level.ACTING, withdrawn=False
+    ),
+    "big incident": AlertFilter(incident=IncidentId("in-bug-0")),
+    "small incident": AlertFilter(incident=IncidentId("in-lab-20")),
+    "standing ones of an incident (none)": AlertFilter(incident=IncidentId("in-bug-3"), withdrawn=False),
+    "account": AlertFilter(account=AccountId("acct-5123")),
+    "account of everybody's still": AlertFilter(account=EVERYBODYS[0]),
+    "account of everybody's still, shifts": AlertFilter(account=EVERYBODYS[0], kind=Kind.SHIFT),
+    "camera": AlertFilter(camera=CameraId("cam-5123-0")),
+    "everybody's camera, withdrawn": AlertFilter(camera=EVERYBODYS[1], withdrawn=True),
+    "a day": AlertFilter(**DAY),
+    "a month": AlertFilter(**MONTH),
+    "a month of a rare integration": AlertFilter(integration="lab", kind=Kind.LEAK, **MONTH),
+    "a month of everybody's account": AlertFilter(account=EVERYBODYS[0], **MONTH),
+}
+"""Every filter alone, with values that many and few alerts have, and values that hardly or never meet."""
 
 
 def fill(store: SqlStore, count: int, seed: int = 1) -> None:

@@ -7,7 +7,7 @@ Each index of `alerts` ends in `seq`, so that one filter and one page are one wa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -66,6 +66,36 @@ class Instant(TypeDecorator[datetime]):
         return moment
 
 
+class Unread(Mapping[str, Any]):
+    """A JSON object that is parsed when it is first looked at: of most alerts that a judge starts with, nobody looks.
+
+    Equal to the mapping that its text says.
+    """
+
+    __slots__ = ("_read", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._read: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parsed()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed())
+
+    def __len__(self) -> int:
+        return len(self._parsed())
+
+    def __repr__(self) -> str:
+        return repr(self._parsed())
+
+    def _parsed(self) -> dict[str, Any]:
+        if self._read is None:
+            self._read = json.loads(self._text)
+        return self._read
+
+
 class Json(TypeDecorator[Mapping[str, Any]]):
     """A small object as JSON text: the same bytes on both databases, and any number that Python's floats have."""
 
@@ -76,9 +106,9 @@ class Json(TypeDecorator[Mapping[str, Any]]):
         """To the database, keys in their order."""
         return None if value is None else json.dumps(dict(value), separators=(",", ":"))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, Any] | None:
         """From the database."""
-        return None if value is None else json.loads(value)
+        return None if value is None else Unread(value)
 
 
 class now(GenericFunction[datetime]):  # noqa: N801 - named as SQL names its functions
