@@ -93,8 +93,8 @@ def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudg
 
 
 def _restore(engine: Engine, store: SqlStore) -> None:
-    """Restore the engine without the cycle collector, which would look at all that is known again and again: three
-    tenths of the time at ten thousand cameras. Nor does it look at it later, in the middle of the stream."""
+    """Restore the engine without the cycle collector, which would look at all that is known again and again: a tenth to
+    three tenths of the time. Nor does it look at it later, in the middle of the stream."""
     gc.unfreeze()  # an engine before this one may be garbage by now
     gc.collect()
     gc.disable()
