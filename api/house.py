@@ -23,9 +23,9 @@ from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.store.queries import AlertFilter
 from streams.store.rows import StoredAlert
 from streams.store.sql import SqlStore
+from streams.store.walk import AlertFilter
 
 T = TypeVar("T")
 
