@@ -6,17 +6,18 @@ Owns the order in which a judging process comes up: store, lease, digest key, en
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
 import structlog
+from PIL import Image
 
 from detector.engine import Engine
-from models.fingerprint import fingerprint
-from models.records import AccountId, CameraId, Delivery, DeliveryId, Picture
+from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.shift import shipped
 from streams.decode import Decoder
 from streams.judge import Judge
@@ -77,11 +78,40 @@ def await_judge(settings: Settings, metrics: Metrics, wait: Callable[[float], bo
 
 
 def warm() -> None:
-    """Load compiled code and the shift model, seconds that would else be the first still's."""
+    """Load compiled code and the shift model, seconds that would else be some still's in the middle of the stream.
+
+    A few stills of places that do not exist are judged and forgotten: as they are, cropped, cut off, dark and foreign,
+    so that every compiled function is called once. What is not cached on disk yet is compiled now.
+    """
     shipped()
-    noise = np.random.default_rng(1).integers(0, 255, (270, 480), dtype=np.uint8)
-    delivery = Delivery(DeliveryId("warm", "up"), datetime.now(UTC), AccountId("nobody"), CameraId("none"))
-    Engine().judge(delivery, lambda: fingerprint(Picture(noise, True, b"")))
+    engine, decoder = Engine(), Decoder(b"warm")
+    for n, (camera, data) in enumerate(_rehearsed()):
+        key = DeliveryId("warm", str(n))
+        delivery = Delivery(key, datetime.now(UTC), AccountId(f"of-{camera}"), CameraId(camera))
+        engine.judge(delivery, partial(decoder.still, data))
+    engine.drain()
+
+
+def _rehearsed() -> Iterator[tuple[str, bytes]]:
+    """Claimed cameras and stills, one for each way through the engine."""
+    rng = np.random.default_rng(1)
+    one, two, three = (
+        Image.fromarray(rng.integers(0, 255, (9, 16), dtype=np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
+        for _ in range(3)
+    )
+    yield from (("one", _encoded(one, quality)) for quality in (80, 85, 90))
+    yield from (("two", _encoded(two, quality)) for quality in (80, 85, 90))
+    yield "two", _encoded(one.crop((40, 20, 620, 340)), 85)
+    yield "one", _encoded(three, 85)
+    yield "one", _encoded(three, 85)[:-900]
+    yield "two", _encoded(Image.new("L", (640, 360)), 85)
+    yield "one", _encoded(one, 70)
+
+
+def _encoded(picture: Image.Image, quality: int) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return out.getvalue()
 
 
 def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
