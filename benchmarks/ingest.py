@@ -48,7 +48,9 @@ DRAIN = 64
 TURNS = 3
 DEARER = 1.25
 """What a still may cost over HTTP, in CPU time of the server, against the same still in memory."""
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
+QUIET = 0.05
+"""CPU seconds a second below which a server has nothing more to load: /readyz speaks for one of its processes."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def serving(processes: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         with subprocess.Popen([sys.executable, "-m", "api", "serve", *options]) as process:
             try:
                 until_ready(process, port)
+                until_quiet(process.pid)
                 yield process, port
             finally:
                 process.terminate()
@@ -168,6 +171,14 @@ def until_ready(process: subprocess.Popen[bytes], port: int) -> None:
             connection.close()
         time.sleep(0.05)
     raise RuntimeError("the server did not become ready")
+
+
+def until_quiet(root: int) -> None:
+    """Wait until every process of the server has loaded what it needs."""
+    before, now = 0.0, cpu_seconds(root)
+    while now - before > QUIET:
+        time.sleep(1.0)
+        before, now = now, cpu_seconds(root)
 
 
 def cpu_seconds(root: int) -> float:
