@@ -1,64 +1,22 @@
-"""`strayframe serve` as one process or several: killed, stopped, doubled. What was answered is stored, nothing twice."""
+"""`strayframe serve`, one process or several: killed, stopped, doubled. What was answered is stored, nothing twice."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import httpx
 import pytest
+from serve_command import is_running, pids, serve, until_ready
 from serving import WAIT_SECONDS, events, picture, post, right, still
 
-from streams.store.lease import process_start
+from streams.store.sql import SqlStore
 
-COMMAND = Path(sys.executable).with_name("strayframe")
 OWNER = right("r", "enrol", "cam", "owner")
-
-
-@contextmanager
-def serve(store: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """The command on a free port, its log beside the store; killed afterwards if it still runs."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    options = ["--store", f"sqlite:///{store}", "--port", str(port), "--lease-seconds", "600"]
-    with (
-        store.with_suffix(".log").open("wb") as log,
-        subprocess.Popen([COMMAND, "serve", *options, "--log-format", "json", *more], stderr=log) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
-    ):
-        try:
-            yield process, client
-        finally:
-            process.kill()
-
-
-def until_ready(process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200) -> httpx.Response:
-    never = threading.Event()
-    for _ in range(int(WAIT_SECONDS / 0.05)):
-        assert process.poll() is None
-        try:
-            if (answer := client.get("/readyz")).status_code == status:
-                return answer
-        except httpx.TransportError:
-            pass
-        never.wait(0.05)
-    raise AssertionError("it did not become ready")
-
-
-def pids(store: Path) -> dict[str, int]:
-    """The processes that `serve --processes` started last, by what they do."""
-    logged = [json.loads(line) for line in store.with_suffix(".log").read_text().splitlines() if line.startswith("{")]
-    return {event["role"]: event["pid"] for event in logged if event["event"] == "process.started"}
 
 
 def settle(client: httpx.Client, answered: set[str], numbers: range) -> None:
@@ -180,9 +138,8 @@ def test_several_processes_told_to_stop_answer_what_they_have_and_leave_in_order
             answered = {alert for one in sent if (alert := one.result())}
         assert process.wait(WAIT_SECONDS) == 0
         assert not [name for name, pid in pids(store).items() if is_running(pid)]
-    with serve(store) as (process, client):
-        until_ready(process, client)
-        assert answered == set(stored(client))
+    with SqlStore(f"sqlite:///{store}") as kept:
+        assert answered == {one.alert.id for one in kept.alerts(limit=100).items}
 
 
 def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
@@ -195,9 +152,3 @@ def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
         while left := [name for name, pid in pids(store).items() if is_running(pid)]:
             assert left
             never.wait(0.05)
-    with serve(store) as (process, client):
-        until_ready(process, client)
-
-
-def is_running(pid: int) -> bool:
-    return process_start(pid) is not None
