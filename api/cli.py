@@ -216,6 +216,7 @@ def worker(
     "kafka",
     "host",
     "port",
+    "processes",
     "batch_stills",
     "lease_seconds",
     "still_bytes",

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar, Final, Protocol
 
 from detector.engine import AGAIN, Changes, Engine, Knowledge
 from models.errors import StrayframeError
+from models.fingerprint import Still
 from models.placeholder import Shelf
 from models.records import ChangeDeployed, Delivery, DeliveryId, Event, Judgement, RightChanged, StillOpened, Verdict
 from streams.cloudevents import Message, Rejected, instant
@@ -144,10 +146,10 @@ class Judge:
             self._rulings = shelf.version
 
     def _deliver(self, delivery: Delivery, message: Message) -> Judgement:
-        data = message.data if message.data is not None else self._fetched(message)
+        look = self._to_look(message)
         self._torn = True
         with self._metrics.judge_seconds.time():
-            judgement = self.engine.judge(delivery, lambda: self._decoder.still(data))
+            judgement = self.engine.judge(delivery, look)
         self._torn = False
         if judgement.rule != AGAIN:  # the same delivery counts once
             self._batch.covered[_covered(judgement)] += 1
@@ -164,6 +166,16 @@ class Judge:
     def _require_whole(self) -> None:
         if self._torn:
             raise EngineTorn("the engine failed in the middle of a judgement; it is opened anew from the store")
+
+    def _to_look(self, message: Message) -> Callable[[], Still]:
+        if (still := message.still) is not None:
+            return lambda: still
+        data = message.data if message.data is not None else self._fetched(message)
+        return partial(self._look, data)
+
+    def _look(self, data: bytes) -> Still:
+        with self._metrics.look_seconds.time():
+            return self._decoder.still(data)
 
     def _fetched(self, message: Message) -> bytes:
         if self._fetch is None or message.dataref is None:

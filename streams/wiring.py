@@ -92,6 +92,12 @@ def warm() -> None:
     engine.drain()
 
 
+def warm_look(decoder: Decoder) -> None:
+    """Load the compiled code of who only looks at stills."""
+    for _, data in _rehearsed():
+        decoder.still(data)
+
+
 def _rehearsed() -> Iterator[tuple[str, bytes]]:
     """Claimed cameras and stills, one for each way through the engine."""
     rng = np.random.default_rng(1)
