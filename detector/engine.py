@@ -14,8 +14,9 @@ from typing import Final
 from detector import certainty, evidence, match, shift, strip, verdict
 from detector.alarms import Alarms
 from detector.incident import Incident
+from detector.known import Known, Watched
 from detector.match import Match, Query
-from detector.memory import NUMBER, RING, VERDICTS, VISITED, WHOSE, Known, Memory, Watched, ticket
+from detector.memory import NUMBER, RING, VERDICTS, VISITED, WHOSE, Image, Memory, ticket
 from detector.placeholder import Placeholders
 from models.fingerprint import Fingerprint, Still
 from models.placeholder import ACCOUNTS, Placeholder, PlaceholderId, Shelf, Sighting
@@ -123,15 +124,15 @@ class Engine:
         self._new_rights: list[RightChanged] = []
         self._now: Delivery | None = None
 
-    def restore(self, knowledge: Knowledge) -> None:
-        """Take up what was stored. To be called once, before the first event."""
+    def restore(self, knowledge: Knowledge, image: Image | None = None) -> None:
+        """Take up what was stored; an image of the memory shortens it. To be called once, before the first event."""
         for event in knowledge.rights:
             self._rights.note(event)
         cameras = list(knowledge.cameras)
         for camera in cameras:
             if camera.presumed_owner is not None:
                 self._rights.presume(camera.id, camera.presumed_owner)
-        self._memory.restore(cameras, knowledge.scenes)
+        self._memory.restore(cameras, knowledge.scenes, image)
         self._alarms.restore(knowledge.alerts, knowledge.incidents)
         self._placeholders.take(knowledge.placeholders)
 

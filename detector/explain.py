@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from detector import match, shift, strip
 from detector.engine import MARGIN, SECOND, Engine
+from detector.known import Known, Watched
 from detector.match import Match, Query
-from detector.memory import NUMBER, WHOSE, Known, Memory, Watched
+from detector.memory import NUMBER, WHOSE, Memory
 from models.distance import SHORT_BITS
 from models.fingerprint import Still
 from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId

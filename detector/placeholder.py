@@ -16,8 +16,9 @@ from typing import Final
 import numpy as np
 
 from detector.alarms import Alarms
+from detector.known import Known
 from detector.match import Match
-from detector.memory import NUMBER, VISITED, Known, Memory
+from detector.memory import NUMBER, VISITED, Memory
 from models.fingerprint import Still
 from models.keys import as_it_is
 from models.placeholder import (

@@ -27,11 +27,9 @@ from numpy.typing import NDArray
 from models.code import WORDS, code_of
 from models.distance import Found, distances, match_rows, popcount
 from models.keys import AREAS, KEYS, Lookup, keys_of
-from models.table import ROWS, Tables, aligned, line_of, prefetch, rows_at, scramble
-from models.thumbnail import SIDE
+from models.table import ROWS, Tables, line_of, prefetch, rows_at, scramble
+from models.thumbnail import PACKED, pack, unpack
 
-PACKED: Final = SIDE * SIDE // 2
-"""Bytes of a packed thumbnail: two cells a byte."""
 FREE: Final = -1
 """The camera number of a row that holds nothing."""
 WINDOW_RADIUS: Final = 0.25
@@ -203,7 +201,7 @@ class Index:
         for name, wanted in _empty(n, np.empty((KEYS, n), np.uint32))._asdict().items():
             if parts[name].shape != wanted.shape or parts[name].dtype != wanted.dtype:
                 raise ValueError(f"{name} is {parts[name].dtype} {parts[name].shape}, not of {n} rows")
-        made._tables = Tables.of([aligned(parts[f"table.{t}"]) for t in range(KEYS)], made._rows.keys, parts["lost"])
+        made._tables = Tables.of([parts[f"table.{t}"] for t in range(KEYS)], made._rows.keys, parts["lost"])
         made._thumbs = [parts[f"thumbs.{k}"] for k in range(-(-n // _SHEET))]
         if n % _SHEET:
             last = np.zeros((_SHEET, PACKED), np.uint8)
@@ -256,8 +254,7 @@ class Index:
         rows = self._rows
         rows.codes[row], rows.masks[row] = code, mask
         rows.standing[row], rows.camera[row] = standing, camera
-        nibbles = (levels.reshape(-1, 2) + 8).astype(np.uint8)
-        self._thumb(row)[:] = nibbles[:, 0] << 4 | nibbles[:, 1]
+        self._thumb(row)[:] = pack(levels)
         self._tables.insert(row, keys_of(levels))
         return row
 
@@ -286,11 +283,10 @@ class Index:
         return range(first, end)
 
     def assign(self, cameras: NDArray[np.int32], standings: NDArray[np.uint8]) -> None:
-        """Set the camera and standing of every row at once; rows whose camera becomes `FREE` are removed."""
-        rows, kept = self._rows, cameras != FREE
-        gone = np.flatnonzero(~kept & (rows.camera[: self._used] != FREE))
-        rows.camera[: self._used][kept] = cameras[kept]
-        rows.standing[: self._used][kept] = standings[kept]
+        """Set camera and standing of the first rows, as many as are given; remove those whose camera is `FREE`."""
+        n, kept, rows = len(cameras), cameras != FREE, self._rows
+        gone = np.flatnonzero(~kept & (rows.camera[:n] != FREE))
+        rows.camera[:n][kept], rows.standing[:n][kept] = cameras[kept], standings[kept]
         for row in gone:
             self.remove(int(row))
 
@@ -339,12 +335,15 @@ class Index:
 
     def levels(self, row: int) -> NDArray[np.int8]:
         """The thumbnail of a row, (64, 64) int8."""
-        packed = self._thumb(row)
-        levels = np.empty((PACKED, 2), np.int8)
-        levels[:, 0] = packed >> 4
-        levels[:, 1] = packed & 15
-        levels -= 8
-        return levels.reshape(SIDE, SIDE)
+        return unpack(self._thumb(row))
+
+    def packed(self, row: int) -> NDArray[np.uint8]:
+        """The same as it is stored, (PACKED,); a copy."""
+        return self._thumb(row).copy()
+
+    def holds(self, row: int, packed: NDArray[np.uint8]) -> bool:
+        """Whether the row has this packed thumbnail."""
+        return np.array_equal(self._thumb(row), packed)
 
     def distances(
         self, code: NDArray[np.uint64], mask: NDArray[np.uint64], rows: Sequence[int]

@@ -58,7 +58,7 @@ def lines(count: int) -> NDArray[np.uint32]:
     return raw[skip : skip + count * SLOTS].reshape(count, SLOTS)
 
 
-def aligned(table: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _aligned(table: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """The lines, each on a cache line of its own: as they are, or copied when they do not lie so."""
     if not table.ctypes.data % 64:
         return table
@@ -247,9 +247,9 @@ class Tables:
 
     @classmethod
     def of(cls, tables: Sequence[NDArray[np.uint32]], keys: NDArray[np.uint32], lost: NDArray[np.int64]) -> Tables:
-        """What `tables`, `keys` (of the rows in use) and `lost` were taken from. The lines lie on cache lines."""
+        """What `tables`, `keys` (of the rows in use) and `lost` were taken from; it writes to these."""
         made = cls(0, 0)
-        made.tables, made.keys, made._used = tuple(tables), keys, keys.shape[1]
+        made.tables, made.keys, made._used = tuple(map(_aligned, tables)), keys, keys.shape[1]
         made._slots = np.array([t.size for t in tables])
         made._held, made._lost = (keys != NO_KEY).sum(axis=1), lost.copy()
         return made
