@@ -66,9 +66,8 @@ def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, float]]
     """(camera, certainty) of every candidate that lies as a still on its way can lie, whatever its score."""
     out = []
     for (placings, codes, masks), short in ((query.usual, True), (query.rare, False)):
-        hits = memory.index.search(
-            codes, masks, skip=[own], standings=[1], radius=match.SEARCH_RADIUS, least=match.SEARCH_BITS, short=short
-        )
+        rows = (query.near if short else query.farther)(memory, [own], [1])
+        hits = memory.index.match(rows, codes, masks, radius=match.SEARCH_RADIUS, least=match.SEARCH_BITS, short=short)
         for f in sorted(hits, key=lambda f: f.differing / max(f.common, 1) - 0.05 * f.votes)[: match.CANDIDATES]:
             known = memory.at_row[f.row]
             scene, p = memory.looked(known), placings[f.hypothesis].tolist()

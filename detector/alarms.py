@@ -20,6 +20,7 @@ class Alarms:
     def __init__(self) -> None:
         self._open: dict[AlertId, Alert] = {}
         self._about: dict[CameraId, dict[AlertId, None]] = defaultdict(dict)
+        self._pictured: dict[str, dict[AlertId, None]] = defaultdict(dict)
         self._incidents = Incidents()
         self._raised: list[Alert] = []
         self._withdrawn: list[Withdrawal] = []
@@ -51,6 +52,10 @@ class Alarms:
         """Open alerts of one kind on one delivery of the camera."""
         return [a for a in self.about(camera) if a.delivery == delivery and a.kind is kind]
 
+    def stands_on(self, placeholder: str) -> bool:
+        """Whether any open alert tells of this placeholder candidate."""
+        return bool(self._pictured.get(placeholder))
+
     def add(self, alert: Alert) -> None:
         """Raise an alert; a leak takes the place of a shift on the same delivery."""
         if alert.id in self._open:
@@ -69,6 +74,7 @@ class Alarms:
         self._about[alert.camera].pop(alert.id, None)
         if alert.owner_camera is not None:
             self._about[alert.owner_camera].pop(alert.id, None)
+        self._pictured[str(alert.numbers.get("placeholder", ""))].pop(alert.id, None)
         self._withdrawn.append(Withdrawal(alert.id, at, reason))
         self._fold(self._incidents.withdraw(alert.id))
 
@@ -77,6 +83,8 @@ class Alarms:
         self._about[alert.camera][alert.id] = None
         if alert.owner_camera is not None:
             self._about[alert.owner_camera][alert.id] = None
+        if "placeholder" in alert.numbers:
+            self._pictured[str(alert.numbers["placeholder"])][alert.id] = None
 
     def _fold(self, incident: Incident | None) -> None:
         if incident is not None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from detector import certainty, engine, match, shift
-from detector.explain import Explanation, Near, needed_score
+from detector import accuse, certainty, match, shift
+from detector.beside import needed_score
+from detector.explanation import Explanation, Near
 from models import fingerprint
 from models.scene import Standing
 
@@ -91,12 +92,12 @@ def _others(found: Explanation, near: Near) -> list[Check]:
         Check(step, "registered correlation", "ACCEPT_CORRELATION", match.ACCEPT_CORRELATION, a.correlation),
         Check(step, "agreeing blocks", "ACCEPT_BLOCKS", match.ACCEPT_BLOCKS, a.blocks),
         Check(step, "share of the still covered", "COVERED", match.COVERED, a.covered),
-        Check(step, "above the own history by", "MARGIN", engine.MARGIN, a.score - found.own_score),
+        Check(step, "above the own history by", "MARGIN", accuse.MARGIN, a.score - found.own_score),
     ]
     second = next((n for n in found.foreign if n.accepted and n.owner != near.owner), None)
     if second is not None:
         ahead = a.score - second.agreement.score
-        out.append(Check(step, "above a second account by", "SECOND", engine.SECOND, ahead))
+        out.append(Check(step, "above a second account by", "SECOND", accuse.SECOND, ahead))
     sure = certainty.certainty(near.distance, near.common, a)
     out.append(Check(step, "certainty to act on alone", "needed", certainty.needed(found.cameras), sure))
     return out

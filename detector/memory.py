@@ -340,3 +340,8 @@ class Memory:
 def _number(known: Known) -> int:
     """What the index calls a scene's standing."""
     return VISITED if known.visited else NUMBER[known.record.standing]
+
+
+def worth(known: Known) -> tuple[bool, object, str]:
+    """The order in which a camera's scenes are given up: single looks first, then what was not seen for longest."""
+    return known.record.standing is Standing.CONFIRMED, known.record.last_seen, known.record.id

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
+from detector import strip
 from detector.alarms import Alarms
 from detector.known import Known
-from detector.match import Match
-from detector.memory import NUMBER, VISITED, Memory
-from models.fingerprint import Still
+from detector.match import Match, Query
+from detector.memory import NUMBER, VISITED, WHOSE, Memory
+from models.fingerprint import Fingerprint, Still
 from models.keys import as_it_is
 from models.placeholder import (
     ACCOUNTS,
@@ -36,7 +37,7 @@ from models.placeholder import (
     placeholder_id,
     same_drawing,
 )
-from models.records import AccountId, Alert, CameraId, Delivery, Kind, Numbers
+from models.records import AccountId, Alert, CameraId, Delivery, DeliveryId, Kind, Numbers
 from models.rights import Rights
 from models.scene import Standing
 
@@ -46,7 +47,9 @@ within two stills, 97 % within five; a new camera that is switched off shows the
 MOST_ACCOUNTS: Final = 10_000
 """Accounts that are counted of one picture; it then means "at least so many"."""
 MOST_SUSPECTS: Final = 2_000
-"""Pictures of fewer than `ACCOUNTS` accounts that are kept; beyond, the one not met for longest goes."""
+"""Pictures that no person is shown that are kept; beyond, the one not met for longest goes."""
+NOBODYS: Final = CameraId("")
+"""The camera whose scenes the confirmed pictures are, in a memory of their own."""
 
 
 class Placeholders:
@@ -58,6 +61,8 @@ class Placeholders:
         self._alarms = alarms
         self._confirmed = Gallery()
         self._met = Gallery()
+        self._cards = Memory()
+        self._hung: dict[PlaceholderId, Known] = {}
         self._records: dict[PlaceholderId, Placeholder] = {}
         self._accounts: dict[PlaceholderId, dict[AccountId, None]] = defaultdict(dict)
         self._cameras: dict[PlaceholderId, dict[CameraId, None]] = defaultdict(dict)
@@ -97,7 +102,25 @@ class Placeholders:
             else:
                 gallery.remove(record.id)
         if fresh:
+            self._learn_card(record.id, look)
             self._take_out(record, look)
+        elif record.state is not State.CONFIRMED:
+            self._forget_card(record.id)
+
+    def _learn_card(self, id_: PlaceholderId, look: Look) -> None:
+        """A confirmed picture is a scene of nobody's camera: so it is found however it was damaged on its way."""
+        if look.levels is None:
+            return
+        never = datetime.min.replace(tzinfo=UTC)
+        delivery = Delivery(DeliveryId("placeholder", id_), never, AccountId(""), NOBODYS)
+        still = Still(look.digest, b"", Fingerprint.of(look.levels), "")
+        camera = self._cards.camera(delivery)
+        self._hung[id_] = self._cards.learn(camera, delivery, still, Standing.CONFIRMED, novel=False)
+
+    def _forget_card(self, id_: PlaceholderId) -> None:
+        known = self._hung.pop(id_, None)
+        if known is not None:
+            self._cards.forget(known)
 
     def _take_out(self, record: Placeholder, look: Look) -> None:
         """Undo what was concluded from a placeholder: alerts on it are withdrawn, its scenes forgotten."""
@@ -122,6 +145,16 @@ class Placeholders:
         id_ = self._confirmed.find(look_of(still))
         if id_ is None:
             return None
+        return self._recognised(id_, delivery)
+
+    def recognise_damaged(self, delivery: Delivery, query: Query) -> Numbers | None:
+        """The same for a still that nothing of the account explains: cut off, cropped, mirrored, drawn over."""
+        hits = strip.search(self._cards, query, (), WHOSE) if self._hung else []
+        if not hits:
+            return None
+        return self._recognised(PlaceholderId(hits[0].scene.record.delivery.id), delivery)
+
+    def _recognised(self, id_: PlaceholderId, delivery: Delivery) -> Numbers:
         record = self._records[id_]
         self._count(record, delivery.time)
         return {"placeholder": id_, "accounts": record.accounts}
@@ -168,6 +201,14 @@ class Placeholders:
             return False
         id_ = self._met.find(self._look_at(known))
         return id_ is not None and self._if_nobodys(self._records[id_]) is not None
+
+    def candidate(self, known: Known) -> PlaceholderId | None:
+        """The candidate that a kept still shows, where a person is shown it already."""
+        id_ = None if known.lives or not len(self._met) else self._met.find(self._look_at(known))
+        if id_ is None:
+            return None
+        record = self._records[id_]
+        return id_ if record.state is State.CANDIDATE and record.is_shown else None
 
     def _if_nobodys(self, record: Placeholder) -> list[Known] | None:
         """The scenes that show a picture that accuses nobody; None of one that does."""
@@ -247,6 +288,7 @@ class Placeholders:
         del self._records[id_]
         self._met.remove(id_)
         self._confirmed.remove(id_)
+        self._forget_card(id_)
         self._accounts.pop(id_, None)
         self._cameras.pop(id_, None)
         self._changed.pop(id_, None)

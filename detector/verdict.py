@@ -10,6 +10,7 @@ from datetime import datetime
 from detector.certainty import certainty
 from detector.known import Known
 from detector.match import Match
+from models.placeholder import PlaceholderId
 from models.records import AccountId, Alert, CameraId, Delivery, Kind, Level, Numbers, SceneId, alert_id
 from models.scene import Standing
 
@@ -63,22 +64,22 @@ def same_bytes(delivery: Delivery, first: Known, owner: AccountId | None, *, pre
     return _leak(delivery, delivery, owner, camera, "same-bytes", why, numbers, Level.SHOWN, first.record.id, presumed)
 
 
-def came(delivery: Delivery, held: Known, own: float) -> Alert:
+def came(delivery: Delivery, held: Known, own: float, candidate: PlaceholderId | None = None) -> Alert:
     """A calm camera shows another place, and nobody's that is known. Withdrawn if it stays."""
     why = (
         f"Camera {delivery.camera} never showed anything but its own scenes, and now another place: its best agreement "
         f"with its own history is {own:.2f}. No account's history holds it."
     )
-    return _shift(delivery, delivery, held, "foreign-at-once", why)
+    return _shift(delivery, delivery, held, "foreign-at-once", why, candidate)
 
 
-def came_and_went(held: Known, now: Delivery) -> Alert:
+def came_and_went(held: Known, now: Delivery, candidate: PlaceholderId | None = None) -> Alert:
     """Another place was shown, and the camera's own scene again after it."""
     why = (
         f"Camera {held.record.camera} showed another place at {_at(held.record.first_seen)} and its own scene again by "
         f"{_at(now.time)}; its best agreement with its own history was {held.own:.2f}. No account's history holds it."
     )
-    return _shift(held.delivery, now, held, "came-and-went", why)
+    return _shift(held.delivery, now, held, "came-and-went", why, candidate)
 
 
 def numbers_of(hit: Match, own: float) -> dict[str, float | int | str]:
@@ -137,7 +138,13 @@ def _leak(
     )
 
 
-def _shift(delivery: Delivery, now: Delivery, held: Known, rule: str, why: str) -> Alert:
+def _shift(
+    delivery: Delivery, now: Delivery, held: Known, rule: str, why: str, candidate: PlaceholderId | None
+) -> Alert:
+    numbers: dict[str, float | int | str] = {"own": round(held.own, 4), "probability": held.probability}
+    if candidate is not None:
+        numbers["placeholder"] = candidate
+        why += f" Other accounts got the same picture: placeholder candidate {candidate} counts them."
     return Alert(
         id=alert_id(delivery.key, None),
         kind=Kind.SHIFT,
@@ -153,7 +160,7 @@ def _shift(delivery: Delivery, now: Delivery, held: Known, rule: str, why: str) 
         raised_at=now.time,
         rule=rule,
         why=why,
-        numbers={"own": round(held.own, 4), "probability": held.probability},
+        numbers=numbers,
         scene=held.record.id,
         attributes=delivery.attributes,
     )

@@ -34,16 +34,13 @@ WEAKEST: Final = 16
 UNSEEN_SHARE: Final = 0.12
 """Share of a window that may be unseen, in the query or in the scene. It counts as the window's mean."""
 FREE_AS_IS: Final = 10
-"""Signs left free as the still is,"""
+"""Signs left free as the still is, two more each time that only half as many windows are seen,"""
 FREE_USUAL: Final = 8
 """trimmed or inside borders,"""
 FREE_RARE: Final = 5
 """under any other placing,"""
 FREE_NEGATIVE: Final = 6
 """and of an inverted picture."""
-FEW_WINDOWS: Final = 24
-"""Windows seen, as it is, below which more signs are left free: as many probes in all, so that a strip is found."""
-
 WINDOWS: Final = (
     (0, 6, 0, 32),
     (0, 8, 0, 32),
@@ -110,6 +107,8 @@ def _cosines() -> NDArray[np.float32]:
 _BOXES: Final = np.array(WINDOWS, np.int64)
 _ALONG, _WAVES, _WEIGHTS = _tables()
 _COSINES: Final = _cosines()
+_ACROSS: Final = np.stack([np.pad(_COSINES[e - s, w, : e - s], (s, SAMPLES - e)) for s, e, w in _ALONG.tolist()])
+"""The transforms along x as rows over all samples: one product with the samples does them all."""
 
 
 def _areas() -> NDArray[np.uint64]:
@@ -128,63 +127,59 @@ AREAS: Final = _areas()
 
 
 @njit(cache=True, nogil=True)
-def _lines(a: float, b: float, at: NDArray[np.int64], size: int) -> None:
-    """Fill `at` with the half-cell line of each sample; the last one, where nothing is seen, outside."""
+def _lines(placings: NDArray[np.float32], axis: int, size: int, at: NDArray[np.int64]) -> None:
+    """Fill `at` (SAMPLES, n) with the half-cell line of each sample; the last one, where nothing is seen, outside."""
     centre = (SIDE - 1) / 2.0
-    for g in range(SAMPLES):
-        v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
-        if v < -1.5 or v > size + 0.5:
-            at[g] = size
-        else:
-            at[g] = min(max(int(np.floor(v + 0.5)), 0), size - 1)
+    for h in range(at.shape[1]):
+        a, b = placings[h, 2 * axis], placings[h, 2 * axis + 1]
+        for g in range(SAMPLES):
+            v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
+            outside = v < -1.5 or v > size + 0.5
+            at[g, h] = size if outside else min(max(int(np.floor(v + 0.5)), 0), size - 1)
 
 
 @njit(cache=True, nogil=True)
 def _sample(
-    fine: NDArray[np.float32], placings: NDArray[np.float32], sampled: NDArray[np.float32], seen: NDArray[np.bool_]
+    fine: NDArray[np.float32],
+    placings: NDArray[np.float32],
+    sampled: NDArray[np.float32],
+    seen: NDArray[np.bool_],
 ) -> None:
-    """Fill `sampled` (SAMPLES, SAMPLES, n), 0 where nothing is seen, and which windows are seen (n, KEYS)."""
-    size = fine.shape[0] - 1
-    xs = np.empty(SAMPLES, np.int64)
-    ys = np.empty(SAMPLES, np.int64)
-    gone = np.zeros((SAMPLES + 1, SAMPLES + 1), np.int32)
-    for h in range(placings.shape[0]):
-        _lines(placings[h, 0], placings[h, 1], xs, size)
-        _lines(placings[h, 2], placings[h, 3], ys, size)
+    """Fill `sampled` (x, y, n), 0 where nothing is seen, and which windows are seen (n, KEYS)."""
+    n, size = sampled.shape[2], fine.shape[0] - 1
+    xs = np.empty((SAMPLES, n), np.int64)
+    ys = np.empty((SAMPLES, n), np.int64)
+    _lines(placings, 0, size, xs)
+    _lines(placings, 1, size, ys)
+    gone = np.zeros((SAMPLES + 1, SAMPLES + 1, n), np.int32)
+    for x in range(SAMPLES):
         for y in range(SAMPLES):
-            for x in range(SAMPLES):
-                v = fine[ys[y], xs[x]]
-                unseen = np.isnan(v)
-                sampled[y, x, h] = np.float32(0.0) if unseen else v
-                gone[y + 1, x + 1] = unseen + gone[y, x + 1] + gone[y + 1, x] - gone[y, x]
-        for t in range(_BOXES.shape[0]):
-            y0, y1, x0, x1 = _BOXES[t, 0], _BOXES[t, 1], _BOXES[t, 2], _BOXES[t, 3]
-            lost = gone[y1, x1] - gone[y0, x1] - gone[y1, x0] + gone[y0, x0]
+            for h in range(n):
+                v = fine[ys[y, h], xs[x, h]]
+                lost = np.isnan(v)
+                sampled[x, y, h] = np.float32(0.0) if lost else v
+                gone[y + 1, x + 1, h] = np.int32(lost) + gone[y, x + 1, h] + gone[y + 1, x, h] - gone[y, x, h]
+    for t in range(_BOXES.shape[0]):
+        y0, y1, x0, x1 = _BOXES[t, 0], _BOXES[t, 1], _BOXES[t, 2], _BOXES[t, 3]
+        for h in range(n):
+            lost = gone[y1, x1, h] - gone[y0, x1, h] - gone[y1, x0, h] + gone[y0, x0, h]
             seen[h, t] = lost <= UNSEEN_SHARE * ((y1 - y0) * (x1 - x0))
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _add(out: NDArray[np.float32], factor: np.float32, values: NDArray[np.float32]) -> None:
-    for h in range(out.size):
-        out[h] += factor * values[h]
-
-
-@njit(cache=True, nogil=True)
-def _transform(sampled: NDArray[np.float32], strengths: NDArray[np.float32]) -> None:
-    """Fill `strengths` (KEYS, BITS, n): each window's waves, first along x, then along y; all placings at once."""
-    n = sampled.shape[2]
-    rows = np.zeros((_ALONG.shape[0], SAMPLES, n), np.float32)
-    for r in range(_ALONG.shape[0]):
-        start, end, wave = _ALONG[r, 0], _ALONG[r, 1], _ALONG[r, 2]
-        for y in range(SAMPLES):
-            for x in range(start, end):
-                _add(rows[r, y], _COSINES[end - start, wave, x - start], sampled[y, x])
+def _down(rows: NDArray[np.float32], strengths: NDArray[np.float32]) -> None:
+    """Fill `strengths` (KEYS, BITS, n) from the transforms along x (waves, y, n), all placings at once."""
+    n = rows.shape[2]
     for t in range(_BOXES.shape[0]):
         y0, y1 = _BOXES[t, 0], _BOXES[t, 1]
         for k in range(BITS):
             r, wave = _WAVES[t, k, 0], _WAVES[t, k, 1]
+            for h in range(n):
+                strengths[t, k, h] = 0.0
             for y in range(y0, y1):
-                _add(strengths[t, k], _COSINES[y1 - y0, wave, y - y0], rows[r, y])
+                factor = _COSINES[y1 - y0, wave, y - y0] * _WEIGHTS[t, k]
+                for h in range(n):
+                    strengths[t, k, h] += factor * rows[r, y, h]
 
 
 @njit(cache=True, nogil=True)
@@ -196,28 +191,27 @@ def _signs(
     order: NDArray[np.uint8],
 ) -> None:
     """Fill keys (n, KEYS) and, for each, the positions of its weakest signs (n, KEYS, WEAKEST), weakest first."""
-    least = np.empty(WEAKEST, np.float32)
+    left = np.empty(BITS, np.int32)
+    bits = strengths.view(np.int32)
     for h in range(seen.shape[0]):
-        wanted = free[h]
         for t in range(seen.shape[1]):
             if not seen[h, t]:
                 continue
             key = np.uint32(0)
             for k in range(BITS):
-                v = strengths[t, k, h]
+                v = bits[t, k, h]
                 if v > 0:
                     key |= np.uint32(1) << np.uint32(k)
-                v = abs(v) * _WEIGHTS[t, k]
-                at = min(k, wanted)
-                while at > 0 and least[at - 1] > v:
-                    at -= 1
-                    if at + 1 < wanted:
-                        least[at + 1] = least[at]
-                        order[h, t, at + 1] = order[h, t, at]
-                if at < wanted:
-                    least[at] = v
-                    order[h, t, at] = k
+                # as integers, magnitudes of floats are in order; the last five bits make room for the position
+                left[k] = np.int32((v & 0x7FFFFFE0) | k)
             keys[h, t] = key
+            for w in range(free[h]):
+                least = left[0]
+                for k in range(1, BITS):
+                    least = min(least, left[k])
+                at = least & 31
+                order[h, t, w] = at
+                left[at] = np.int32(0x7FFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +244,7 @@ def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: in
     keys, weakest, seen = _of_plane(plane, support, placings, free)
     if as_is:
         windows = max(int(seen[0].sum()), 1)
-        free[0] = min(FREE_AS_IS + (FEW_WINDOWS // windows).bit_length() - 1, WEAKEST)
+        free[0] = min(FREE_AS_IS + 2 * ((KEYS // windows).bit_length() - 1), WEAKEST)
     turned = slice(0, usual)
     return Lookup(
         np.concatenate([keys, ~keys[turned] & np.uint32((1 << BITS) - 1)]),
@@ -282,9 +276,10 @@ def _of_plane(
     order = np.zeros((n, KEYS, WEAKEST), np.uint8)
     seen = np.zeros((n, KEYS), np.bool_)
     sampled = np.empty((SAMPLES, SAMPLES, n), np.float32)
-    strengths = np.zeros((KEYS, BITS, n), np.float32)
     _sample(finer(plane, support), placings, sampled, seen)
-    _transform(sampled, strengths)
+    rows = np.matmul(_ACROSS, sampled.reshape(SAMPLES, SAMPLES * n)).reshape(-1, SAMPLES, n)
+    strengths = np.empty((KEYS, BITS, n), np.float32)
+    _down(rows, strengths)
     _signs(strengths, seen, free, keys, order)
     return keys, order, seen
 

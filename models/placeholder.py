@@ -23,8 +23,11 @@ from models.thumbnail import INVALID, SIDE
 PlaceholderId = NewType("PlaceholderId", str)
 
 ACCOUNTS: Final = 3
-"""Unrelated accounts that got one picture through cameras of their own, from which on it is shown as a candidate: two
-homes may hold one camera's still, by a leak or a neighbour's lens; three of different homes hardly do."""
+"""Unrelated accounts that got one picture through cameras of their own, from which on it accuses nobody without a home:
+two homes may hold one camera's still, by a leak or a neighbour's lens; three of different homes hardly do."""
+SHOWN: Final = 5
+"""Such accounts from which on a person is shown it. At three and four the list held a dozen pictures a replay, all but
+none a vendor's: one home's still that a few got, told as a leak anyway."""
 COARSE: Final = 16
 """Cells a side of the coarse picture of a still that has no fingerprint."""
 COARSE_STEP: Final = 6.0
@@ -131,7 +134,7 @@ class Placeholder:
     @property
     def is_shown(self) -> bool:
         """Whether a person should see it: enough accounts got it and it has no one home, or somebody ruled on it."""
-        return self.state is not State.CANDIDATE or (self.accounts >= ACCOUNTS and self.homes != 1)
+        return self.state is not State.CANDIDATE or (self.accounts >= SHOWN and self.homes != 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from detector.checks import Check, checks
-from detector.explain import Explanation, Near, beside, explain
+from detector.explain import beside, explain
+from detector.explanation import Explanation, Near
 from models.fingerprint import Still
 from models.records import Alert, AlertId, Delivery, DeliveryId, Judgement, SceneId
 from models.scene import Standing

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from detector.explain import Near
+from detector.explanation import Near
 from models.registration import AGREES
 from models.thumbnail import INVALID, SIDE
 from streams.explain import Explained

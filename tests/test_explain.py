@@ -18,8 +18,9 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from api.cli import app
+from detector.beside import needed_score, placed
 from detector.engine import Engine
-from detector.explain import explain, needed_score, placed
+from detector.explain import explain
 from models.records import (
     AccountId,
     CameraId,

@@ -197,16 +197,17 @@ def test_identical_blank_frames_are_a_candidate_however_they_were_encoded_and_ac
 
 
 def test_guests_of_one_home_are_one_account() -> None:
-    cloud, rng, card = lived(3), Random(7), title_card()
+    cloud, rng, card = lived(5), Random(7), title_card()
     for guest in ("aunt", "uncle", "friend"):
         cloud.right("cam-0", guest, RightAction.GRANT)
     cloud.deliver("cam-0", seen(card, rng))
     for guest in ("aunt", "uncle", "friend"):
         cloud.deliver("cam-0", seen(card, rng), to=guest)
-    cloud.deliver("cam-1", seen(card, rng))
+    for n in (1, 2, 3):
+        cloud.deliver(f"cam-{n}", seen(card, rng))
     assert shelf(cloud) == {}
-    cloud.deliver("cam-2", seen(card, rng))
-    assert [p.accounts for p in shelf(cloud).values()] == [3]
+    cloud.deliver("cam-4", seen(card, rng))
+    assert [p.accounts for p in shelf(cloud).values()] == [5]
 
 
 # --- what a person says ------------------------------------------------------------------------------------
@@ -236,14 +237,53 @@ def test_a_confirmed_card_is_recognised_near_and_what_it_led_to_is_undone() -> N
 
 
 def test_a_confirmed_card_stays_recognised_after_a_restart_and_until_it_is_removed() -> None:
-    cloud, rng, card = lived(4), Random(9), title_card()
-    for n in range(4):
+    cloud, rng, card = lived(5), Random(9), title_card()
+    for n in range(5):
         cloud.deliver(f"cam-{n}", seen(card, rng))
     say(cloud, State.CONFIRMED)
     cloud.restart()
     assert cloud.deliver("cam-0", seen(card, rng)).rule == "placeholder"
     cloud.engine.shelve(Shelf(2))
     assert cloud.deliver("cam-0", seen(card, rng)).rule != "placeholder"
+
+
+def cut_off(still: bytes) -> bytes:
+    return still[: len(still) * 2 // 3]
+
+
+def mirrored(image: Image.Image) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def test_a_confirmed_card_is_recognised_cut_off_cropped_and_mirrored_until_it_is_removed() -> None:
+    cloud, rng, card = lived(5), Random(12), home(70, 0).resize((1280, 720))
+    for n in range(5):
+        cloud.deliver(f"cam-{n}", seen(card, rng))
+    one = say(cloud, State.CONFIRMED)
+    cropped = card.crop((60, 40, 1200, 690))
+    damaged = [
+        DECODER.still(cut_off(encoded(card, rng))),
+        seen(cropped, rng),
+        seen(mirrored(card), rng),
+    ]
+    for n, still in enumerate(damaged):
+        judged = cloud.deliver(f"cam-{n}", still)
+        assert (judged.rule, judged.numbers.get("placeholder")) == ("placeholder", one.id)
+    cloud.engine.shelve(Shelf(2))
+    assert cloud.deliver("cam-3", damaged[1]).rule != "placeholder"
+
+
+def test_shifts_on_a_candidate_that_is_shown_are_one_alert_with_its_id() -> None:
+    cloud, rng, card = lived(12), Random(13), title_card()
+    for n in range(12):
+        judged = cloud.deliver(f"cam-{n}", seen(card, rng, f"10:{n:02}"))
+        assert judged.verdict is Verdict.SHIFT
+        cloud.deliver(f"cam-{n}", seen(home(n, 40), rng))
+    (one,) = shelf(cloud).values()
+    assert one.accounts == 12
+    assert [a.numbers.get("placeholder") for a in cloud.standing] == [*[None] * 4, one.id]
+    assert cloud.judged[-2].numbers["placeholder"] == one.id
+    assert one.id in cloud.standing[-1].why
 
 
 def test_a_rejected_candidate_is_judged_like_any_still() -> None:
@@ -339,10 +379,10 @@ def counted(accounts: int, state: State = State.CANDIDATE, id: str = "ph-one") -
 def test_placeholders_and_sightings_come_back_as_they_were_stored(store: SqlStore) -> None:
     sightings = [Sighting(PlaceholderId("ph-one"), AccountId(f"a{n}"), CameraId(f"c{n}")) for n in range(3)]
     for _ in range(2):
-        store.commit(Batch(Changes(placeholders=[counted(3)], sightings=sightings)))
+        store.commit(Batch(Changes(placeholders=[counted(5)], sightings=sightings)))
     held = store.knowledge().placeholders
-    assert (held.version, held.placeholders, list(held.sightings)) == (0, (counted(3),), sightings)
-    assert store.placeholders() == [counted(3)]
+    assert (held.version, held.placeholders, list(held.sightings)) == (0, (counted(5),), sightings)
+    assert store.placeholders() == [counted(5)]
     store.commit(Batch(Changes(unmet=[PlaceholderId("ph-one")])))
     assert store.shelf() == Shelf()
 
@@ -350,7 +390,7 @@ def test_placeholders_and_sightings_come_back_as_they_were_stored(store: SqlStor
 def test_a_picture_of_few_accounts_or_of_one_home_is_kept_and_not_shown(store: SqlStore) -> None:
     at_home = counted(9, id="ph-home")
     at_home.homes, at_home.owner_camera = 1, CameraId("cam-9")
-    store.commit(Batch(Changes(placeholders=[counted(2), at_home])))
+    store.commit(Batch(Changes(placeholders=[counted(4), at_home])))
     assert store.placeholders() == []
     assert [p.id for p in store.placeholders(shown=False)] == ["ph-home", "ph-one"]
 
@@ -381,13 +421,13 @@ def message(number: int, camera: str, data: bytes) -> Message:
 def test_a_confirmation_takes_effect_on_a_running_judge_and_after_its_restart(store: SqlStore) -> None:
     rng, card = Random(14), title_card()
     judge = Judge(Engine(), DECODER, Metrics(), store)
-    for n in range(12):
-        judge.take(message(n, f"cam-{n % 4}", encoded(home(n % 4, n), rng)))
-    for n in range(4):
+    for n in range(15):
+        judge.take(message(n, f"cam-{n % 5}", encoded(home(n % 5, n), rng)))
+    for n in range(5):
         judge.take(message(20 + n, f"cam-{n}", encoded(card, rng)))
     judge.commit()
     (one,) = store.placeholders()
-    assert one.accounts == 4
+    assert one.accounts == 5
     with SqlStore(store.database.engine.url.render_as_string(hide_password=False)) as elsewhere:  # another process
         assert elsewhere.rule(one.id, State.CONFIRMED)
     judge.commit()
@@ -428,7 +468,7 @@ def test_a_person_adds_lists_and_settles_placeholders_while_a_judge_runs(tmp_pat
     card.write_bytes(encoded(title_card(), rng))
     assert command("placeholder", "list", *at) == (
         0,
-        "no placeholders: no picture was got by three unrelated accounts, and none was added\n",
+        "no placeholders: no picture was got by five unrelated accounts, and none was added\n",
     )
     with SqlStore(url) as held:
         held.acquire(60, "a judge")

@@ -17,7 +17,7 @@ from rich.table import Table
 from api.commands.replay import DIGEST_KEY
 from api.options import fail
 from detector.engine import Engine
-from detector.explain import Explanation, Near
+from detector.explanation import Explanation, Near
 from models.records import Numbers, Verdict
 from streams import picture
 from streams.decode import Decoder

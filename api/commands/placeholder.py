@@ -35,7 +35,7 @@ def show(settings: Settings, *, as_json: bool) -> int:
         typer.echo(json.dumps([_record(one) for one in found], ensure_ascii=False, indent=2))
         return 0
     if not found:
-        typer.echo("no placeholders: no picture was got by three unrelated accounts, and none was added")
+        typer.echo("no placeholders: no picture was got by five unrelated accounts, and none was added")
         return 0
     Console().print(_table(found))
     return 0

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, UnaryExpression, func,
 from sqlalchemy.sql.operators import custom_op
 
 from detector.incident import Incident
-from models.placeholder import ACCOUNTS, Placeholder, PlaceholderId, Shelf, State
+from models.placeholder import SHOWN, Placeholder, PlaceholderId, Shelf, State
 from models.records import AccountId, AlertId, CameraId, IncidentId, Kind, Level, Verdict
 from streams.judge import Covered
 from streams.store import rows, schema
@@ -145,7 +145,7 @@ class Queries:
         table = schema.placeholders
         statement = select(table).order_by(table.c.accounts.desc(), table.c.stills.desc(), table.c.id)
         if shown:
-            candidate = (table.c.accounts >= ACCOUNTS) & (table.c.homes != 1)  # Placeholder.is_shown
+            candidate = (table.c.accounts >= SHOWN) & (table.c.homes != 1)  # Placeholder.is_shown
             statement = statement.where((table.c.state != State.CANDIDATE.value) | candidate)
         with self.database.reading() as connection:
             return [rows.to_placeholder(row) for row in connection.execute(statement)]

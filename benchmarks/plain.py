@@ -1,0 +1,140 @@
+"""Codes of 256 bits without masks in the detector's own tables: what its search is measured by beside others.
+
+Owns the bands of such a code and the search within a radius by them. A code has eleven keys of 23 or 24 bits. Two codes
+within `RADIUS` agree in one of them but for two bits (in the last one but for one bit), so looking up each
+key with two bits turned finds them all: a candidate is compared in full.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.distance import popcount
+from models.table import Tables, line_of, prefetch, rows_at, scramble
+
+RADIUS: Final = 31
+"""Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""
+BANDS: Final = 11
+WIDTHS: Final = (24, 24, 24, *[23] * 8)
+STARTS: Final = np.concatenate([[0], np.cumsum(WIDTHS)[:-1]]).astype(np.int64)
+BITS: Final = np.array(WIDTHS, np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _key(code: NDArray[np.uint64], start: int, bits: int) -> np.uint32:
+    word, at = start // 64, start % 64
+    v = code[word] >> np.uint64(at)
+    if at + bits > 64:
+        v |= code[word + 1] << np.uint64(64 - at)
+    return np.uint32(v & np.uint64((1 << bits) - 1))
+
+
+@njit(cache=True, nogil=True)
+def keys_of(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """The keys of codes (n, 4), as (BANDS, n)."""
+    keys = np.empty((BANDS, codes.shape[0]), np.uint32)
+    for r in range(codes.shape[0]):
+        for b in range(BANDS):
+            keys[b, r] = _key(codes[r], STARTS[b], BITS[b])
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
+    """Bits that differ."""
+    d = 0
+    for w in range(4):
+        d += int(popcount(a[w] ^ b[w]))
+    return d
+
+
+@njit(cache=True, nogil=True)
+def scan(codes: NDArray[np.uint64], query: NDArray[np.uint64], out: NDArray[np.int64]) -> int:
+    """Every code within the radius, by looking at all of them."""
+    n = 0
+    for r in range(codes.shape[0]):
+        if distance(codes[r], query) <= RADIUS:
+            out[n] = r
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _search(
+    tables: tuple[NDArray[np.uint32], ...], codes: NDArray[np.uint64], query: NDArray[np.uint64], out: NDArray[np.int64]
+) -> int:
+    at = np.empty(64, np.int64)
+    tags = np.empty(64, np.uint32)
+    pending = np.empty(4096, np.int64)
+    n = 0
+    for b in range(len(tables)):
+        table, key, bits = tables[b], _key(query, STARTS[b], BITS[b]), BITS[b]
+        turned = 1 if b == BANDS - 1 else 2
+        first, second, more = -1, -1, True  # no bit, then each bit, then each pair of bits
+        while more:
+            block = 0
+            while block < 64 and more:
+                probe = key
+                if first >= 0:
+                    probe ^= np.uint32(1) << np.uint32(first)
+                if second >= 0:
+                    probe ^= np.uint32(1) << np.uint32(second)
+                hashed = scramble(probe)
+                at[block] = line_of(hashed, table.shape[0])
+                tags[block] = hashed & np.uint32(127)
+                prefetch(table, at[block])
+                block += 1
+                if second >= 0 and second + 1 < first:
+                    second += 1
+                elif turned == 2 and first >= 0 and second < 0 and first >= 1:
+                    second = 0
+                elif first + 1 < bits:
+                    first, second = first + 1, -1
+                else:
+                    more = False
+            found = 0
+            for j in range(block):
+                found = rows_at(table, at[j], tags[j], pending, found)
+            for j in range(found):
+                prefetch(codes, pending[j])
+            for j in range(found):
+                r = pending[j]
+                if distance(codes[r], query) <= RADIUS:
+                    new = True
+                    for k in range(n):
+                        new &= out[k] != r
+                    if new and n < out.size:
+                        out[n] = r
+                        n += 1
+    return n
+
+
+class PlainIndex:
+    """Codes (n, 4) of 256 bits: grows, finds every code within `RADIUS` bits and no other."""
+
+    def __init__(self, room: int) -> None:
+        self.codes = np.zeros((room, 4), np.uint64)
+        self.tables = Tables(BANDS, room)
+        self._used = 0
+        self._out = np.empty(65536, np.int64)
+
+    def extend(self, codes: NDArray[np.uint64]) -> None:
+        """Add codes behind the others; the room was given at the start."""
+        end = self._used + len(codes)
+        self.codes[self._used : end] = codes
+        self._used = end
+        self.tables.extend(keys_of(codes))
+
+    def search(self, query: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Rows within the radius of one code, (4,), in order."""
+        n = _search(self.tables.tables, self.codes, query, self._out)
+        return np.sort(self._out[:n])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what a search reads: codes and tables."""
+        return self._used * 32 + self.tables.nbytes
