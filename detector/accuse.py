@@ -12,8 +12,9 @@ from typing import Final
 
 from detector import certainty, match, strip, verdict
 from detector.alarms import Alarms
+from detector.known import Known, Watched
 from detector.match import Match, Query
-from detector.memory import WHOSE, Known, Memory, Watched, worth
+from detector.memory import WHOSE, Memory, worth
 from detector.placeholder import Placeholders
 from models.fingerprint import Fingerprint
 from models.records import AccountId, CameraId, Delivery, Kind

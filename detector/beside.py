@@ -13,8 +13,9 @@ from typing import Final
 from detector import match, strip
 from detector.accuse import MARGIN, SECOND
 from detector.explanation import Near
+from detector.known import Known, Watched
 from detector.match import Match, Query
-from detector.memory import NUMBER, WHOSE, Known, Memory, Watched
+from detector.memory import NUMBER, WHOSE, Memory
 from models.distance import SHORT_BITS
 from models.records import CameraId, Delivery
 from models.registration import Agreement, Looked, agree_at, blocks_at, compare

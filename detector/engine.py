@@ -14,7 +14,8 @@ from typing import Final
 from detector import verdict
 from detector.alarms import Alarms
 from detector.incident import Incident
-from detector.memory import RING, VERDICTS, Memory, Watched, ticket
+from detector.known import Watched
+from detector.memory import RING, VERDICTS, Image, Memory, ticket
 from detector.picture import Finding, Onlooker
 from detector.placeholder import Placeholders
 from models.fingerprint import Still
@@ -86,15 +87,15 @@ class Engine:
         self._onlooker = Onlooker(self._memory, self._rights, self._alarms, self._placeholders, model)
         self._new_rights: list[RightChanged] = []
 
-    def restore(self, knowledge: Knowledge) -> None:
-        """Take up what was stored. To be called once, before the first event."""
+    def restore(self, knowledge: Knowledge, image: Image | None = None) -> None:
+        """Take up what was stored; an image of the memory shortens it. To be called once, before the first event."""
         for event in knowledge.rights:
             self._rights.note(event)
         cameras = list(knowledge.cameras)
         for camera in cameras:
             if camera.presumed_owner is not None:
                 self._rights.presume(camera.id, camera.presumed_owner)
-        self._memory.restore(cameras, knowledge.scenes)
+        self._memory.restore(cameras, knowledge.scenes, image)
         self._alarms.restore(knowledge.alerts, knowledge.incidents)
         self._placeholders.take(knowledge.placeholders)
 

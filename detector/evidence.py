@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 
 from detector import match, shift
+from detector.known import Known, Watched
 from detector.match import Query
-from detector.memory import Known, Memory, Watched
+from detector.memory import Memory
 from models.records import SceneId
 from models.shift import Evidence, ShiftModel
 

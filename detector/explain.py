@@ -14,8 +14,9 @@ from detector import match, shift
 from detector.beside import Viewer
 from detector.engine import Engine
 from detector.explanation import CameraState, Copy, Explanation, Near
+from detector.known import Watched
 from detector.match import Query
-from detector.memory import Memory, Watched
+from detector.memory import Memory
 from models.fingerprint import Still
 from models.records import Delivery, SceneId
 from models.scene import Standing

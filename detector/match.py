@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.memory import NUMBER, Known, Memory
+from detector.known import Known
+from detector.memory import NUMBER, Memory
 from models.code import codes_of
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint

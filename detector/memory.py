@@ -1,32 +1,36 @@
 """What the engine knows while it runs: cameras, their scenes, and what changed of them since the last drain.
 
-Owns the numbering of cameras, the rows of the index, the byte forms that the store keeps, and the digests of stills
-that cannot be compared. Refuses to decide. Everything here can be rebuilt from the records that it drains.
+Owns the numbering of cameras, the rows of the index, and the digests of stills that cannot be compared. Refuses to
+decide. Everything here can be rebuilt from the records that it drains; an image of it shortens that.
 """
 
 from __future__ import annotations
 
-import json
-import struct
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import date, datetime
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from detector.known import Known, Watched, camera_body, read_camera, read_scene, scene_body
+from models.code import code_of
 from models.fingerprint import Fingerprint, Still
-from models.index import Index
+from models.index import FREE, Index
+from models.keys import keys_of
 from models.records import CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
 from models.registration import Looked
 from models.scene import Camera, Scene, Standing
+from models.thumbnail import unpack
 from models.view import View, seen
 
 RING: Final = 16
 """Deliveries a camera remembers, so that the same one given twice changes nothing. Producers repeat within seconds."""
-FORM: Final = 1
-"""Version of the byte forms of scenes and cameras."""
+BATCH: Final = 1000
+"""Scenes that are entered into the index at once when the store is read: some megabytes."""
 NUMBER: Final = {Standing.ONCE: 0, Standing.CONFIRMED: 1, Standing.HELD: 2}
 """What the index calls the standings that have a thumbnail."""
 VISITED: Final = 3
@@ -34,72 +38,31 @@ VISITED: Final = 3
 WHOSE: Final = (NUMBER[Standing.CONFIRMED], VISITED)
 """Standings of rows that may name an owner."""
 VERDICTS: Final = tuple(Verdict)
-
-
-@dataclass(slots=True)
-class Known:
-    """A scene in memory. `row` is its place in the index, -1 for one that has a digest only.
-
-    `digest` is of the last still that showed it. `novel` says that nothing explained it when it came: such a scene
-    may turn out to be another account's; `own` is its best score against its camera's own scenes then. `awaits` names
-    the camera whose scene a cold recipient was shown, at the score `met`. `look` is the first held scene of the same
-    look, `returned` says that the camera's own scene has been seen since, `visited` that the
-    look came twice in a row. `attributes` are the delivery's, kept while
-    the scene may still be accused. `noisy` is of a still without a fingerprint. `lives` says that its camera showed it
-    with changes that no new encoding makes (detector/placeholder.py). `probability` is the scene-shift model's word on
-    a held one.
-    """
-
-    record: Scene
-    row: int
-    digest: bytes
-    novel: bool = False
-    own: float = 0.0
-    awaits: CameraId | None = None
-    met: float = 0.0
-    look: SceneId | None = None
-    returned: bool = False
-    visited: bool = False
-    noisy: bool = False
-    prefix: bytes = b""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    lives: bool = False
-    probability: float = 0.0
-
-    @property
-    def delivery(self) -> Delivery:
-        """The delivery that it was first seen in."""
-        r = self.record
-        return Delivery(r.delivery, r.first_seen, r.account, r.camera, dict(self.attributes))
-
-
-@dataclass(slots=True)
-class Watched:
-    """A camera in memory. `own` explains its stills; `held` waits; `unjudged` has digests only.
-
-    `stills` counts its stills in different bytes; `moves` how often its scene became another one and stayed. `heir_of`
-    names the camera whose scenes it goes on with, while that one has fallen silent (a re-enrolment candidate).
-    """
-
-    record: Camera
-    number: int
-    own: list[Known] = field(default_factory=list)
-    held: list[Known] = field(default_factory=list)
-    unjudged: list[Known] = field(default_factory=list)
-    stills: int = 0
-    moves: int = 0
-    heir_of: CameraId | None = None
-    ring: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether any of its own scenes was seen again."""
-        return any(k.record.standing is Standing.CONFIRMED for k in self.own)
+ID: Final = "S35"
+"""A scene's id in an image (models/records.py, `derived_id`)."""
 
 
 def ticket(key: DeliveryId) -> bytes:
     """Eight bytes that stand for a delivery in a camera's ring."""
     return blake2b(str(key).encode(), digest_size=8).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What was kept of a memory to start from sooner: its index, and by row the scene that is there (empty: none)."""
+
+    index: Index
+    ids: NDArray[np.bytes_]
+
+    @classmethod
+    def of(cls, parts: Mapping[str, NDArray[Any]]) -> Image:
+        """From `Memory.parts`. Raises ValueError for parts that do not fit together or to this program."""
+        index, ids = Index.of(parts), parts["ids"]
+        if ids.shape != parts["camera"].shape:
+            raise ValueError(f"{len(ids)} scenes for {len(parts['camera'])} rows")
+        if not index.genuine():
+            raise ValueError("another version's codes or keys")
+        return cls(index, ids)
 
 
 class Memory:
@@ -117,6 +80,7 @@ class Memory:
         self.at_row: dict[int, Known] = {}
         self.awaited: dict[CameraId, dict[SceneId, Known]] = defaultdict(dict)
         self.digests: dict[bytes, dict[SceneId, Known]] = defaultdict(dict)
+        self._by_day: dict[date, list[SceneId]] = defaultdict(list)
         self._scenes: dict[SceneId, None] = {}
         self._removed: dict[SceneId, None] = {}
         self._cameras: dict[CameraId, None] = {}
@@ -201,6 +165,27 @@ class Memory:
         self._scenes.pop(id_, None)
         self._removed[id_] = None
 
+    def forget_cameras(self, cameras: Iterable[CameraId]) -> None:
+        """Take all scenes of these cameras, one or an account's, out of everything. They are new cameras again."""
+        for id_ in cameras:
+            camera = self.cameras.get(id_)
+            if camera is not None:
+                for known in [*camera.own, *camera.held, *camera.unjudged]:
+                    self.forget(known)
+                camera.stills, camera.moves, camera.heir_of = 0, 0, None
+                self.changed(camera)
+
+    def forget_before(self, time: datetime) -> None:
+        """Take the scenes that were not seen since out of everything; the others are not looked at, but for those that
+        have been seen again since they were last due."""
+        for day in sorted(day for day in self._by_day if day <= time.date()):
+            for id_ in self._by_day.pop(day):
+                known = self.scenes.get(id_)
+                if known is not None and known.record.last_seen < time:
+                    self.forget(known)
+                elif known is not None:
+                    self._by_day[known.record.last_seen.date()].append(id_)
+
     def touch(self, known: Known) -> None:
         """Say that a scene changed, so that the next drain tells it."""
         self._scenes[known.record.id] = None
@@ -223,6 +208,7 @@ class Memory:
 
     def drain(self) -> tuple[list[Scene], list[SceneId], list[Camera]]:
         """What changed: scenes and cameras as they are now, and scenes to delete."""
+        self._compact()
         scenes = []
         for id_ in self._scenes:
             known = self.scenes[id_]
@@ -237,92 +223,61 @@ class Memory:
                     r.first_seen,
                     r.last_seen,
                     r.seen,
-                    self._body(known),
+                    scene_body(known, self.index.packed(known.row) if known.row >= 0 else None),
                 )
             )
         cameras = []
         for cid in self._cameras:
             w = self.cameras[cid]
             c = w.record
-            cameras.append(Camera(c.id, c.presumed_owner, c.first_seen, c.last_seen, _camera_body(w)))
+            cameras.append(Camera(c.id, c.presumed_owner, c.first_seen, c.last_seen, camera_body(w)))
         removed = list(self._removed)
         self._scenes.clear()
         self._removed.clear()
         self._cameras.clear()
         return scenes, removed, cameras
 
-    def restore(self, cameras: Iterable[Camera], scenes: Iterable[Scene]) -> None:
-        """Take up what was drained, in any order."""
+    def restore(self, cameras: Iterable[Camera], scenes: Iterable[Scene], image: Image | None = None) -> None:
+        """Take up what was drained, in any order.
+
+        What an image holds of a scene is not computed anew. Which scenes there are, and how they stand, these say.
+        """
         for camera in cameras:
             watched = self._add(Camera(camera.id, camera.presumed_owner, camera.first_seen, camera.last_seen, b""))
-            _read_camera(watched, camera.body)
-        for scene in sorted(scenes, key=lambda s: (s.first_seen, s.id)):
+            read_camera(watched, camera.body)
+        found, fresh = [], []
+        rows, kept = self._open(image)
+        for scene in scenes:
+            known, packed = read_scene(scene)
             if scene.camera not in self.cameras:
                 self._add(Camera(scene.camera, None, scene.first_seen, scene.last_seen, b""))
-            self._restore_scene(scene)
+            found.append(known)
+            row = rows.get(scene.id.encode())
+            if packed is not None and row is not None and self.index.holds(row, packed):
+                known.row = row
+                kept[0][row], kept[1][row] = self.cameras[scene.camera].number, _number(known)
+            elif packed is not None:
+                fresh.append((known, packed))
+                if len(fresh) == BATCH:
+                    self._extend(fresh)
+        self._extend(fresh)
+        self.index.assign(*kept)
+        for known in sorted(found, key=lambda k: (k.record.first_seen, k.record.id)):
+            self._enter(known)
+
+    def parts(self) -> dict[str, NDArray[Any]]:
+        """What `Image.of` makes an image of, as buffers; models/index.py says how long they are true."""
+        parts = self.index.parts()
+        ids = np.zeros(len(parts["camera"]), ID)
+        rows = np.fromiter(self.at_row, np.int64, len(self.at_row))
+        ids[rows] = np.array([known.record.id for known in self.at_row.values()], ID)
+        return parts | {"ids": ids}
 
     def visit(self, known: Known) -> None:
         """A held look that came twice in a row, in different bytes, may name its camera as an owner."""
         known.visited = True
         self.index.restand(known.row, VISITED)
         self.touch(known)
-
-    def _restore_scene(self, s: Scene) -> None:
-        length = struct.unpack_from("<BH", s.body)[1]
-        meta = json.loads(s.body[3 : 3 + length])
-        rest = s.body[3 + length :]
-        record = Scene(s.id, s.camera, s.account, s.standing, s.delivery, s.first_seen, s.last_seen, s.seen, b"")
-        known = Known(
-            record,
-            -1,
-            bytes.fromhex(meta["d"]),
-            meta.get("n", False),
-            meta.get("o", 0.0),
-            CameraId(meta["w"]) if "w" in meta else None,
-            meta.get("m", 0.0),
-            SceneId(meta.get("l", s.id)),
-            meta.get("r", False),
-            meta.get("v", False),
-            meta.get("y", False),
-            bytes.fromhex(meta.get("p", "")),
-            meta.get("a", {}),
-            meta.get("i", False),
-            meta.get("q", 0.0),
-        )
-        self._place(self.cameras[s.camera], known, Fingerprint.from_bytes(rest) if rest else None)
-
-    def _body(self, known: Known) -> bytes:
-        meta: dict[str, object] = {"d": known.digest.hex()}
-        if known.novel:
-            meta["n"] = True
-        if known.own:
-            meta["o"] = known.own
-        if known.awaits is not None:
-            meta["w"] = known.awaits
-        if known.met:
-            meta["m"] = known.met
-        if known.look != known.record.id:
-            meta["l"] = known.look
-        if known.returned:
-            meta["r"] = True
-        if known.visited:
-            meta["v"] = True
-        if known.noisy:
-            meta["y"] = True
-        if known.row < 0 and known.prefix:
-            meta["p"] = known.prefix.hex()
-        if known.lives:
-            meta["i"] = True
-        if known.probability:
-            meta["q"] = known.probability
-        if known.attributes:
-            meta["a"] = dict(known.attributes)
-        head = json.dumps(meta, separators=(",", ":")).encode()
-        body = struct.pack("<BH", FORM, len(head)) + head
-        if known.row >= 0:
-            levels = self.index.levels(known.row)
-            body += Fingerprint(levels, _NONE, _NONE, 0.0, 0).to_bytes()
-        return body
 
     def _add(self, record: Camera) -> Watched:
         watched = Watched(record, len(self.by_number))
@@ -331,41 +286,66 @@ class Memory:
         return watched
 
     def _place(self, camera: Watched, known: Known, found: Fingerprint | None) -> None:
-        standing = known.record.standing
-        self.scenes[known.record.id] = known
-        if found is not None and standing is not Standing.UNJUDGED:
-            number = VISITED if known.visited else NUMBER[standing]
-            known.row = self.index.insert(found.code, found.mask, camera.number, number, found.levels)
+        if found is not None and known.record.standing is not Standing.UNJUDGED:
+            known.row = self.index.insert(found.code, found.mask, camera.number, _number(known), found.levels)
+        self._enter(known)
+
+    def _enter(self, known: Known) -> None:
+        """Enter a scene that has its row, or none, everywhere else."""
+        record, camera = known.record, self.cameras[known.record.camera]
+        self.scenes[record.id] = known
+        self._by_day[record.last_seen.date()].append(record.id)
+        if known.row >= 0:
             self.at_row[known.row] = known
-            (camera.held if standing is Standing.HELD else camera.own).append(known)
+            (camera.held if record.standing is Standing.HELD else camera.own).append(known)
         else:
             camera.unjudged.append(known)
             for key in (known.digest, known.prefix):
                 if key:
-                    self.digests[key][known.record.id] = known
+                    self.digests[key][record.id] = known
         if known.awaits is not None:
-            self.awaited[known.awaits][known.record.id] = known
+            self.awaited[known.awaits][record.id] = known
+
+    def _open(self, image: Image | None) -> tuple[dict[bytes, int], tuple[NDArray[np.int32], NDArray[np.uint8]]]:
+        """Take an image's index. The row of each scene in it; each row's camera and standing, still to be filled in."""
+        if image is None:
+            return {}, (np.zeros(0, np.int32), np.zeros(0, np.uint8))
+        self.index = image.index
+        rows = {id_: row for row, id_ in enumerate(image.ids.tolist()) if id_}
+        return rows, (np.full(len(image.ids), FREE, np.int32), np.zeros(len(image.ids), np.uint8))
+
+    def _extend(self, fresh: list[tuple[Known, NDArray[np.uint8]]]) -> None:
+        """Give rows to scenes that have none, and empty the list."""
+        if not fresh:
+            return
+        levels = [unpack(packed) for _, packed in fresh]
+        codes, masks = zip(*map(code_of, levels), strict=True)
+        rows = self.index.extend(
+            np.array(codes),
+            np.array(masks),
+            np.array([self.cameras[known.record.camera].number for known, _ in fresh], np.int32),
+            np.array([_number(known) for known, _ in fresh], np.uint8),
+            np.array([packed for _, packed in fresh]),
+            np.array([keys_of(each) for each in levels]).T,
+        )
+        for (known, _), row in zip(fresh, rows, strict=True):
+            known.row = row
+        fresh.clear()
+
+    def _compact(self) -> None:
+        """Give memory back when most rows are free; between batches, when nobody holds a row's number."""
+        numbers = self.index.compact()
+        if numbers is not None:
+            for known in self.at_row.values():
+                known.row = int(numbers[known.row])
+            self.at_row = {known.row: known for known in self.at_row.values()}
+
+
+def _number(known: Known) -> int:
+    """What the index calls a scene's standing."""
+    return VISITED if known.visited else NUMBER[known.record.standing]
 
 
 def worth(known: Known) -> tuple[bool, object, str]:
     """The order in which a camera's scenes are given up: single looks first, then what was not seen for longest."""
     return known.record.standing is Standing.CONFIRMED, known.record.last_seen, known.record.id
-
-
-_NONE: Final = np.zeros(0, np.uint64)
-
-
-def _camera_body(w: Watched) -> bytes:
-    ring = b"".join(key + bytes([verdict]) for key, verdict in w.ring.items())
-    return struct.pack("<BIIB", FORM, w.stills, w.moves, len(w.ring)) + ring + (w.heir_of or "").encode()
-
-
-def _read_camera(w: Watched, body: bytes) -> None:
-    if not body:
-        return
-    _, w.stills, w.moves, count = struct.unpack_from("<BIIB", body)
-    at = struct.calcsize("<BIIB")
-    for k in range(count):
-        entry = body[at + 9 * k : at + 9 * k + 9]
-        w.ring[entry[:8]] = entry[8]
-    w.heir_of = CameraId(body[at + 9 * count :].decode()) or None

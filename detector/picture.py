@@ -13,8 +13,9 @@ from typing import Final
 from detector import evidence, match, shift, strip, verdict
 from detector.accuse import Accuser
 from detector.alarms import Alarms
+from detector.known import Known, Watched
 from detector.match import Match, Query
-from detector.memory import WHOSE, Known, Memory, Watched
+from detector.memory import WHOSE, Memory
 from detector.placeholder import Placeholders
 from detector.sequel import SAME_VIEW, Sequel
 from models.fingerprint import Still

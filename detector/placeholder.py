@@ -17,8 +17,9 @@ import numpy as np
 
 from detector import strip
 from detector.alarms import Alarms
+from detector.known import Known
 from detector.match import Match, Query
-from detector.memory import NUMBER, VISITED, WHOSE, Known, Memory
+from detector.memory import NUMBER, VISITED, WHOSE, Memory
 from models.fingerprint import Fingerprint, Still
 from models.keys import as_it_is
 from models.placeholder import (

@@ -12,8 +12,9 @@ from typing import Final
 from detector import evidence, match, shift, verdict
 from detector.accuse import MARGIN, Accuser
 from detector.alarms import Alarms
+from detector.known import Known, Watched
 from detector.match import Match
-from detector.memory import NUMBER, VISITED, Known, Memory, Watched, worth
+from detector.memory import NUMBER, VISITED, Memory, worth
 from detector.placeholder import Placeholders
 from models.placeholder import PlaceholderId
 from models.records import Delivery

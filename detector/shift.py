@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from detector.memory import Known, Watched
+from detector.known import Known, Watched
 from models.records import SceneId
 from models.scene import Standing
 

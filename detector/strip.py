@@ -12,8 +12,9 @@ from typing import Final
 
 from detector import match
 from detector.certainty import certainty
+from detector.known import Known
 from detector.match import Match, Query
-from detector.memory import Known, Memory
+from detector.memory import Memory
 from models.registration import Agreement, agree_at, compare
 
 VALID: Final = 0.5

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from detector.certainty import certainty
+from detector.known import Known
 from detector.match import Match
-from detector.memory import Known
 from models.placeholder import PlaceholderId
 from models.records import AccountId, Alert, CameraId, Delivery, Kind, Level, Numbers, SceneId, alert_id
 from models.scene import Standing

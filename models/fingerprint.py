@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.code import code_of
 from models.placeholder import coarse
 from models.records import Picture
-from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, thumbnail
+from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, PACKED, QUICK_RANGE, SIDE, pack, thumbnail, unpack
 
 LEAST_BLOCKS: Final = 10
 """Blocks of 8x8 cells (of 64) that must have texture. Below, scenes of different homes could not be told apart."""
@@ -56,20 +56,24 @@ class Fingerprint:
 
     def to_bytes(self) -> bytes:
         """The byte form: version, then two cells a byte. The code follows from the cells and is not stored."""
-        nibbles = (self.levels.reshape(-1, 2) + 8).astype(np.uint8)
-        return bytes([FORM]) + (nibbles[:, 0] << 4 | nibbles[:, 1]).astype(np.uint8).tobytes()
+        return packed_body(pack(self.levels))
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Fingerprint:
         """The fingerprint that `to_bytes` wrote. Raises ValueError for another version or a torn body."""
-        if len(body) != 1 + SIDE * SIDE // 2 or body[0] != FORM:
-            raise ValueError(f"not a fingerprint of form {FORM}: {len(body)} bytes, first {body[:1].hex()}")
-        packed = np.frombuffer(body, np.uint8, offset=1)
-        levels = np.empty((SIDE * SIDE // 2, 2), np.int8)
-        levels[:, 0] = packed >> 4
-        levels[:, 1] = packed & 15
-        levels -= 8
-        return cls.of(levels.reshape(SIDE, SIDE))
+        return cls.of(unpack(packed_of(body)))
+
+
+def packed_body(packed: NDArray[np.uint8]) -> bytes:
+    """The byte form of a packed thumbnail."""
+    return bytes([FORM]) + packed.tobytes()
+
+
+def packed_of(body: bytes) -> NDArray[np.uint8]:
+    """The packed thumbnail in a byte form. Raises ValueError for another version or a torn body."""
+    if len(body) != 1 + PACKED or body[0] != FORM:
+        raise ValueError(f"not a fingerprint of form {FORM}: {len(body)} bytes, first {body[:1].hex()}")
+    return np.frombuffer(body, np.uint8, offset=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,22 +15,21 @@ or nothing. The place of a removed scene is used again when no search that may h
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import WORDS
+from models.code import WORDS, code_of
 from models.distance import Found, distances, match_rows, popcount
 from models.keys import AREAS, KEYS, Lookup, keys_of
 from models.table import ROWS, Tables, line_of, prefetch, rows_at, scramble
-from models.thumbnail import SIDE
+from models.thumbnail import PACKED, pack, unpack
 
-PACKED: Final = SIDE * SIDE // 2
-"""Bytes of a packed thumbnail: two cells a byte."""
 FREE: Final = -1
 """The camera number of a row that holds nothing."""
 WINDOW_RADIUS: Final = 0.25
@@ -39,6 +38,8 @@ WINDOW_BITS: Final = 12
 """Common bits in a window below which the key alone decides."""
 _AT_ONCE: Final = 64
 """Probes that are asked of memory at once."""
+_PENDING: Final = 4096
+"""Rows that they may name before more room is made."""
 
 
 @njit(cache=True, nogil=True)
@@ -63,7 +64,7 @@ def _candidates(
     """Fill `out` with the rows that share a key and agree in its window; returns how many there are."""
     at = np.empty(_AT_ONCE, np.int64)
     tags = np.empty(_AT_ONCE, np.uint32)
-    pending = np.empty(camera.size, np.int64)
+    pending = np.empty(_PENDING, np.int64)
     known = np.zeros(4 * out.size, np.int64)
     n = 0
     for h in range(keys.shape[0]):
@@ -90,19 +91,31 @@ def _candidates(
                         turn += 1
                     if done < probes:
                         key ^= np.uint32(1) << np.uint32(weakest[h, t, turn])
-                found = 0
-                for j in range(block):
-                    found = rows_at(table, at[j], tags[j], pending, found)
+                found = _gather(table, at[:block], tags, pending)
+                while found > pending.size:
+                    pending = np.empty(2 * found, np.int64)
+                    found = _gather(table, at[:block], tags, pending)
                 for j in range(found):
                     prefetch(codes, pending[j])
                     prefetch(masks, pending[j])
                 for j in range(found):
                     r = pending[j]
-                    if _agrees(codes[r], masks[r], qcodes[h], qmasks[h], areas[t]):
+                    if r < camera.size and _agrees(codes[r], masks[r], qcodes[h], qmasks[h], areas[t]):
                         cam, same = camera[r], (held[t, r] ^ keys[h, t]) & fixed == 0
                         if same and cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
                             n = _note(r, known, out, n)
     return n
+
+
+@njit(cache=True, nogil=True)
+def _gather(
+    table: NDArray[np.uint32], at: NDArray[np.int64], tags: NDArray[np.uint32], pending: NDArray[np.int64]
+) -> int:
+    """Fill `pending` with the rows that the lines name; returns how many there are, which may be more than fit in."""
+    found = 0
+    for j in range(at.size):
+        found = rows_at(table, at[j], tags[j], pending, found)
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -150,6 +163,20 @@ def _note(row: int, known: NDArray[np.int64], out: NDArray[np.int64], n: int) ->
     return n + 1
 
 
+class _Rows(NamedTuple):
+    """What a search reads of the rows, by row (`keys` by table and row).
+
+    Replaced as a whole when there is no room left, and before a row beyond it is written: who reads never meets arrays
+    of different sizes, and a row beyond those that it has came after it began.
+    """
+
+    codes: NDArray[np.uint64]
+    masks: NDArray[np.uint64]
+    camera: NDArray[np.int32]
+    standing: NDArray[np.uint8]
+    keys: NDArray[np.uint32]
+
+
 class Index:
     """Grows without a rebuild; an inserted scene is found by the next search; a removed one's place is used again.
 
@@ -157,17 +184,58 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self._codes = np.zeros((_ROOM, WORDS), np.uint64)
-        self._masks = np.zeros((_ROOM, WORDS), np.uint64)
-        self._camera = np.full(_ROOM, FREE, np.int32)
-        self._standing = np.zeros(_ROOM, np.uint8)
-        self._thumbs: list[NDArray[np.uint8]] = []
         self._tables = Tables(KEYS, _ROOM)
+        self._rows = _empty(_ROOM, self._tables.keys)
+        self._thumbs: list[NDArray[np.uint8]] = []
         self._used = 0
         self._free: deque[tuple[int, int]] = deque()
         self._lock = Lock()
         self._clock = 0
         self._running: set[int] = set()
+
+    @classmethod
+    def of(cls, parts: Mapping[str, NDArray[Any]]) -> Index:
+        """The index that `parts` were taken of; it keeps the buffers and writes to them. Raises ValueError."""
+        made, n = cls(), len(parts["camera"])
+        made._rows = _Rows(*(parts[name] for name in _Rows._fields))
+        for name, wanted in _empty(n, np.empty((KEYS, n), np.uint32))._asdict().items():
+            if parts[name].shape != wanted.shape or parts[name].dtype != wanted.dtype:
+                raise ValueError(f"{name} is {parts[name].dtype} {parts[name].shape}, not of {n} rows")
+        made._tables = Tables.of([parts[f"table.{t}"] for t in range(KEYS)], made._rows.keys, parts["lost"])
+        made._thumbs = [parts[f"thumbs.{k}"] for k in range(-(-n // _SHEET))]
+        if n % _SHEET:
+            last = np.zeros((_SHEET, PACKED), np.uint8)
+            last[: n % _SHEET] = made._thumbs[-1]
+            made._thumbs[-1] = last
+        made._used = n
+        made._free.extend((0, int(row)) for row in np.flatnonzero(made._rows.camera == FREE))
+        return made
+
+    def parts(self) -> dict[str, NDArray[Any]]:
+        """All of it as buffers, by name. `codes`, `masks` and `thumbs.N` are live, the others copies.
+
+        While a `reading` lasts that began before, the live ones stay true of the rows that are in use now, but for the
+        thumbnail of a scene that is removed meanwhile, which turns blank.
+        """
+        n, rows, tables = self._used, self._rows, self._tables
+        parts: dict[str, NDArray[Any]] = {"codes": rows.codes[:n], "masks": rows.masks[:n], "lost": tables.lost}
+        parts |= {"camera": rows.camera[:n].copy(), "standing": rows.standing[:n].copy()}
+        parts |= {"keys": rows.keys[:, :n].copy()}
+        parts |= {f"table.{t}": table.copy() for t, table in enumerate(tables.tables)}
+        parts |= {f"thumbs.{k}": sheet[: n - k * _SHEET] for k, sheet in enumerate(self._thumbs) if n > k * _SHEET}
+        return parts
+
+    def genuine(self) -> bool:
+        """Whether codes and keys are those that this program makes of the thumbnails; looks at some rows."""
+        for row in np.flatnonzero(self._rows.camera[: self._used] != FREE)[:: max(1, len(self) // _LOOKED_AT)]:
+            levels, rows = self.levels(int(row)), self._rows
+            if not self._thumb(int(row)).any():
+                continue
+            code, mask = code_of(levels)
+            same = np.array_equal(code, rows.codes[row]) and np.array_equal(mask, rows.masks[row])
+            if not same or not np.array_equal(keys_of(levels), rows.keys[:, row]):
+                return False
+        return True
 
     def __len__(self) -> int:
         return self._used - len(self._free)
@@ -175,7 +243,7 @@ class Index:
     @property
     def nbytes(self) -> tuple[int, int]:
         """Bytes in use: of what the search reads, and of what lies apart (thumbnails, and keys for growing)."""
-        row = sum(a.itemsize * a[:1].size for a in (self._codes, self._masks, self._camera, self._standing))
+        row = sum(a.itemsize * a[:1].size for name, a in self._rows._asdict().items() if name != "keys")
         return self._used * row + self._tables.nbytes, self._used * (PACKED + 4 * KEYS)
 
     def insert(
@@ -183,10 +251,10 @@ class Index:
     ) -> int:
         """The row that the scene now has. The same scene inserted twice has two rows. Raises IndexFull."""
         row = self._place()
-        self._codes[row], self._masks[row] = code, mask
-        self._standing[row], self._camera[row] = standing, camera
-        nibbles = (levels.reshape(-1, 2) + 8).astype(np.uint8)
-        self._thumb(row)[:] = nibbles[:, 0] << 4 | nibbles[:, 1]
+        rows = self._rows
+        rows.codes[row], rows.masks[row] = code, mask
+        rows.standing[row], rows.camera[row] = standing, camera
+        self._thumb(row)[:] = pack(levels)
         self._tables.insert(row, keys_of(levels))
         return row
 
@@ -205,46 +273,84 @@ class Index:
         """
         first, end = self._used, self._used + len(codes)
         self._reserve(end)
-        self._codes[first:end], self._masks[first:end] = codes, masks
-        self._standing[first:end], self._camera[first:end] = standings, cameras
-        for row, thumb in zip(range(first, end), () if thumbs is None else thumbs, strict=False):
-            self._thumb(row)[:] = thumb
+        rows = self._rows
+        rows.codes[first:end], rows.masks[first:end] = codes, masks
+        rows.standing[first:end], rows.camera[first:end] = standings, cameras
+        if thumbs is not None:
+            self._spread(first, thumbs)
         self._used = end
         self._tables.extend(keys)
         return range(first, end)
 
+    def assign(self, cameras: NDArray[np.int32], standings: NDArray[np.uint8]) -> None:
+        """Set camera and standing of the first rows, as many as are given; remove those whose camera is `FREE`."""
+        n, kept, rows = len(cameras), cameras != FREE, self._rows
+        gone = np.flatnonzero(~kept & (rows.camera[:n] != FREE))
+        rows.camera[:n][kept], rows.standing[:n][kept] = cameras[kept], standings[kept]
+        for row in gone:
+            self.remove(int(row))
+
     def restand(self, row: int, standing: int) -> None:
         """Change a row's standing."""
-        self._standing[row] = standing
+        self._rows.standing[row] = standing
 
     def remove(self, row: int) -> None:
         """Forget a row."""
-        self._camera[row] = FREE
+        self._rows.camera[row] = FREE
         self._tables.remove(row)
         self._thumb(row)[:] = 0
         with self._lock:
             self._clock += 1
             self._free.append((self._clock, row))
 
+    def compact(self) -> NDArray[np.int64] | None:
+        """Close the gaps of removed rows where they are more than half: each row's new number, -1 for a gap.
+
+        None when nothing was done: too few are free, or a search runs. Costs by what is left, which is less than what
+        was removed; all memory beyond that is given back.
+        """
+        if 2 * len(self._free) <= self._used or len(self._free) < _ROOM or self._running:
+            return None
+        rows, made = self._rows, Index()
+        kept = np.flatnonzero(rows.camera[: self._used] != FREE)
+        made._reserve(len(kept))
+        for k, sheet in enumerate(self._thumbs):
+            first, end = np.searchsorted(kept, (k * _SHEET, (k + 1) * _SHEET))
+            made._spread(int(first), sheet[kept[first:end] - k * _SHEET])
+        search = rows.codes[kept], rows.masks[kept], rows.camera[kept], rows.standing[kept]
+        made.extend(*search, None, rows.keys[:, kept])
+        numbers = np.full(self._used, -1, np.int64)
+        numbers[kept] = np.arange(len(kept))
+        with self._lock:
+            if self._running:
+                return None
+            self._rows, self._tables, self._thumbs = made._rows, made._tables, made._thumbs
+            self._used = made._used
+            self._free.clear()
+        return numbers
+
     def bits(self, row: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """The code and mask of a row, 8 words each."""
-        return self._codes[row].copy(), self._masks[row].copy()
+        return self._rows.codes[row].copy(), self._rows.masks[row].copy()
 
     def levels(self, row: int) -> NDArray[np.int8]:
         """The thumbnail of a row, (64, 64) int8."""
-        packed = self._thumb(row)
-        levels = np.empty((PACKED, 2), np.int8)
-        levels[:, 0] = packed >> 4
-        levels[:, 1] = packed & 15
-        levels -= 8
-        return levels.reshape(SIDE, SIDE)
+        return unpack(self._thumb(row))
+
+    def packed(self, row: int) -> NDArray[np.uint8]:
+        """The same as it is stored, (PACKED,); a copy."""
+        return self._thumb(row).copy()
+
+    def holds(self, row: int, packed: NDArray[np.uint8]) -> bool:
+        """Whether the row has this packed thumbnail."""
+        return np.array_equal(self._thumb(row), packed)
 
     def distances(
         self, code: NDArray[np.uint64], mask: NDArray[np.uint64], rows: Sequence[int]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Differing and common bits against these rows, in their order."""
         at = np.asarray(rows, np.int64)
-        differing, common = distances(code, mask, self._codes[at], self._masks[at])
+        differing, common = distances(code, mask, self._rows.codes[at], self._rows.masks[at])
         return differing, common
 
     def candidates(self, query: Lookup, *, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
@@ -255,20 +361,17 @@ class Index:
         wanted = sum(1 << s for s in standings)
         skipped = np.sort(np.asarray(skip, np.int32))
         room = 1024
-        with self._lock:
-            self._clock += 1
-            began = self._clock
-            self._running.add(began)
-        try:
+        with self.reading():
+            tables, rows = self._tables.tables, self._rows
             while True:
                 out = np.empty(room, np.int64)
                 n = _candidates(
-                    self._tables.tables,
-                    self._tables.keys,
-                    self._codes,
-                    self._masks,
-                    self._camera,
-                    self._standing,
+                    tables,
+                    rows.keys,
+                    rows.codes,
+                    rows.masks,
+                    rows.camera,
+                    rows.standing,
                     query.keys,
                     query.weakest,
                     query.seen,
@@ -283,13 +386,27 @@ class Index:
                 if n <= room:
                     return np.sort(out[:n])
                 room = 2 * n
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While this lasts, no place of a row that is removed meanwhile is used again, and no row gets another number.
+
+        For a thread beside the writer's, around all that it does with the rows that it finds.
+        """
+        with self._lock:
+            self._clock += 1
+            began = self._clock
+            self._running.add(began)
+        try:
+            yield
         finally:
             with self._lock:
                 self._running.discard(began)
 
     def rows(self, *, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
         """All rows of these standings but those of the cameras in `skip`: for who may take the time to scan them."""
-        camera, standing = self._camera[: self._used], self._standing[: self._used]
+        used, rows = self._used, self._rows
+        camera, standing = rows.camera[:used], rows.standing[:used]
         wanted = (camera != FREE) & np.isin(standing, list(standings)) & ~np.isin(camera, list(skip))
         return np.nonzero(wanted)[0]
 
@@ -305,7 +422,7 @@ class Index:
     ) -> list[Found]:
         """Those of the given rows that the distance finds under any hypothesis, in their order."""
         at = np.asarray(rows, np.int64)
-        hits = match_rows(at, self._codes, self._masks, codes, masks, radius, least, short)
+        hits = match_rows(at, self._rows.codes, self._rows.masks, codes, masks, radius, least, short)
         return [Found(r, h, d, c, v, bool(n)) for r, h, d, c, v, n in hits.tolist()]
 
     def _place(self) -> int:
@@ -327,18 +444,29 @@ class Index:
             raise IndexFull(rows)
         while rows > len(self._thumbs) * _SHEET:
             self._thumbs.append(np.zeros((_SHEET, PACKED), np.uint8))
-        size = self._camera.size
+        size = self._rows.camera.size
         if rows <= size:
             return
-        size = max(rows, 2 * size)
-        for name in ("_codes", "_masks", "_camera", "_standing"):
-            old = getattr(self, name)
-            new = np.zeros((size, *old.shape[1:]), old.dtype)
-            if name == "_camera":
-                new[self._used :] = FREE
-            new[: self._used] = old[: self._used]
-            setattr(self, name, new)
-        self._tables.grow(size)
+        self._tables.grow(max(rows, 2 * size))
+        grown = _empty(max(rows, 2 * size), self._tables.keys)
+        for name, new in grown._asdict().items():
+            if name != "keys":
+                new[: self._used] = getattr(self._rows, name)[: self._used]
+        self._rows = grown
+
+    def _spread(self, first: int, thumbs: NDArray[np.uint8]) -> None:
+        """Write packed thumbnails from row `first` on, sheet by sheet."""
+        while len(thumbs):
+            sheet, at = self._thumbs[first // _SHEET], first % _SHEET
+            n = min(len(thumbs), _SHEET - at)
+            sheet[at : at + n] = thumbs[:n]
+            first, thumbs = first + n, thumbs[n:]
+
+
+def _empty(room: int, keys: NDArray[np.uint32]) -> _Rows:
+    """Room for so many rows, of which none is in use."""
+    codes, masks = np.zeros((room, WORDS), np.uint64), np.zeros((room, WORDS), np.uint64)
+    return _Rows(codes, masks, np.full(room, FREE, np.int32), np.zeros(room, np.uint8), keys)
 
 
 class IndexFull(Exception):
@@ -352,3 +480,5 @@ _SHEET: Final = 4096
 """Thumbnails that lie together: 8 MB, never moved when the index grows."""
 _ROOM: Final = 1024
 """Rows that an empty index has room for."""
+_LOOKED_AT: Final = 16
+"""Rows that `genuine` looks at: any change of the smoothing, the code or the keys changes nearly all."""

@@ -11,7 +11,7 @@ one, which stays complete until it is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -30,10 +30,12 @@ GROWTH: Final = 1.5
 """to so many times its lines."""
 EMPTIEST: Final = 0.3
 """Share of the slots in use at which it shrinks by as much."""
-FITTING: Final = 0.6
-"""Share of the slots in use that lies between."""
+STALE: Final = 0.1
+"""Removals from full lines, as a share of the slots, after which a table is filled anew: such a line stays full to who
+reads, until a new entry takes the place."""
 BRIM: Final = 0.9
-"""Share beyond which a table is replaced at once rather than by and by."""
+"""Share of the slots, in use or so lost, beyond which a table is replaced at once rather than by and by: without an
+empty slot no search of it would end."""
 LEAST_LINES: Final = 16
 """Lines of an empty table."""
 STEP: Final = 96
@@ -54,6 +56,15 @@ def lines(count: int) -> NDArray[np.uint32]:
     raw = np.zeros(count * SLOTS + SLOTS, np.uint32)
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + count * SLOTS].reshape(count, SLOTS)
+
+
+def _aligned(table: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The lines, each on a cache line of its own: as they are, or copied when they do not lie so."""
+    if not table.ctypes.data % 64:
+        return table
+    copy = lines(len(table))
+    copy[:] = table
+    return copy
 
 
 def _prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Callable[..., Any]]:
@@ -138,7 +149,7 @@ def put(table: NDArray[np.uint32], key: np.uint32, row: int) -> int:
 
 @njit(cache=True, nogil=True)
 def take(table: NDArray[np.uint32], key: np.uint32, row: int) -> bool:
-    """Remove an entry; False when there is none."""
+    """Remove an entry; True when readers must go on passing by its line."""
     h = scramble(key)
     entry = np.uint32((h & np.uint32(127)) << _TAG) | np.uint32(row + 1)
     at: int | np.int64 = line_of(h, table.shape[0])
@@ -150,7 +161,7 @@ def take(table: NDArray[np.uint32], key: np.uint32, row: int) -> bool:
             room |= table[at, s] == 0
         if found >= 0:
             table[at, found] = np.uint32(0) if room else _GONE
-            return True
+            return not room
         if room:
             return False
         at = at + 1 if at + 1 < table.shape[0] else 0
@@ -159,15 +170,19 @@ def take(table: NDArray[np.uint32], key: np.uint32, row: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def rows_at(table: NDArray[np.uint32], at: int, tag: np.uint32, out: NDArray[np.int64], found: int) -> int:
-    """Append the rows in line `at`, and where that is full in the next ones, whose hash has these 7 bits."""
+    """Append the rows in line `at`, and where that is full in the next ones, whose hash has these 7 bits.
+
+    Returns how many rows there are then; what does not fit into `out` is counted only.
+    """
     while True:
         line = compare_line(table, at, tag)
         hits, s = line & 0xFFFF, 0
         while hits:
             if hits & 1:
                 row = np.int64(table[at, s] & _ROW)
-                if row != 0 and found < out.size:
-                    out[found] = row - 1
+                if row != 0:
+                    if found < out.size:
+                        out[found] = row - 1
                     found += 1
             hits >>= 1
             s += 1
@@ -200,29 +215,49 @@ def put_row(tables: tuple[NDArray[np.uint32], ...], keys: NDArray[np.uint32], ro
 
 
 @njit(cache=True, nogil=True)
-def take_row(tables: tuple[NDArray[np.uint32], ...], keys: NDArray[np.uint32], row: int) -> None:
-    """Remove a row's entry from each table."""
+def take_row(
+    tables: tuple[NDArray[np.uint32], ...], keys: NDArray[np.uint32], row: int, lost: NDArray[np.int64]
+) -> None:
+    """Remove a row's entry from each table; `lost` counts, by table, those that leave a line passed by."""
     for t in range(len(tables)):
         if keys[t, row] != NO_KEY:
-            take(tables[t], keys[t, row], row)
+            lost[t] += take(tables[t], keys[t, row], row)
 
 
 class Tables:
     """Several tables over the same rows, one for each key that a row has.
 
     A table that becomes too full, or too empty, is replaced by one half as large again (or smaller) that is filled some
-    rows at each insert or removal, so that none takes long. The tables start at different sizes: they grow one after
-    the other. `keys` (tables, room) uint32 are kept for that, by row; `NO_KEY` where a row has none.
+    rows at each insert or removal, so that none takes long; so is one in which removals have left too many lines that
+    only look full. The tables start at different sizes and keep the distance: they grow one after the other. `keys`
+    (tables, room) uint32 are kept for that, by row; `NO_KEY` where a row has none.
     """
 
     def __init__(self, count: int, room: int) -> None:
         self.tables = tuple(lines(int(LEAST_LINES * GROWTH ** (1 + t / count))) for t in range(count))
-        self.keys = np.full((count, room), NO_KEY, np.uint32)
+        self.keys = np.empty((count, room), np.uint32)
+        self._slots = np.array([t.size for t in self.tables])
         self._held = np.zeros(count, np.int64)
+        self._lost = np.zeros(count, np.int64)
         self._used = 0
         self._new: NDArray[np.uint32] | None = None
+        self._new_lost = 0
         self._which = 0
         self._done = 0
+
+    @classmethod
+    def of(cls, tables: Sequence[NDArray[np.uint32]], keys: NDArray[np.uint32], lost: NDArray[np.int64]) -> Tables:
+        """What `tables`, `keys` (of the rows in use) and `lost` were taken from; it writes to these."""
+        made = cls(0, 0)
+        made.tables, made.keys, made._used = tuple(map(_aligned, tables)), keys, keys.shape[1]
+        made._slots = np.array([t.size for t in tables])
+        made._held, made._lost = (keys != NO_KEY).sum(axis=1), lost.copy()
+        return made
+
+    @property
+    def lost(self) -> NDArray[np.int64]:
+        """By table, removals that left a line passed by since the table was filled."""
+        return self._lost.copy()
 
     @property
     def nbytes(self) -> int:
@@ -231,12 +266,13 @@ class Tables:
 
     def grow(self, room: int) -> None:
         """Make room for the keys of so many rows."""
-        keys = np.full((len(self.tables), room), NO_KEY, np.uint32)
+        keys = np.empty((len(self.tables), room), np.uint32)
         keys[:, : self._used] = self.keys[:, : self._used]
         self.keys = keys
 
     def insert(self, row: int, keys: NDArray[np.uint32]) -> None:
         """Enter one row under its keys, (tables,)."""
+        self._fit(self._held + 1)
         self.keys[:, row] = keys
         self._used = max(self._used, row + 1)
         put_row(self.tables, self.keys, row)
@@ -248,54 +284,69 @@ class Tables:
     def extend(self, keys: NDArray[np.uint32]) -> None:
         """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each."""
         first, end = self._used, self._used + keys.shape[1]
+        held = self._held + (keys != NO_KEY).sum(axis=1)
+        self._fit(held)
         self.keys[:, first:end] = keys
-        held = (keys != NO_KEY).sum(axis=1)
-        for t, table in enumerate(self.tables):
-            if self._held[t] + held[t] > BRIM * table.size:
-                self._replace(t, int(self._held[t] + held[t]))
-            put_rows(self.tables[t], self.keys[t], first, end)
-        self._used = end
-        self._held += held
+        for table, row in zip(self.tables, self.keys, strict=True):
+            put_rows(table, row, first, end)
+        self._used, self._held = end, held
         self._go_on(keys.shape[1])
 
     def remove(self, row: int) -> None:
         """Forget a row."""
-        take_row(self.tables, self.keys, row)
+        take_row(self.tables, self.keys, row, self._lost)
         if self._new is not None and row < self._done and self.keys[self._which, row] != NO_KEY:
-            take(self._new, self.keys[self._which, row], row)
+            self._new_lost += take(self._new, self.keys[self._which, row], row)
         self._held -= self.keys[:, row] != NO_KEY
         self.keys[:, row] = NO_KEY
         self._go_on(1)
+
+    def _fit(self, held: NDArray[np.int64]) -> None:
+        """Replace at once what so many entries, by table, would fill beyond the brim."""
+        if self._new is not None and held[self._which] + self._new_lost > BRIM * self._new.size:
+            self._new = None
+        for t in np.flatnonzero(held + self._lost > BRIM * self._slots):
+            self._replace(int(t), int(held[t]))
 
     def _replace(self, t: int, held: int) -> None:
         """Replace a table at once: more rows came together than filling it by and by allows for."""
         if self._new is not None and self._which == t:
             self._new = None
-        apart = GROWTH ** ((t + 1) / len(self.tables))  # so that the tables go on growing one after the other
-        table = lines(max(LEAST_LINES, int(held / FULLEST / SLOTS * apart) + 1))
+        count = len(self.tables[t])
+        while held > FULLEST * count * SLOTS:
+            count = int(count * GROWTH)
+        table = lines(count)
         put_rows(table, self.keys[t], 0, self._used)
-        self._swap(t, table)
+        self._swap(t, table, 0)
 
     def _go_on(self, rows: int) -> None:
         """Fill the table that is being replaced a little further, or begin with the next one that must be."""
         budget = rows * STEP
         while budget > 0:
-            if self._new is None:
-                share = self._held / [t.size for t in self.tables]
-                sizes = np.array([len(t) for t in self.tables])
-                unfit = (share > FULLEST) | ((share < EMPTIEST) & (sizes > 2 * LEAST_LINES))
-                if not unfit.any():
-                    return
-                self._which = int(np.argmax(np.where(unfit, np.abs(share - FITTING), -1.0)))
-                factor = GROWTH if share[self._which] > FULLEST else 1 / GROWTH
-                self._new, self._done = lines(int(sizes[self._which] * factor)), 0
+            if self._new is None and not self._begin():
+                return
+            assert self._new is not None
             end = min(self._done + budget, self._used)
             put_rows(self._new, self.keys[self._which], self._done, end)
             budget -= end - self._done + 1
             self._done = end
             if end == self._used:
-                self._swap(self._which, self._new)
+                self._swap(self._which, self._new, self._new_lost)
                 self._new = None
 
-    def _swap(self, t: int, table: NDArray[np.uint32]) -> None:
+    def _begin(self) -> bool:
+        """Begin with the table that is the fullest of those that must be replaced; False when none must."""
+        small = (self._held < EMPTIEST * self._slots) & (self._slots > 2 * LEAST_LINES * SLOTS)
+        full = self._held > FULLEST * self._slots
+        unfit = small | full | (self._lost > STALE * self._slots)
+        if not unfit.any():
+            return False
+        t = int(np.argmax(np.where(unfit, (self._held + self._lost) / self._slots, -1.0)))
+        factor = GROWTH if full[t] else 1 / GROWTH if small[t] else 1.0
+        self._which, self._new = t, lines(int(len(self.tables[t]) * factor))
+        self._done = self._new_lost = 0
+        return True
+
+    def _swap(self, t: int, table: NDArray[np.uint32], lost: int) -> None:
         self.tables = (*self.tables[:t], table, *self.tables[t + 1 :])
+        self._slots[t], self._lost[t] = table.size, lost

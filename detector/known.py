@@ -1,0 +1,160 @@
+"""A scene and a camera as the engine has them in memory, and the byte forms in which the store keeps them.
+
+Owns what is known of each beside its record, and the versioned bytes of that. Refuses to decide anything.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.fingerprint import packed_body, packed_of
+from models.records import CameraId, Delivery, SceneId
+from models.scene import Camera, Scene, Standing
+
+FORM: Final = 1
+"""Version of the byte forms of scenes and cameras."""
+
+
+@dataclass(slots=True)
+class Known:
+    """A scene in memory. `row` is its place in the index, -1 for one that has a digest only.
+
+    `digest` is of the last still that showed it. `novel` says that nothing explained it when it came: such a scene
+    may turn out to be another account's; `own` is its best score against its camera's own scenes then. `awaits` names
+    the camera whose scene a cold recipient was shown, at the score `met`. `look` is the first held scene of the same
+    look, `returned` says that the camera's own scene has been seen since, `visited` that the
+    look came twice in a row. `attributes` are the delivery's, kept while
+    the scene may still be accused. `noisy` is of a still without a fingerprint. `lives` says that its camera showed it
+    with changes that no new encoding makes (detector/placeholder.py). `probability` is the scene-shift model's word on
+    a held one.
+    """
+
+    record: Scene
+    row: int
+    digest: bytes
+    novel: bool = False
+    own: float = 0.0
+    awaits: CameraId | None = None
+    met: float = 0.0
+    look: SceneId | None = None
+    returned: bool = False
+    visited: bool = False
+    noisy: bool = False
+    prefix: bytes = b""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    lives: bool = False
+    probability: float = 0.0
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery that it was first seen in."""
+        r = self.record
+        return Delivery(r.delivery, r.first_seen, r.account, r.camera, dict(self.attributes))
+
+
+@dataclass(slots=True)
+class Watched:
+    """A camera in memory. `own` explains its stills; `held` waits; `unjudged` has digests only.
+
+    `stills` counts its stills in different bytes; `moves` how often its scene became another one and stayed. `heir_of`
+    names the camera whose scenes it goes on with, while that one has fallen silent (a re-enrolment candidate).
+    """
+
+    record: Camera
+    number: int
+    own: list[Known] = field(default_factory=list)
+    held: list[Known] = field(default_factory=list)
+    unjudged: list[Known] = field(default_factory=list)
+    stills: int = 0
+    moves: int = 0
+    heir_of: CameraId | None = None
+    ring: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether any of its own scenes was seen again."""
+        return any(k.record.standing is Standing.CONFIRMED for k in self.own)
+
+
+def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
+    """What the store keeps of a scene beside its record; `packed` is its thumbnail, if it has one."""
+    meta: dict[str, object] = {"d": known.digest.hex()}
+    if known.novel:
+        meta["n"] = True
+    if known.own:
+        meta["o"] = known.own
+    if known.awaits is not None:
+        meta["w"] = known.awaits
+    if known.met:
+        meta["m"] = known.met
+    if known.look != known.record.id:
+        meta["l"] = known.look
+    if known.returned:
+        meta["r"] = True
+    if known.visited:
+        meta["v"] = True
+    if known.noisy:
+        meta["y"] = True
+    if packed is None and known.prefix:
+        meta["p"] = known.prefix.hex()
+    if known.lives:
+        meta["i"] = True
+    if known.probability:
+        meta["q"] = known.probability
+    if known.attributes:
+        meta["a"] = dict(known.attributes)
+    head = json.dumps(meta, separators=(",", ":")).encode()
+    body = struct.pack("<BH", FORM, len(head)) + head
+    return body if packed is None else body + packed_body(packed)
+
+
+def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
+    """The scene whose `body` is what `scene_body` gave, without a row, and its packed thumbnail."""
+    length = struct.unpack_from("<BH", s.body)[1]
+    meta = json.loads(s.body[3 : 3 + length])
+    rest = s.body[3 + length :]
+    record = Scene(s.id, s.camera, s.account, s.standing, s.delivery, s.first_seen, s.last_seen, s.seen, b"")
+    known = Known(
+        record,
+        -1,
+        bytes.fromhex(meta["d"]),
+        meta.get("n", False),
+        meta.get("o", 0.0),
+        CameraId(meta["w"]) if "w" in meta else None,
+        meta.get("m", 0.0),
+        SceneId(meta.get("l", s.id)),
+        meta.get("r", False),
+        meta.get("v", False),
+        meta.get("y", False),
+        bytes.fromhex(meta.get("p", "")),
+        meta.get("a", {}),
+        meta.get("i", False),
+        meta.get("q", 0.0),
+    )
+    return known, packed_of(rest) if rest else None
+
+
+def camera_body(w: Watched) -> bytes:
+    """What the store keeps of a camera beside its record."""
+    ring = b"".join(key + bytes([verdict]) for key, verdict in w.ring.items())
+    return struct.pack("<BIIB", FORM, w.stills, w.moves, len(w.ring)) + ring + (w.heir_of or "").encode()
+
+
+def read_camera(w: Watched, body: bytes) -> None:
+    """Take up what `camera_body` gave."""
+    if not body:
+        return
+    _, w.stills, w.moves, count = struct.unpack_from("<BIIB", body)
+    at = struct.calcsize("<BIIB")
+    for k in range(count):
+        entry = body[at + 9 * k : at + 9 * k + 9]
+        w.ring[entry[:8]] = entry[8]
+    w.heir_of = CameraId(body[at + 9 * count :].decode()) or None
