@@ -69,6 +69,12 @@ class Settings(BaseModel):
         le=600,
         description="Seconds without a heartbeat after which another judge may take the store over.",
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that look at stills, beside the one that judges. 1: the judging process looks itself.",
+    )
     digest_key: SecretStr = Field(
         SecretStr(""),
         description="Key of the digests of stills, as text. Empty: one is drawn once and kept in the store.",

@@ -6,6 +6,7 @@ Owns the order in which a judging process comes up: store, lease, digest key, en
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +18,7 @@ from detector.engine import Engine
 from models.fingerprint import fingerprint
 from models.records import AccountId, CameraId, Delivery, DeliveryId, Picture
 from models.shift import shipped
+from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
@@ -32,6 +34,7 @@ class OpenJudge:
 
     judge: Judge
     store: SqlStore
+    ends: ExitStack
 
     @property
     def lost(self) -> bool:
@@ -40,39 +43,47 @@ class OpenJudge:
 
     def close(self) -> None:
         """Give the lease back and close the store. What was not committed is forgotten."""
-        self.store.close()
+        self.ends.close()
 
 
-def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True) -> OpenJudge:
+def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True, processes: int = 1) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
     `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
-    not loaded. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused,
-    SchemaTooNew.
+    not loaded. `processes` look at the stills; with one, that is the judging process itself. Raises JudgeRunning,
+    BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
     """
-    store = SqlStore(settings.store)
-    try:
-        store.acquire(settings.lease_seconds, who)
-        if stills:
-            warm()  # under the lease: who may not judge is told so at once
-        return _restored(settings, metrics, store)
-    except BaseException:
-        store.close()
-        raise
+    with ExitStack() as ends:
+        store = ends.enter_context(SqlStore(settings.store))
+        store.acquire(settings.lease_seconds, who)  # first: who may not judge is told so at once
+        return _opened(settings, metrics, store, ends, stills, processes)
 
 
-def await_judge(settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str) -> OpenJudge | None:
+def await_judge(
+    settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str, processes: int = 1
+) -> OpenJudge | None:
     """The same, but wait while another judges; None when `wait(seconds)` returned True, which gives up."""
-    store = SqlStore(settings.store)
-    try:
-        if store.standby(settings.lease_seconds, wait, who) is not None:
-            warm()
-            return _restored(settings, metrics, store)
-    except BaseException:
-        store.close()
-        raise
-    store.close()
-    return None
+    with ExitStack() as ends:
+        store = ends.enter_context(SqlStore(settings.store))
+        if store.standby(settings.lease_seconds, wait, who) is None:
+            return None
+        return _opened(settings, metrics, store, ends, True, processes)
+
+
+def _opened(
+    settings: Settings, metrics: Metrics, store: SqlStore, ends: ExitStack, stills: bool, processes: int
+) -> OpenJudge:
+    decode = decoder(settings, store)
+    crew = ends.enter_context(crew_of(decode, processes, metrics.look_seconds.observe))
+    if stills:
+        warm()
+    engine = Engine()
+    engine.restore(store.knowledge())
+    if crew is not None:
+        crew.await_ready()  # they started while the index was loaded
+    log.info("judge.restored", store=store.database.name)
+    judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew)
+    return OpenJudge(judge, store, ends.pop_all())
 
 
 def warm() -> None:
@@ -81,14 +92,6 @@ def warm() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (270, 480), dtype=np.uint8)
     delivery = Delivery(DeliveryId("warm", "up"), datetime.now(UTC), AccountId("nobody"), CameraId("none"))
     Engine().judge(delivery, lambda: fingerprint(Picture(noise, True, b"")))
-
-
-def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
-    engine = Engine()
-    engine.restore(store.knowledge())
-    log.info("judge.restored", store=store.database.name)
-    judge = Judge(engine, decoder(settings, store), metrics, store, now=partial(datetime.now, UTC))
-    return OpenJudge(judge, store)
 
 
 def decoder(settings: Settings, store: SqlStore) -> Decoder:
