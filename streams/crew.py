@@ -43,6 +43,8 @@ DEATHS: Final = 2
 outside, for want of memory."""
 STARTS: Final = 3
 """Starts in a row that may fail before the crew is given up."""
+LAST_SECONDS: Final = 5.0
+"""How long a process that has closed its pipes may take to end and say why."""
 DIED: Final = "undecodable: its decoder died"
 
 
@@ -142,7 +144,7 @@ class Crew:
         with suppress(EOFError, OSError):
             while True:
                 dead.receive()  # what it answered before it died
-        code = dead.end()
+        code = dead.end(LAST_SECONDS)
         again = list(dead.given)
         log.warning("looker.died", exit_code=code, given=len(again))
         if not dead.ready:
@@ -217,8 +219,9 @@ class _Looker:
         seconds, look.still = pickle.loads(said)  # noqa: S301 - written by our own process
         self._took(seconds)
 
-    def end(self) -> int | None:
-        """End it and wait for that; its exit code, negative for a signal."""
+    def end(self, seconds: float = 0.0) -> int | None:
+        """Give it so long to end by itself, then end it; its exit code, negative for a signal."""
+        self._process.join(seconds)
         self._process.kill()
         self._process.join()
         self._work.close()
