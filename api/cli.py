@@ -66,7 +66,7 @@ def demo(
 
 
 @app.command()
-@takes_settings("still_bytes", "still_pixels")
+@takes_settings("still_bytes", "still_pixels", "processes")
 def replay(
     settings: Settings,
     events: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="CloudEvents, one JSON object a line.")],
@@ -183,6 +183,7 @@ def train(
     "batch_stills",
     "batch_seconds",
     "lease_seconds",
+    "processes",
     "still_bytes",
     "still_pixels",
     "host",

@@ -19,7 +19,8 @@ from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.store.sql import SqlStore
-from streams.wiring import decoder, open_judge, warm_look
+from streams.warm import warm_look
+from streams.wiring import decoder, open_judge
 
 
 def intake_of(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Intake:

@@ -38,7 +38,7 @@ from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.simulator.render import Mode, Moment, jpeg, stage, still
-from streams.wiring import warm
+from streams.warm import warm
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 CONNECTIONS = 16

@@ -44,7 +44,7 @@ from streams.judge import Batch, Covered
 from streams.simulator.render import Mode, Moment, jpeg, stage, still
 from streams.store import schema
 from streams.store.sql import SqlStore
-from streams.wiring import warm
+from streams.warm import warm
 
 ALERTS, CAMERAS, SCENES, BATCHES, ASKED = 1_000_000, (1_000, 10_000), 3, 15, 30
 """Alerts of which pages are asked; cameras that a start takes up, and scenes of each; batches; repeats of a page."""

@@ -6,24 +6,22 @@ Owns the order in which a judging process comes up: store, lease, digest key, en
 from __future__ import annotations
 
 import gc
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-import numpy as np
 import structlog
-from PIL import Image
 
 from detector.engine import Engine
-from models.records import AccountId, CameraId, Delivery, DeliveryId
-from models.shift import shipped
+from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.store.sql import SqlStore
+from streams.warm import warm
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +32,7 @@ class OpenJudge:
 
     judge: Judge
     store: SqlStore
+    ends: ExitStack
 
     @property
     def lost(self) -> bool:
@@ -42,90 +41,47 @@ class OpenJudge:
 
     def close(self) -> None:
         """Give the lease back and close the store. What was not committed is forgotten."""
-        self.store.close()
+        self.ends.close()
 
 
-def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True) -> OpenJudge:
+def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True, processes: int = 1) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
     `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
-    not loaded. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused,
-    SchemaTooNew.
+    not loaded. `processes` look at the stills; with one, that is the judging process itself. Raises JudgeRunning,
+    BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
     """
-    store = SqlStore(settings.store)
-    try:
-        store.acquire(settings.lease_seconds, who)
-        if stills:
-            warm()  # under the lease: who may not judge is told so at once
-        return _restored(settings, metrics, store)
-    except BaseException:
-        store.close()
-        raise
+    with ExitStack() as ends:
+        store = ends.enter_context(SqlStore(settings.store))
+        store.acquire(settings.lease_seconds, who)  # first: who may not judge is told so at once
+        return _opened(settings, metrics, store, ends, stills, processes)
 
 
-def await_judge(settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str) -> OpenJudge | None:
+def await_judge(
+    settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str, processes: int = 1
+) -> OpenJudge | None:
     """The same, but wait while another judges; None when `wait(seconds)` returned True, which gives up."""
-    store = SqlStore(settings.store)
-    try:
-        if store.standby(settings.lease_seconds, wait, who) is not None:
-            warm()
-            return _restored(settings, metrics, store)
-    except BaseException:
-        store.close()
-        raise
-    store.close()
-    return None
+    with ExitStack() as ends:
+        store = ends.enter_context(SqlStore(settings.store))
+        if store.standby(settings.lease_seconds, wait, who) is None:
+            return None
+        return _opened(settings, metrics, store, ends, True, processes)
 
 
-def warm() -> None:
-    """Load compiled code and the shift model, seconds that would else be some still's in the middle of the stream.
-
-    A few stills of places that do not exist are judged and forgotten: as they are, cropped, cut off, dark and foreign,
-    so that every compiled function is called once. What is not cached on disk yet is compiled now.
-    """
-    shipped()
-    engine, decoder = Engine(), Decoder(b"warm")
-    for n, (camera, data) in enumerate(_rehearsed()):
-        key = DeliveryId("warm", str(n))
-        delivery = Delivery(key, datetime.now(UTC), AccountId(f"of-{camera}"), CameraId(camera))
-        engine.judge(delivery, partial(decoder.still, data))
-    engine.drain()
-
-
-def warm_look(decoder: Decoder) -> None:
-    """Load the compiled code of who only looks at stills."""
-    for _, data in _rehearsed():
-        decoder.still(data)
-
-
-def _rehearsed() -> Iterator[tuple[str, bytes]]:
-    """Claimed cameras and stills, one for each way through the engine."""
-    rng = np.random.default_rng(1)
-    one, two, three = (
-        Image.fromarray(rng.integers(0, 255, (9, 16), dtype=np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
-        for _ in range(3)
-    )
-    yield from (("one", _encoded(one, quality)) for quality in (80, 85, 90))
-    yield from (("two", _encoded(two, quality)) for quality in (80, 85, 90))
-    yield "two", _encoded(one.crop((40, 20, 620, 340)), 85)
-    yield "one", _encoded(three, 85)
-    yield "one", _encoded(three, 85)[:-900]
-    yield "two", _encoded(Image.new("L", (640, 360)), 85)
-    yield "one", _encoded(one, 70)
-
-
-def _encoded(picture: Image.Image, quality: int) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
-    return out.getvalue()
-
-
-def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
+def _opened(
+    settings: Settings, metrics: Metrics, store: SqlStore, ends: ExitStack, stills: bool, processes: int
+) -> OpenJudge:
+    decode = decoder(settings, store)
+    crew = ends.enter_context(crew_of(decode, processes, metrics.look_seconds.observe))
+    if stills:
+        warm()
     engine = Engine()
     _restore(engine, store)
+    if crew is not None:
+        crew.await_ready()  # they started while the index was loaded
     log.info("judge.restored", store=store.database.name)
-    judge = Judge(engine, decoder(settings, store), metrics, store, now=partial(datetime.now, UTC))
-    return OpenJudge(judge, store)
+    judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew)
+    return OpenJudge(judge, store, ends.pop_all())
 
 
 def _restore(engine: Engine, store: SqlStore) -> None:

@@ -21,7 +21,7 @@ from numba.core.dispatcher import Dispatcher
 from places import Cloud, place
 from streams.decode import Decoder
 from streams.evaluation.damage import KINDS
-from streams.wiring import warm
+from streams.warm import warm
 
 
 def compiled():
