@@ -31,7 +31,8 @@ CERTAIN: Final = 1.5
 """Certainty from which on a strip names its camera: half above the highest of 2,295 strips whose camera was left out
 (1.05, benchmarks/tail.py says what it is made of),"""
 SHARED: Final = 2.6
-"""and where other cameras show the same there: half above the highest of those (1.73, a banner and sky)."""
+"""and where other cameras show the same there: half above the highest of another
+2,502, shared or not (1.73, one operator's banner and sky)."""
 STANDS_OUT: Final = 2.0
 """How many times as certain as the next camera it must be."""
 _AS_IT_LIES: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
