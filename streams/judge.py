@@ -84,7 +84,7 @@ class Judge:
     After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
-    are timed more than `AHEAD` of it are rejected, too.
+    are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Judge:
         store: Store | None = None,
         fetch: Callable[[str], bytes] | None = None,
         now: Callable[[], datetime] | None = None,
+        stored: Callable[[], None] | None = None,
     ) -> None:
         self.engine = engine
         self._decoder = decoder
@@ -102,9 +103,15 @@ class Judge:
         self._store = store
         self._fetch = fetch
         self._now = now
+        self._tell_stored = stored
         self._batch = Batch()
         self._torn = False
         self._rulings = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the engine never failed in the middle of a judgement."""
+        return not self._torn
 
     def take(self, message: Message) -> Judgement | None:
         """Judge a delivery, or take note of any other event. Raises Rejected for a message nobody can judge."""
@@ -132,6 +139,8 @@ class Judge:
             with self._metrics.commit_seconds.time():
                 self._store.commit(batch)
             self._shelve(self._store)
+            if self._tell_stored is not None:
+                self._tell_stored()
         self._metrics.stored(batch.changes)
         return batch.changes
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -21,6 +22,7 @@ from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.snapshot import Keeper, load
 from streams.store.sql import SqlStore
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,7 @@ class OpenJudge:
 
     judge: Judge
     store: SqlStore
+    keeper: Keeper | None = None
 
     @property
     def lost(self) -> bool:
@@ -39,8 +42,12 @@ class OpenJudge:
         return self.store.lease is not None and self.store.lease.lost
 
     def close(self) -> None:
-        """Give the lease back and close the store. What was not committed is forgotten."""
-        self.store.close()
+        """Write the last snapshot, give the lease back and close the store. What was not committed is forgotten."""
+        try:
+            if self.keeper is not None:
+                self.keeper.close(last=self.judge.whole and not self.lost)
+        finally:
+            self.store.close()
 
 
 def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True) -> OpenJudge:
@@ -84,11 +91,22 @@ def warm() -> None:
 
 
 def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
-    engine = Engine()
-    engine.restore(store.knowledge())
-    log.info("judge.restored", store=store.database.name)
-    judge = Judge(engine, decoder(settings, store), metrics, store, now=partial(datetime.now, UTC))
-    return OpenJudge(judge, store)
+    engine, path = Engine(), Path(settings.snapshot) if settings.snapshot else None
+    image = None if path is None else load(path, store.identity())
+    engine.restore(store.knowledge(), image)
+    log.info("judge.restored", store=store.database.name, snapshot=image is not None)
+    keeper = None
+    if path is not None:
+        keeper = Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
+    judge = Judge(
+        engine,
+        decoder(settings, store),
+        metrics,
+        store,
+        now=partial(datetime.now, UTC),
+        stored=None if keeper is None else keeper.stored,
+    )
+    return OpenJudge(judge, store, keeper)
 
 
 def decoder(settings: Settings, store: SqlStore) -> Decoder:
