@@ -68,12 +68,17 @@ docker-check: .venv/.test ## the Dockerfile's lint, its tests, and compose.yaml 
 	@$(BIN)/python tests/programs.py docker-compose >/dev/null
 	@docker-compose -f docker/compose.yaml config -q && echo 'docker/compose.yaml: docker-compose accepts it'
 
+.PHONY: bench
+bench: .venv/.bench ## all benchmarks beside their peers; tables and pictures go to build/bench (QUICK=1: small sizes)
+	@$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
+
 .PHONY: lock
 lock: .venv-lock/bin/uv ## resolve the dependencies of pyproject.toml anew into the lock files
-	@rm -f requirements-build.lock requirements.lock requirements-dev.lock
+	@rm -f requirements-build.lock requirements.lock requirements-dev.lock requirements-bench.lock
 	@$(COMPILE) --group build -o requirements-build.lock
 	@$(COMPILE) pyproject.toml -c requirements-build.lock -o requirements.lock
 	@$(COMPILE) pyproject.toml --group dev -c requirements-build.lock -c requirements.lock -o requirements-dev.lock
+	@$(COMPILE) pyproject.toml --group dev --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 .PHONY: clean
 clean: services-down ## delete what was installed, built and cached here
@@ -90,6 +95,10 @@ clean: services-down ## delete what was installed, built and cached here
 .venv/.test: requirements-dev.lock pyproject.toml
 	@.ci/venv requirements-dev.lock
 	@touch .venv/.run $@
+
+.venv/.bench: requirements-bench.lock pyproject.toml
+	@.ci/venv requirements-bench.lock
+	@touch .venv/.run .venv/.test $@
 
 # The locks name no index and no folder of wheels, whatever the environment that they are made in says.
 COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/uv \

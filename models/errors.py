@@ -13,3 +13,7 @@ class StrayframeError(Exception):
 
 class NaiveTimeError(StrayframeError, ValueError):
     """A time without a zone was given; Strayframe keeps UTC only and guesses no zone."""
+
+
+class SnapshotRefused(StrayframeError):
+    """A snapshot is torn, of another store or of another version. Nothing of it is used; the store has it all."""

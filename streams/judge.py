@@ -98,7 +98,7 @@ class Judge:
     After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
-    are timed more than `AHEAD` of it are rejected, too.
+    are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Judge:
         fetch: Callable[[str], bytes] | None = None,
         now: Callable[[], datetime] | None = None,
         crew: Crew | None = None,
+        stored: Callable[[], None] | None = None,
     ) -> None:
         self.engine = engine
         self._decoder = decoder
@@ -118,6 +119,7 @@ class Judge:
         self._fetch = fetch
         self._now = now
         self._crew = crew
+        self._tell_stored = stored
         self._batch = Batch()
         self._torn = False
         self._rulings = 0
@@ -126,6 +128,11 @@ class Judge:
     def hungry(self) -> bool:
         """Whether a further message may be begun before the first is finished, to keep other processes busy."""
         return self._crew is not None and self._crew.hungry
+
+    @property
+    def whole(self) -> bool:
+        """Whether the engine never failed in the middle of a judgement."""
+        return not self._torn
 
     def take(self, message: Message) -> Judgement | None:
         """Judge a delivery, or take note of any other event. Raises Rejected for a message nobody can judge."""
@@ -166,6 +173,8 @@ class Judge:
             with self._metrics.commit_seconds.time():
                 self._store.commit(batch)
             self._shelve(self._store)
+            if self._tell_stored is not None:
+                self._tell_stored()
         self._metrics.stored(batch.changes)
         return batch.changes
 

@@ -75,6 +75,13 @@ class Settings(BaseModel):
         le=256,
         description="Processes that look at stills, beside the one that judges. 1: the judging process looks itself.",
     )
+    snapshot: str = Field(
+        "",
+        description="File to which what the index holds is written, so that the next start is fast. Empty: none.",
+    )
+    snapshot_minutes: float = Field(
+        15.0, gt=0, le=1440, description="Minutes between two snapshots; one more is written at the end."
+    )
     digest_key: SecretStr = Field(
         SecretStr(""),
         description="Key of the digests of stills, as text. Empty: one is drawn once and kept in the store.",

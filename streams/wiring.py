@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -20,6 +21,7 @@ from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.snapshot import Keeper, load
 from streams.store.sql import SqlStore
 from streams.warm import warm
 
@@ -33,6 +35,7 @@ class OpenJudge:
     judge: Judge
     store: SqlStore
     ends: ExitStack
+    keeper: Keeper | None = None
 
     @property
     def lost(self) -> bool:
@@ -40,8 +43,12 @@ class OpenJudge:
         return self.store.lease is not None and self.store.lease.lost
 
     def close(self) -> None:
-        """Give the lease back and close the store. What was not committed is forgotten."""
-        self.ends.close()
+        """Write the last snapshot, give the lease back and close the store. What was not committed is forgotten."""
+        try:
+            if self.keeper is not None:
+                self.keeper.close(last=self.judge.whole and not self.lost)
+        finally:
+            self.ends.close()
 
 
 def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True, processes: int = 1) -> OpenJudge:
@@ -75,26 +82,35 @@ def _opened(
     crew = ends.enter_context(crew_of(decode, processes, metrics.look_seconds.observe))
     if stills:
         warm()
-    engine = Engine()
-    _restore(engine, store)
+    engine, path = Engine(), Path(settings.snapshot) if settings.snapshot else None
+    restored = _restore(engine, store, path)
     if crew is not None:
         crew.await_ready()  # they started while the index was loaded
-    log.info("judge.restored", store=store.database.name)
-    judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew)
-    return OpenJudge(judge, store, ends.pop_all())
+    log.info("judge.restored", store=store.database.name, snapshot=restored)
+    keeper = None
+    if path is not None:
+        keeper = Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
+    stored = None if keeper is None else keeper.stored
+    judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew, stored=stored)
+    return OpenJudge(judge, store, ends.pop_all(), keeper)
 
 
-def _restore(engine: Engine, store: SqlStore) -> None:
-    """Restore the engine without the cycle collector, which would look at all that is known again and again: a tenth to
-    three tenths of the time. Nor does it look at it later, in the middle of the stream."""
+def _restore(engine: Engine, store: SqlStore, snapshot: Path | None) -> bool:
+    """Restore the engine; whether a snapshot served.
+
+    The cycle collector would look at all that is known again and again, a tenth to three tenths of the time. Nor does
+    it look at it later, in the middle of the stream.
+    """
     gc.unfreeze()  # an engine before this one may be garbage by now
     gc.collect()
     gc.disable()
     try:
-        engine.restore(store.knowledge())
+        image = None if snapshot is None else load(snapshot, store.identity())
+        engine.restore(store.knowledge(), image)
     finally:
         gc.freeze()
         gc.enable()
+    return image is not None
 
 
 def decoder(settings: Settings, store: SqlStore) -> Decoder:

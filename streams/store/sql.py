@@ -32,6 +32,8 @@ CHUNK: Final = 2000
 """Rows fetched at a time while reading all: a few megabytes of scenes."""
 DIGEST_KEY: Final = "digest_key"
 DIGEST_KEY_BYTES: Final = 32
+IDENTITY: Final = "identity"
+IDENTITY_BYTES: Final = 16
 
 
 class SqlStore(Queries):
@@ -105,16 +107,23 @@ class SqlStore(Queries):
 
     def digest_key(self) -> bytes:
         """The key of the digests of stills: drawn when first asked for, the same ever after."""
+        return self._drawn(DIGEST_KEY, DIGEST_KEY_BYTES)
+
+    def identity(self) -> str:
+        """What tells this store from any other: drawn when first asked for, the same ever after."""
+        return self._drawn(IDENTITY, IDENTITY_BYTES).hex()
+
+    def _drawn(self, name: str, size: int) -> bytes:
         with self.database.reading() as connection:
-            key = _digest_key(connection)
-        if key is not None:
-            return key
-        drawn = {"name": DIGEST_KEY, "value": secrets.token_bytes(DIGEST_KEY_BYTES)}
+            value = _meta(connection, name)
+        if value is not None:
+            return value
+        drawn = {"name": name, "value": secrets.token_bytes(size)}
         with self.database.writing() as connection:
             connection.execute(self.database.insert(schema.meta).on_conflict_do_nothing(), drawn)
-            key = _digest_key(connection)
-        assert key is not None
-        return key
+            value = _meta(connection, name)
+        assert value is not None
+        return value
 
     # --- offsets -------------------------------------------------------------------------------------------
 
@@ -296,10 +305,10 @@ class _Read(Generic[T]):
         return self.read()
 
 
-def _digest_key(connection: Connection) -> bytes | None:
+def _meta(connection: Connection, name: str) -> bytes | None:
     meta = schema.meta
-    key: bytes | None = connection.scalar(select(meta.c.value).where(meta.c.name == DIGEST_KEY))
-    return key
+    value: bytes | None = connection.scalar(select(meta.c.value).where(meta.c.name == name))
+    return value
 
 
 def _incident_of(changes: Changes) -> dict[AlertId, IncidentId]:
