@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from cloud import Cloud, answer, delivered, enrolled, in_memory, rounds, told
-from programs import free_port, wait_until
+from programs import free_port, start_tick, wait_until
 from services import Services
 
 from models.records import Alert
@@ -91,6 +92,33 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_doubled(
     assert wait_until(through, 90), last.log.read_text()
     assert last.end(signal.SIGTERM) == 0
     require_undisturbed(place, verdicts, alerts)
+
+
+def test_those_that_look_at_stills_are_killed_again_and_again_and_the_store_does_not_show_it(
+    cloud: MakeCloud, tmp_path: Path
+) -> None:
+    messages, verdicts, alerts = events(rounds_each=60)
+    place = cloud(batch_stills=8, processes=2)
+    place.produce(messages)
+    through = is_through(place)
+    worker = place.worker(tmp_path / "worker.log")
+    for batches in (1, 4, 8):
+        worker.await_event("batch.stored", batches)
+        for pid in lookers(worker.process.pid)[: 1 + batches % 2]:
+            os.kill(pid, signal.SIGKILL)
+    assert wait_until(through, 90), worker.log.read_text()
+    assert worker.events("looker.died")
+    left = lookers(worker.process.pid)
+    assert len(left) == 2
+    assert worker.end(signal.SIGTERM) == 0
+    assert not any(start_tick(pid) for pid in left)
+    require_undisturbed(place, verdicts, alerts)
+
+
+def lookers(worker: int) -> list[int]:
+    """The processes that look at stills for a worker."""
+    found = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    return [pid for pid in map(int, found) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_a_worker_that_was_stopped_and_taken_over_commits_nothing_stale(
