@@ -23,7 +23,7 @@ from api.problems import (
 )
 from api.schemas import AlertBody, AlertPage
 from models.records import AccountId, AlertId, CameraId, IncidentId, Kind, Level
-from streams.store.queries import AlertFilter
+from streams.store.walk import AlertFilter
 
 router = APIRouter(tags=["alerts"])
 COLLECTION = "alerts"

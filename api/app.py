@@ -1,6 +1,6 @@
 """The HTTP application: which rooms there are, who takes what comes in, and the OpenAPI document.
 
-Owns `create_app`. Refuses to route (each room has its own) and to wire the judge (`streams.wiring` does). No page here
+Owns `create_app`. Refuses to route (each room has its own) and to wire what judges (`api.wiring` does). No page here
 loads anything from elsewhere: FastAPI's pages of docs do, so they are off, and /openapi.json is the documentation.
 """
 
@@ -16,19 +16,14 @@ from fastapi import FastAPI
 
 from api import alerts, health, incidents, ingest, problems
 from api.house import House
-from api.intake import Intake
-from api.judging import Judging
-from api.producing import Producing
+from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
 from api.version import VERSION
-from models.records import Judgement
-from streams.kafka.client import Outlet
-from streams.kafka.topics import require_topics
+from api.wiring import intake_of
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.store.database import Database
 from streams.store.sql import SqlStore
-from streams.wiring import open_judge
 
 TAGS: Final = [
     {"name": "alerts", "description": "Deliveries that reached, or seem to have reached, the wrong home."},
@@ -46,24 +41,23 @@ DESCRIPTION: Final = (
 def create_app(
     settings: Settings,
     *,
-    metrics: Metrics | None = None,
     now: Callable[[], datetime] | None = None,
     intake: Intake | None = None,
+    counts: Counts | None = None,
     open_store: Callable[[], SqlStore] | None = None,
 ) -> FastAPI:
     """The application for these settings; everything is opened when it starts. Raises BadStoreUrl.
 
-    Without settings.kafka it judges by itself, and takes the store's lease for that; with it, it produces. `intake` and
-    `open_store` are for tests that need their own parts.
+    Without settings.kafka it judges by itself, and takes the store's lease for that; with it, it produces. Where
+    another process does that, `intake` and `counts` lead there; `open_store` is for tests that need their own.
     """
     Database(settings.store).close()  # a URL that is no good is told before anything starts
-    metrics = Metrics() if metrics is None else metrics
-    metrics.ready.set(0)
     now = now or partial(datetime.now, UTC)
+    metrics = Metrics()
     house = House(
         settings,
-        intake or (_producing(settings, metrics) if settings.kafka else _judging(settings, metrics, now)),
-        metrics,
+        intake or intake_of(settings, metrics, now),
+        counts or OwnCounts(metrics),
         open_store or partial(SqlStore, settings.store),
         now,
     )
@@ -91,33 +85,10 @@ def create_app(
     )
     app.state.house = house
     problems.install(app)
-    for room in (alerts, incidents, ingest, health):
+    for room in (ingest, alerts, incidents, health):  # tried in this order, and most of the traffic is stills
         app.include_router(room.router)
     _describe(app)
     return app
-
-
-def _judging(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Intake:
-    def stored(judgement: Judgement) -> None:
-        moment, delivered = now(), judgement.delivery.time
-        metrics.lag_seconds.set_function(lambda: max(0.0, (now() - delivered).total_seconds()))
-        for alert in judgement.alerts:
-            metrics.alert_seconds.observe(max(0.0, (moment - alert.delivered_at).total_seconds()))
-
-    return Judging(
-        partial(open_judge, settings, metrics, who="serve"),
-        batch=settings.batch_stills,
-        ready=metrics.ready.set,
-        stored=stored,
-    )
-
-
-def _producing(settings: Settings, metrics: Metrics) -> Intake:
-    def look() -> str:
-        require_topics(settings)
-        return ""
-
-    return Producing(partial(Outlet, settings), look, ready=metrics.ready.set)
 
 
 def _describe(app: FastAPI) -> None:

@@ -6,15 +6,28 @@ Heavy imports happen inside the commands, so that `strayframe --help` answers at
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
 
+
+class Contents(TyperGroup):
+    """The list of commands, in plain text: to draw boxes around it would take half of the time in which it answers."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help without rich; each command's own help is drawn with it."""
+        self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
+
+
 app = typer.Typer(
     name="strayframe",
+    cls=Contents,
+    context_settings={"max_content_width": 120},
     help="A live detector of camera stills that reach the wrong home.",
     no_args_is_help=True,
     add_completion=False,
@@ -53,7 +66,7 @@ def demo(
 
 
 @app.command()
-@takes_settings("still_bytes", "still_pixels")
+@takes_settings("still_bytes", "still_pixels", "processes")
 def replay(
     settings: Settings,
     events: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="CloudEvents, one JSON object a line.")],
@@ -172,6 +185,7 @@ def train(
     "lease_seconds",
     "snapshot",
     "snapshot_minutes",
+    "processes",
     "still_bytes",
     "still_pixels",
     "host",
@@ -205,6 +219,7 @@ def worker(
     "kafka",
     "host",
     "port",
+    "processes",
     "batch_stills",
     "lease_seconds",
     "snapshot",

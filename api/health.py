@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
 from api.house import House, house
@@ -43,7 +43,7 @@ async def readyz(here: Annotated[House, Depends(house)]) -> Response:
     """200 when the index is loaded, the lease is held and the store answers; with Kafka behind it, when the brokers and
     the store answer. 503 otherwise. For a readiness probe.
     """
-    checks = [*here.intake.checks(), await run_in_threadpool(here.store_check)]
+    checks = [*await here.intake.checks(), await run_in_threadpool(here.store_check)]
     ready = all(check.ok for check in checks)
     told = [CheckBody(name=check.name, ok=check.ok, detail=check.detail) for check in checks]
     return Response(
@@ -63,4 +63,4 @@ async def readyz(here: Annotated[House, Depends(house)]) -> Response:
 )
 async def metrics(here: Annotated[House, Depends(house)]) -> Response:
     """Prometheus' text format; docs/metrics.md explains each. No account, camera or delivery is ever a label."""
-    return Response(generate_latest(here.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(await here.counts.told(), media_type=CONTENT_TYPE_LATEST)

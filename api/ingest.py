@@ -20,6 +20,7 @@ from api.problems import (
     LOADING,
     NOT_JUDGING,
     REJECTED,
+    STARTING,
     STOPPING,
     STORE_UNAVAILABLE,
     STREAM_UNAVAILABLE,
@@ -44,6 +45,7 @@ _TAKING: Final = (
     STORE_UNAVAILABLE,
     STREAM_UNAVAILABLE,
     NOT_JUDGING,
+    STARTING,
     STOPPING,
 )
 
@@ -197,7 +199,7 @@ def _taken(house: House, found: list[Message | bodies.Unread], outcomes: list[Ou
         elif isinstance(outcome, ProblemError):
             refused.append(NotTaken(index=index, id=one.key.id, reason=outcome.problem.name, detail=outcome.detail))
     for no in refused:
-        house.metrics.rejected.labels(no.reason).inc()
+        house.counts.rejected(no.reason)
     return EventsTaken(taken=len(found) - len(refused), refused=refused)
 
 

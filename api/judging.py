@@ -136,7 +136,7 @@ class Judging:
         # shielded: a client that goes away takes nobody else's answer with it
         return list(await asyncio.gather(*[asyncio.shield(self._enter(message)) for message in messages]))
 
-    def checks(self) -> list[Check]:
+    async def checks(self) -> list[Check]:
         """Whether the index is loaded and the lease held."""
         if self._opened is not None and self._opened.lost:
             self._came.set()  # the pump looks, and begins to wait for the lease

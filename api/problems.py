@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -64,6 +65,7 @@ BUSY: Final = Problem("busy", 503, "More is waiting to be judged than is held in
 STORE_UNAVAILABLE: Final = Problem("store-unavailable", 503, "The store does not answer", retry=True)
 STREAM_UNAVAILABLE: Final = Problem("stream-unavailable", 503, "Kafka did not acknowledge", retry=True)
 NOT_JUDGING: Final = Problem("not-judging", 503, "Another process judges for this store", retry=True)
+STARTING: Final = Problem("starting", 503, "The process that judges is starting", retry=True)
 STOPPING: Final = Problem("stopping", 503, "This process is stopping", retry=True)
 
 CATALOGUE: Final = (
@@ -85,6 +87,7 @@ CATALOGUE: Final = (
     STORE_UNAVAILABLE,
     STREAM_UNAVAILABLE,
     NOT_JUDGING,
+    STARTING,
     STOPPING,
 )
 _BY_STATUS: Final = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE, 415: UNSUPPORTED_MEDIA}
@@ -106,6 +109,10 @@ class ProblemError(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.extra = extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It crosses between processes whole."""
+        return partial(ProblemError, self.problem, self.detail, headers=self.headers, **self.extra), ()
 
 
 def rejected(error: Rejected) -> ProblemError:
@@ -163,7 +170,7 @@ async def _on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_rejected(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Rejected)
-    request.app.state.house.metrics.rejected.labels(error.reason).inc()
+    request.app.state.house.counts.rejected(error.reason)
     return response(rejected(error))
 
 

@@ -99,7 +99,7 @@ class Producing:
         finally:
             self._waiting -= 1
 
-    def checks(self) -> list[Check]:
+    async def checks(self) -> list[Check]:
         """Whether the brokers answered when last looked at."""
         return [Check("kafka", not self._wrong, self._wrong or "answers")]
 

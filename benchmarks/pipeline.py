@@ -49,7 +49,7 @@ from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.simulator.render import Mode, Moment, jpeg, stage, still
-from streams.wiring import warm
+from streams.warm import warm
 
 START: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 SIZE: Final = (1280, 720)

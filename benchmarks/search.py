@@ -247,12 +247,11 @@ def novel(corpus: Path | None, count: int) -> list[NDArray[np.int8]]:
     """Thumbnails of stills: of a folder of cameras, or drawn."""
     if corpus is None:
         return [synthetic.levels(k, 99) for k in range(0, count * synthetic.LOOKS, synthetic.LOOKS)]
-    from models.fingerprint import fingerprint
     from streams.decode import Decoder
 
     decode, out = Decoder(b"bench"), []
     for path in sorted(corpus.glob("cameras/*/*.jpg"))[:: max(1, len(list(corpus.glob("cameras/*/*.jpg"))) // count)]:
-        found = fingerprint(decode(path.read_bytes())).fingerprint
+        found = decode.still(path.read_bytes()).fingerprint
         if found is not None:
             out.append(found.levels)
     return out[:count]

@@ -7,7 +7,8 @@ and so opens no incident; it is counted in the one that is open when it comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -35,16 +36,42 @@ class Incident:
     leaks: int = 0
     shifts: int = 0
     alerts: dict[AlertId, tuple[Kind, AccountId | None, AccountId]] = field(default_factory=dict)
+    _viewers: Counter[AccountId] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    _owners: Counter[AccountId] = field(default_factory=Counter, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for kind, owner, viewer in self.alerts.values():
+            self._count(kind, owner, viewer, 1)
 
     @property
-    def viewers(self) -> set[AccountId]:
+    def viewers(self) -> Set[AccountId]:
         """Accounts that received somebody else's still."""
-        return {viewer for kind, _, viewer in self.alerts.values() if kind is Kind.LEAK}
+        return self._viewers.keys()
 
     @property
-    def owners(self) -> set[AccountId]:
+    def owners(self) -> Set[AccountId]:
         """Accounts whose stills were received by somebody else, where they could be named."""
-        return {owner for kind, owner, _ in self.alerts.values() if kind is Kind.LEAK and owner is not None}
+        return self._owners.keys()
+
+    def put(self, alert: AlertId, kind: Kind, owner: AccountId | None, viewer: AccountId) -> None:
+        """Note an alert that belongs here, and who is in it: kept as counts, since a batch stores them each time."""
+        self.alerts[alert] = kind, owner, viewer
+        self._count(kind, owner, viewer, 1)
+
+    def take(self, alert: AlertId) -> Kind:
+        """Take an alert off again; its kind."""
+        kind, owner, viewer = self.alerts.pop(alert)
+        self._count(kind, owner, viewer, -1)
+        return kind
+
+    def _count(self, kind: Kind, owner: AccountId | None, viewer: AccountId, by: int) -> None:
+        if kind is not Kind.LEAK:
+            return
+        for counts, account in ((self._viewers, viewer), (self._owners, owner)):
+            if account is not None:
+                counts[account] += by
+                if not counts[account]:
+                    del counts[account]
 
     @property
     def stands(self) -> bool:
@@ -83,7 +110,7 @@ class Incidents:
                 last=alert.delivered_at,
             )
             self._open[alert.integration] = incident
-        incident.alerts[alert.id] = (alert.kind, alert.owner, alert.recipient)
+        incident.put(alert.id, alert.kind, alert.owner, alert.recipient)
         self._of_alert[alert.id] = incident
         if alert.kind is Kind.LEAK:
             incident.leaks += 1
@@ -98,8 +125,7 @@ class Incidents:
         incident = self._of_alert.pop(alert, None)
         if incident is None:
             return None
-        kind, _, _ = incident.alerts.pop(alert)
-        if kind is Kind.LEAK:
+        if incident.take(alert) is Kind.LEAK:
             incident.leaks -= 1
         else:
             incident.shifts -= 1

@@ -66,10 +66,14 @@ class Image:
 
 
 class Memory:
-    """All cameras and scenes. What it hands out is live: say `touch` after changing it."""
+    """All cameras and scenes. What it hands out is live: say `touch` after changing it.
 
-    def __init__(self) -> None:
+    `few` says that so few scenes will be held that a search may compare them all, whatever keys they share.
+    """
+
+    def __init__(self, *, few: bool = False) -> None:
         self.index = Index()
+        self.few = few
         self.cameras: dict[CameraId, Watched] = {}
         self.by_number: list[Watched] = []
         self.scenes: dict[SceneId, Known] = {}

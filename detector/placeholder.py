@@ -61,7 +61,7 @@ class Placeholders:
         self._alarms = alarms
         self._confirmed = Gallery()
         self._met = Gallery()
-        self._cards = Memory()
+        self._cards = Memory(few=True)
         self._hung: dict[PlaceholderId, Known] = {}
         self._records: dict[PlaceholderId, Placeholder] = {}
         self._accounts: dict[PlaceholderId, dict[AccountId, None]] = defaultdict(dict)

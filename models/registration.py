@@ -40,6 +40,8 @@ TEXTURE: Final = 0.03
 """Variance, in squared local standard deviations, below which a block has nothing in it to compare."""
 LEAST_CELLS: Final = 100
 """Common cells (of 4096) below which nothing is said."""
+LEAST_WEIGHT: Final = np.float32(1e-9)
+"""Stands for no weight at all where something is divided by it."""
 INTACT: Final = 0.35
 """Share of the textured blocks that must be intact for `intact` to be high: the rest may be hidden or torn."""
 
@@ -68,33 +70,46 @@ class Agreement:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def planes(
-    levels: NDArray[np.int8],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """A thumbnail softened, its fine band, and 1 or 0: which cells are valid, and which with those right and below."""
+def planes(levels: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """A thumbnail softened, and 1 or 0: which cells are valid, and which with those right and below."""
     n = SIDE
-    ok = np.zeros((n, n), np.float32)
-    z = np.zeros((n, n), np.float32)
-    for y in range(n):
-        for x in range(n):
-            if levels[y, x] != INVALID:
-                ok[y, x] = 1.0
-                z[y, x] = levels[y, x] * np.float32(STEP)
+    ok, z = _spread(levels)
     s = _soft(z)
     b = _soft(ok)
-    fine = _band(z)
-    wb = _band(ok)
     whole = np.empty((n, n), np.float32)
-    least = np.float32(1e-9)
     for y in range(n):
         below = min(y + 1, n - 1)
         for x in range(n):
-            s[y, x] = ok[y, x] * s[y, x] / max(b[y, x], least)
-            fine[y, x] = ok[y, x] * (z[y, x] - fine[y, x] / max(wb[y, x], least))
+            s[y, x] = ok[y, x] * s[y, x] / max(b[y, x], LEAST_WEIGHT)
         for x in range(n - 1):
             whole[y, x] = ok[y, x] * ok[y, x + 1] * ok[below, x] * ok[below, x + 1]
         whole[y, n - 1] = ok[y, n - 1] * ok[below, n - 1]
-    return s, fine, ok, whole
+    return s, ok, whole
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fine_band(levels: NDArray[np.int8]) -> NDArray[np.float32]:
+    """The fine band of a thumbnail: what its surroundings do not explain; 0 where nothing is seen."""
+    ok, z = _spread(levels)
+    wide = _band(z)
+    weight = _band(ok)
+    for y in range(SIDE):
+        for x in range(SIDE):
+            wide[y, x] = ok[y, x] * (z[y, x] - wide[y, x] / max(weight[y, x], LEAST_WEIGHT))
+    return wide
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread(levels: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Which cells are valid, 1 or 0, and the levels in local standard deviations, 0 where nothing is seen."""
+    ok = np.zeros((SIDE, SIDE), np.float32)
+    z = np.zeros((SIDE, SIDE), np.float32)
+    for y in range(SIDE):
+        for x in range(SIDE):
+            if levels[y, x] != INVALID:
+                ok[y, x] = 1.0
+                z[y, x] = levels[y, x] * np.float32(STEP)
+    return ok, z
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -396,13 +411,76 @@ def agreement(
     return out, blocks
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def correlation_at(
+    q: NDArray[np.float32],
+    qwhole: NDArray[np.float32],
+    s: NDArray[np.float32],
+    sok: NDArray[np.float32],
+    p: NDArray[np.float64],
+    sign: float,
+) -> float:
+    """The correlation of the softened planes under an affine map; 1 with fewer than LEAST_CELLS in common."""
+    flat, whole = q.ravel(), qwhole.ravel()
+    laid = np.empty((3, SIDE), np.float32)
+    n = mean = other = square = its = product = 0.0
+    for y in range(0, SIDE, 2):
+        _laid(flat, flat, whole, p, y, sign, laid)
+        c = _moments(laid, s[y], sok[y])
+        n += float(c[0])
+        mean += float(c[1])
+        other += float(c[2])
+        square += float(c[3])
+        its += float(c[4])
+        product += float(c[5])
+    if 2 * n < LEAST_CELLS:
+        return 1.0
+    vq, vs = square / n - (mean / n) ** 2, its / n - (other / n) ** 2
+    return float((product / n - mean * other / n**2) / np.sqrt(max(vq, 1e-6) * max(vs, 1e-6)))
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _moments(
+    laid: NDArray[np.float32], s: NDArray[np.float32], sok: NDArray[np.float32]
+) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]:
+    """Sums over one row of common cells: their number, both values, both squares, the product."""
+    n = mean = other = square = its = product = np.float32(0)
+    for x in range(SIDE):
+        both = sok[x] * laid[2, x]
+        value, t = both * laid[0, x], both * s[x]
+        n += both
+        mean += value
+        other += t
+        square += value * value
+        its += t * t
+        product += value * t
+    return n, mean, other, square, its, product
+
+
 class Looked:
     """A thumbnail made ready for the second look: its planes are worked out once and used for every candidate."""
 
-    __slots__ = ("fine", "ok", "soft", "whole")
+    __slots__ = ("_fine", "_levels", "ok", "soft", "whole")
 
     def __init__(self, levels: NDArray[np.int8]) -> None:
-        self.soft, self.fine, self.ok, self.whole = planes(levels)
+        self.soft, self.ok, self.whole = planes(levels)
+        self._levels = levels
+        self._fine: NDArray[np.float32] | None = None
+
+    @property
+    def fine(self) -> NDArray[np.float32]:
+        """The fine band; most candidates are dismissed without it."""
+        if self._fine is None:
+            self._fine = fine_band(self._levels)
+        return self._fine
+
+
+def glance(query: Looked, scene: Looked, placing: Placing = AS_IS, *, negative: bool = False) -> float:
+    """Their correlation where `placing` lays them, before any registration; 1 where too little is common to say."""
+    ax, bx, ay, by = placing
+    p = np.array((ax, 0.0, bx, 0.0, ay, by), np.float64)
+    sign = -1.0 if negative else 1.0
+    return float(correlation_at(query.soft, query.whole, scene.soft, scene.ok, p, sign))
 
 
 def compare(query: Looked, scene: Looked, placing: Placing = AS_IS, *, negative: bool = False) -> Agreement:

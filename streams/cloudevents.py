@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from models.errors import NaiveTimeError, StrayframeError
@@ -33,6 +33,9 @@ from models.records import (
     derived_id,
     utc,
 )
+
+if TYPE_CHECKING:  # whoever reads events alone loads no fingerprints
+    from models.fingerprint import Still
 
 STRUCTURED = "application/cloudevents+json"
 
@@ -73,15 +76,21 @@ class Rejected(StrayframeError):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
+        """It crosses between processes whole."""
+        return Rejected, (self.reason, self.detail)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` for the claim check."""
+    """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` for the claim check, or, where
+    another process has looked already, `still`: what was seen in it."""
 
     event: Event
     key: DeliveryId
     data: bytes | None = None
     dataref: str | None = None
+    still: Still | None = None
 
 
 def parse_line(line: str | bytes) -> Message:

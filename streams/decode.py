@@ -68,6 +68,10 @@ class Decoder:
             still = fingerprint(self._looked_at(data, picture.digest, picture.prefix))
         return still
 
+    def unseen(self, data: bytes, why: str) -> Still:
+        """A still of which only the bytes are known, and why."""
+        return fingerprint(Picture(None, False, *self._digests(data), why))
+
     def __call__(self, data: bytes) -> Picture:
         """The picture in `data` as the reference sees it. Never raises for what the bytes hold: `fault` says what is
         wrong with them."""

@@ -11,13 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar, Final, Protocol
 
 from detector.engine import AGAIN, Changes, Engine, Knowledge
 from models.errors import StrayframeError
+from models.fingerprint import Still
 from models.placeholder import Shelf
 from models.records import ChangeDeployed, Delivery, DeliveryId, Event, Judgement, RightChanged, StillOpened, Verdict
 from streams.cloudevents import Message, Rejected, instant
+from streams.crew import Crew
 from streams.decode import Decoder
 from streams.metrics import Metrics
 
@@ -56,6 +59,14 @@ class Batch:
     moves: Sequence[Move] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A message that can be judged. Its still, if it has one, is being looked at, or will be when that is asked for."""
+
+    message: Message
+    look: Callable[[], Still] | None = None
+
+
 class Store(Protocol):
     """What the judge needs of a store. `streams.store.sql.SqlStore` is it, on SQLite and on PostgreSQL."""
 
@@ -81,6 +92,9 @@ class EngineTorn(StrayframeError):
 class Judge:
     """Takes messages one by one and stores what followed from them when told to commit.
 
+    With a `crew`, other processes look at the stills: `begin` messages for as long as the judge is `hungry`, and
+    `finish` them in the same order. Verdicts do not depend on it.
+
     After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
@@ -95,6 +109,7 @@ class Judge:
         store: Store | None = None,
         fetch: Callable[[str], bytes] | None = None,
         now: Callable[[], datetime] | None = None,
+        crew: Crew | None = None,
         stored: Callable[[], None] | None = None,
     ) -> None:
         self.engine = engine
@@ -103,6 +118,7 @@ class Judge:
         self._store = store
         self._fetch = fetch
         self._now = now
+        self._crew = crew
         self._tell_stored = stored
         self._batch = Batch()
         self._torn = False
@@ -113,13 +129,31 @@ class Judge:
         """Whether the engine never failed in the middle of a judgement."""
         return not self._torn
 
+    @property
+    def hungry(self) -> bool:
+        """Whether a further message may be begun before the first is finished, to keep other processes busy."""
+        return self._crew is not None and self._crew.hungry
+
     def take(self, message: Message) -> Judgement | None:
         """Judge a delivery, or take note of any other event. Raises Rejected for a message nobody can judge."""
+        return self.finish(self.begin(message))
+
+    def begin(self, message: Message) -> Begun:
+        """Check a message, and hand its still over to be looked at. Raises Rejected for one that nobody can judge."""
         self._require_whole()
         self._require_past(message.event)
+        if not isinstance(message.event, Delivery):
+            return Begun(message)
+        return Begun(message, self._to_look(message))
+
+    def finish(self, begun: Begun) -> Judgement | None:
+        """Judge what was begun."""
+        self._require_whole()
+        message = begun.message
         match message.event:
             case Delivery() as delivery:
-                return self._deliver(delivery, message)
+                assert begun.look is not None
+                return self._deliver(delivery, begun.look)
             case RightChanged() as right:
                 self._torn = True
                 self.engine.right(right)
@@ -152,11 +186,10 @@ class Judge:
             self.engine.shelve(shelf)
             self._rulings = shelf.version
 
-    def _deliver(self, delivery: Delivery, message: Message) -> Judgement:
-        data = message.data if message.data is not None else self._fetched(message)
+    def _deliver(self, delivery: Delivery, look: Callable[[], Still]) -> Judgement:
         self._torn = True
         with self._metrics.judge_seconds.time():
-            judgement = self.engine.judge(delivery, lambda: self._decoder.still(data))
+            judgement = self.engine.judge(delivery, look)
         self._torn = False
         if judgement.rule != AGAIN:  # the same delivery counts once
             self._batch.covered[_covered(judgement)] += 1
@@ -173,6 +206,16 @@ class Judge:
     def _require_whole(self) -> None:
         if self._torn:
             raise EngineTorn("the engine failed in the middle of a judgement; it is opened anew from the store")
+
+    def _to_look(self, message: Message) -> Callable[[], Still]:
+        if (still := message.still) is not None:
+            return lambda: still
+        data = message.data if message.data is not None else self._fetched(message)
+        return partial(self._look, data) if self._crew is None else self._crew.look(data)
+
+    def _look(self, data: bytes) -> Still:
+        with self._metrics.look_seconds.time():
+            return self._decoder.still(data)
 
     def _fetched(self, message: Message) -> bytes:
         if self._fetch is None or message.dataref is None:

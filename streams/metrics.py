@@ -37,7 +37,10 @@ class Metrics:
         self._raised = Counter("strayframe_alerts_raised_total", "Alerts raised.", ["kind", "level"], registry=r)
         self._withdrawn = Counter("strayframe_alerts_withdrawn_total", "Alerts withdrawn.", registry=r)
         self.judge_seconds = Histogram(
-            "strayframe_judge_seconds", "Time from a still's bytes to its verdict.", buckets=_FAST, registry=r
+            "strayframe_judge_seconds", "Time that the judging process took for a still.", buckets=_FAST, registry=r
+        )
+        self.look_seconds = Histogram(
+            "strayframe_look_seconds", "Time from a still's bytes to its fingerprint.", buckets=_FAST, registry=r
         )
         self.commit_seconds = Histogram(
             "strayframe_commit_seconds", "Time of the transaction that stores a batch.", buckets=_SLOW, registry=r

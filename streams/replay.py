@@ -8,7 +8,7 @@ and reason, and the rest is judged.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +19,13 @@ from models.placeholder import Placeholder, PlaceholderId
 from models.records import Alert, AlertId, IncidentId, Verdict
 from streams import report
 from streams.cloudevents import Rejected, parse_line
-from streams.judge import Judge
+from streams.judge import Begun, Judge
 
 DRAIN_EVERY = 64
 """Lines between two drains of the engine: often enough to keep what waits small, seldom enough to cost nothing."""
+
+AHEAD = 1000
+"""Lines that are read ahead at most, where they are no stills: about a megabyte."""
 
 
 @dataclass(slots=True)
@@ -95,17 +98,14 @@ def replay(
     where `path` cannot be read.
     """
     outcome = Outcome()
-    for count, line in enumerate(lines(path), 1):
-        try:
-            judgement = judge.take(parse_line(line.text))
-        except Rejected as rejected:
-            outcome.rejected[rejected.reason] += 1
+    for count, (line, step) in enumerate(_begun(path, judge), 1):
+        if isinstance(step, Rejected):
+            outcome.rejected[step.reason] += 1
             if refuse is not None:
-                refuse(line, rejected)
-        else:
-            if judgement is not None:
-                outcome.verdicts[judgement.verdict] += 1
-                _write(verdicts, report.verdict(judgement))
+                refuse(line, step)
+        elif (judgement := judge.finish(step)) is not None:
+            outcome.verdicts[judgement.verdict] += 1
+            _write(verdicts, report.verdict(judgement))
         if count % DRAIN_EVERY == 0:
             _settle(outcome, judge)
             if progress is not None:
@@ -116,6 +116,19 @@ def replay(
     for incident in outcome.incidents.values():
         _write(incidents, report.incident(incident))
     return outcome
+
+
+def _begun(path: Path, judge: Judge) -> Iterator[tuple[Line, Begun | Rejected]]:
+    """Every line with what was begun of it: read ahead while the judge is hungry."""
+    ahead: deque[tuple[Line, Begun | Rejected]] = deque()
+    for line in lines(path):
+        try:
+            ahead.append((line, judge.begin(parse_line(line.text))))
+        except Rejected as rejected:
+            ahead.append((line, rejected))
+        while ahead and not (judge.hungry and len(ahead) < AHEAD):
+            yield ahead.popleft()
+    yield from ahead
 
 
 def _settle(outcome: Outcome, judge: Judge) -> None:

@@ -76,6 +76,12 @@ class Settings(BaseModel):
     snapshot_minutes: float = Field(
         15.0, gt=0, le=1440, description="Minutes between two snapshots; one more is written at the end."
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that look at stills, beside the one that judges. 1: the judging process looks itself.",
+    )
     digest_key: SecretStr = Field(
         SecretStr(""),
         description="Key of the digests of stills, as text. Empty: one is drawn once and kept in the store.",

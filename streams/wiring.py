@@ -5,25 +5,26 @@ Owns the order in which a judging process comes up: store, lease, digest key, en
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import structlog
 
 from detector.engine import Engine
-from models.fingerprint import fingerprint
-from models.records import AccountId, CameraId, Delivery, DeliveryId, Picture
-from models.shift import shipped
+from detector.memory import Image
+from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.snapshot import Keeper, load
 from streams.store.sql import SqlStore
+from streams.warm import warm
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class OpenJudge:
 
     judge: Judge
     store: SqlStore
-    keeper: Keeper | None = None
+    ends: ExitStack
 
     @property
     def lost(self) -> bool:
@@ -43,70 +44,66 @@ class OpenJudge:
 
     def close(self) -> None:
         """Write the last snapshot, give the lease back and close the store. What was not committed is forgotten."""
-        try:
-            if self.keeper is not None:
-                self.keeper.close(last=self.judge.whole and not self.lost)
-        finally:
-            self.store.close()
+        self.ends.close()
 
 
-def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True) -> OpenJudge:
+def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True, processes: int = 1) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
     `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
-    not loaded. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused,
-    SchemaTooNew.
+    not loaded. `processes` look at the stills; with one, that is the judging process itself. Raises JudgeRunning,
+    BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
     """
-    store = SqlStore(settings.store)
-    try:
-        store.acquire(settings.lease_seconds, who)
-        if stills:
-            warm()  # under the lease: who may not judge is told so at once
-        return _restored(settings, metrics, store)
-    except BaseException:
-        store.close()
-        raise
+    with ExitStack() as ends:
+        store = ends.enter_context(SqlStore(settings.store))
+        store.acquire(settings.lease_seconds, who)  # first: who may not judge is told so at once
+        return _opened(settings, metrics, store, ends, stills, processes)
 
 
-def await_judge(settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str) -> OpenJudge | None:
+def await_judge(
+    settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str, processes: int = 1
+) -> OpenJudge | None:
     """The same, but wait while another judges; None when `wait(seconds)` returned True, which gives up."""
-    store = SqlStore(settings.store)
-    try:
-        if store.standby(settings.lease_seconds, wait, who) is not None:
-            warm()
-            return _restored(settings, metrics, store)
-    except BaseException:
-        store.close()
-        raise
-    store.close()
-    return None
+    with ExitStack() as ends:
+        store = ends.enter_context(SqlStore(settings.store))
+        if store.standby(settings.lease_seconds, wait, who) is None:
+            return None
+        return _opened(settings, metrics, store, ends, True, processes)
 
 
-def warm() -> None:
-    """Load compiled code and the shift model, seconds that would else be the first still's."""
-    shipped()
-    noise = np.random.default_rng(1).integers(0, 255, (270, 480), dtype=np.uint8)
-    delivery = Delivery(DeliveryId("warm", "up"), datetime.now(UTC), AccountId("nobody"), CameraId("none"))
-    Engine().judge(delivery, lambda: fingerprint(Picture(noise, True, b"")))
-
-
-def _restored(settings: Settings, metrics: Metrics, store: SqlStore) -> OpenJudge:
+def _opened(
+    settings: Settings, metrics: Metrics, store: SqlStore, ends: ExitStack, stills: bool, processes: int
+) -> OpenJudge:
+    decode = decoder(settings, store)
+    crew = ends.enter_context(crew_of(decode, processes, metrics.look_seconds.observe))
+    if stills:
+        warm()
     engine, path = Engine(), Path(settings.snapshot) if settings.snapshot else None
     image = None if path is None else load(path, store.identity())
-    engine.restore(store.knowledge(), image)
+    _restore(engine, store, image)
+    if crew is not None:
+        crew.await_ready()  # they started while the index was loaded
     log.info("judge.restored", store=store.database.name, snapshot=image is not None)
-    keeper = None
-    if path is not None:
-        keeper = Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
-    judge = Judge(
-        engine,
-        decoder(settings, store),
-        metrics,
-        store,
-        now=partial(datetime.now, UTC),
-        stored=None if keeper is None else keeper.stored,
-    )
-    return OpenJudge(judge, store, keeper)
+    keeper = None if path is None else Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
+    stored = None if keeper is None else keeper.stored
+    judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew, stored=stored)
+    opened = OpenJudge(judge, store, ends.pop_all())
+    if keeper is not None:
+        opened.ends.callback(lambda: keeper.close(last=judge.whole and not opened.lost))
+    return opened
+
+
+def _restore(engine: Engine, store: SqlStore, image: Image | None) -> None:
+    """Restore the engine without the cycle collector, which would look at all that is known again and again: a tenth to
+    three tenths of the time. Nor does it look at it later, in the middle of the stream."""
+    gc.unfreeze()  # an engine before this one may be garbage by now
+    gc.collect()
+    gc.disable()
+    try:
+        engine.restore(store.knowledge(), image)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def decoder(settings: Settings, store: SqlStore) -> Decoder:

@@ -18,9 +18,10 @@ everything is thrown away and opened anew from the store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -32,7 +33,7 @@ from models.records import Kind
 from streams import log as logs
 from streams.cloudevents import Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
-from streams.judge import Move
+from streams.judge import Begun, Move
 from streams.kafka.client import Record, require_crc32c
 from streams.kafka.deadletters import DeadLetters
 from streams.kafka.reader import Reader, Replaced
@@ -61,6 +62,11 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds before the store or Kafka is tried again: doubled each time, up to what an operator still calls soon."""
 
+HAND: Final = 50
+"""Messages polled at a time while reading ahead, at most: a few megabytes, and four to a batch."""
+
+LOOK_UP: Final = 4
+"""Messages judged between two looks at whether the processes that look at stills want more."""
 
 Place = tuple[str, int, int]
 """Where a message lies: topic, partition, offset."""
@@ -157,8 +163,8 @@ class Supervisor:
     def _open(self) -> OpenJudge | None:
         self.health.now("loading the index")
         if not self.standby:
-            return open_judge(self.settings, self.metrics, who=WHO)
-        return await_judge(self.settings, self.metrics, self._stand_by, who=WHO)
+            return open_judge(self.settings, self.metrics, who=WHO, processes=self.settings.processes)
+        return await_judge(self.settings, self.metrics, self._stand_by, who=WHO, processes=self.settings.processes)
 
     def _stand_by(self, seconds: float) -> bool:
         self.health.now("standing by: another judge holds the store, or the store is away")
@@ -173,6 +179,22 @@ class Supervisor:
 def _is_own_lease(error: StrayframeError) -> bool:
     """Whether what stands in the way is the lease of our own earlier session, which a store that was away still has."""
     return isinstance(error, JudgeRunning) and error.holder == Holder.this_process(WHO)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A message, and what can be done with it: judge what was begun of it, put it aside, or (None) nothing."""
+
+    record: Record
+    begun: Begun | Rejected | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """One poll's messages, begun, with the moves that they make."""
+
+    steps: list[Step]
+    moves: list[Move]
 
 
 class Loop:
@@ -197,6 +219,7 @@ class Loop:
         self._metrics = health.metrics
         self._poison = poison
         self._went_well = went_well
+        self._ahead: deque[Hand] = deque()
         self._last_still: Record | None = None
         self._aside = 0
 
@@ -206,12 +229,12 @@ class Loop:
             if self._lease is not None:
                 self._lease.check()
             try:
-                taken = self._fill(stop)
+                taken, moves = self._fill(stop)
             except Replaced:
                 if self._lease is not None:
                     self._lease.beat()  # raises Fenced where it was this store's next judge who took the seat
                 raise
-            if moves := self._reader.moves():
+            if moves:
                 self._store(moves, taken)
             self._tell_lag()
             if self._reader.rights_read and self._health.state != READY:
@@ -219,43 +242,69 @@ class Loop:
                 self._went_well()
                 log.info("worker.ready")
 
-    def _fill(self, stop: Stop) -> int:
-        """Judge until the batch is full or its time is over; how many messages it holds. None waits longer for more."""
-        taken = 0
+    def _fill(self, stop: Stop) -> tuple[int, list[Move]]:
+        """Judge until the batch is full or its time is over; how many messages it holds, and the moves they make.
+
+        No message waits longer than that for more.
+        """
+        taken, moves = 0, list[Move]()
         end: float | None = None
-        while taken < self._settings.batch_stills and not stop.asked:
+        while (room := self._settings.batch_stills - taken) > 0 and not stop.asked:
             left = GLANCE_SECONDS if end is None else end - time.monotonic()
-            if left <= 0:
+            if left <= 0 or (taken and self._ahead and len(self._ahead[0].steps) > room):
                 break
-            records = self._reader.poll(min(left, GLANCE_SECONDS), self._settings.batch_stills - taken)
-            for record in records:
-                self._take(record)
-            taken += len(records)
+            hand = self._ahead.popleft() if self._ahead else self._poll(min(left, GLANCE_SECONDS), room)
+            self._judge_all(hand.steps)
+            taken += len(hand.steps)
+            moves += hand.moves
             if end is None:
-                if not self._reader.moves():
+                if not moves:
                     break
                 end = time.monotonic() + self._settings.batch_seconds
-        return taken
+        return taken, moves
 
-    def _take(self, record: Record) -> None:
-        """Judge one message, or put it aside: the boundary behind which nothing a message holds can stop the loop."""
+    def _judge_all(self, steps: Sequence[Step]) -> None:
+        for number, step in enumerate(steps):
+            if number % LOOK_UP == 0:
+                self._read_ahead()
+            self._finish(step)
+
+    def _read_ahead(self) -> None:
+        """Give the processes that look at stills what is there, so that they have work during verdicts and commits."""
+        while self._judge.hungry:
+            hand = self._poll(0, min(HAND, self._settings.batch_stills))
+            if not hand.moves:
+                return
+            self._ahead.append(hand)
+
+    def _poll(self, seconds: float, limit: int) -> Hand:
+        haul = self._reader.poll(seconds, limit)
+        return Hand([Step(record, self._begin(record)) for record in haul.records], haul.moves)
+
+    def _begin(self, record: Record) -> Begun | Rejected | None:
         if _is_tombstone(record):
-            return
-        place: Place = (record.topic, record.partition, record.offset)
-        if place in self._poison:
-            self._put_aside(record, "failed", self._poison[place])
-            return
-        try:
-            self._judge.take(parse_headers(record.headers, record.value))
-        except Rejected as rejected:
-            self._put_aside(record, rejected.reason, rejected.detail)
-        except Exception as error:  # the one place: logged here, put aside and counted by the next session
-            if isinstance(error, StrayframeError) and error.retry:
-                raise
-            log.exception("message.failed", topic=record.topic, partition=record.partition, offset=record.offset)
-            raise Poisoned(place, f"{type(error).__name__}: {error}") from error
-        if record.topic == self._settings.topic_stills:
-            self._last_still = record
+            return None
+        if (detail := self._poison.get(_place(record))) is not None:
+            return Rejected("failed", detail)
+        with _boundary(record):
+            try:
+                return self._judge.begin(parse_headers(record.headers, record.value))
+            except Rejected as rejected:
+                return rejected
+
+    def _finish(self, step: Step) -> None:
+        """Judge one message, or put it aside."""
+        match step.begun:
+            case None:
+                return
+            case Rejected(reason=reason, detail=detail):
+                self._put_aside(step.record, reason, detail)
+                return
+            case begun:
+                with _boundary(step.record):
+                    self._judge.finish(begun)
+        if step.record.topic == self._settings.topic_stills:
+            self._last_still = step.record
 
     def _put_aside(self, record: Record, reason: str, detail: str) -> None:
         self._letters.send(record, reason, detail)
@@ -273,8 +322,8 @@ class Loop:
     def _store(self, moves: list[Move], taken: int) -> None:
         """Steps 2 to 4 of the commit sequence; step 1 is done."""
         self._letters.settle()
-        changes = self._judge.commit(moves)
-        self._reader.stored()
+        changes = self._judge.commit(_joined(moves))
+        self._reader.stored(moves)
         self._tell(changes, moves, taken)
 
     def _tell(self, changes: Changes, moves: list[Move], taken: int) -> None:
@@ -299,6 +348,32 @@ class Loop:
         """Told on each turn: it grows while nothing arrives, because no data is not the same as healthy."""
         if self._last_still is not None:
             self._metrics.lag_seconds.set(max(0.0, time.time() - self._last_still.timestamp / 1000))
+
+
+@contextmanager
+def _boundary(record: Record) -> Iterator[None]:
+    """Behind this nothing that a message holds can stop the loop: it is put aside and counted by the next session."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StrayframeError) and error.retry:
+            raise
+        log.exception("message.failed", topic=record.topic, partition=record.partition, offset=record.offset)
+        raise Poisoned(_place(record), f"{type(error).__name__}: {error}") from error
+
+
+def _place(record: Record) -> Place:
+    return record.topic, record.partition, record.offset
+
+
+def _joined(moves: Iterable[Move]) -> list[Move]:
+    """One move for each partition in the place of several that follow upon each other."""
+    joined: dict[tuple[str, int], Move] = {}
+    for move in moves:
+        place = (move.topic, move.partition)
+        before = joined.get(place, replace(move, lost=0))
+        joined[place] = Move(*place, before.first, move.next, before.lost + move.lost)
+    return list(joined.values())
 
 
 def _is_tombstone(record: Record) -> bool:

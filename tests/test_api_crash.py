@@ -1,53 +1,31 @@
-"""`strayframe serve` as a process: killed, stopped, doubled. What was answered is stored, and nothing twice."""
+"""`strayframe serve`, one process or several: killed, stopped, doubled. What was answered is stored, nothing twice."""
 
 from __future__ import annotations
 
+import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import httpx
 import pytest
+from serve_command import is_running, pids, serve, until_ready
 from serving import WAIT_SECONDS, events, picture, post, right, still
 
-COMMAND = Path(sys.executable).with_name("strayframe")
+from streams.store.sql import SqlStore
+
 OWNER = right("r", "enrol", "cam", "owner")
 
 
-@contextmanager
-def serve(store: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """The command on a free port; killed afterwards if it still runs."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    options = ["--store", f"sqlite:///{store}", "--port", str(port), "--lease-seconds", "600"]
-    with (
-        subprocess.Popen([COMMAND, "serve", *options], stderr=subprocess.DEVNULL) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
-    ):
-        try:
-            yield process, client
-        finally:
-            process.kill()
-
-
-def until_ready(process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200) -> httpx.Response:
-    never = threading.Event()
-    for _ in range(int(WAIT_SECONDS / 0.05)):
-        assert process.poll() is None
-        try:
-            if (answer := client.get("/readyz")).status_code == status:
-                return answer
-        except httpx.TransportError:
-            pass
-        never.wait(0.05)
-    raise AssertionError("it did not become ready")
+def settle(client: httpx.Client, answered: set[str], numbers: range) -> None:
+    """Everything that was answered is stored; sent again, everything gets the answer that is stored, once."""
+    assert answered <= set(stored(client))
+    with ThreadPoolExecutor(16) as many:
+        again = list(many.map(lambda number: send(client, number), numbers))
+    assert answered <= set(again)
+    assert sorted(stored(client)) == sorted(str(alert) for alert in again)
 
 
 def send(client: httpx.Client, number: int) -> str | None:
@@ -87,11 +65,7 @@ def test_a_kill_at_any_moment_loses_no_answer_and_doubles_no_alert(tmp_path: Pat
         killer.join()
     with serve(tmp_path / "s.db") as (process, client):
         until_ready(process, client)
-        assert answered <= set(stored(client))
-        with ThreadPoolExecutor(16) as many:
-            again = list(many.map(lambda number: send(client, number), numbers))
-        assert answered <= set(again)
-        assert sorted(stored(client)) == sorted(str(alert) for alert in again)
+        settle(client, answered, numbers)
         counted = client.get("/v1/coverage").json()["items"]
         assert sum(item["deliveries"] for item in counted) >= len(numbers)
 
@@ -127,3 +101,54 @@ def test_a_second_server_reads_and_takes_over_when_the_first_is_gone(tmp_path: P
             taken = post(other, still("d2", "viewer-2", "cam", 2), picture(1, 2))
             assert (taken.status_code, taken.json().get("verdict")) == (200, "leak"), taken.text
             assert len(stored(other)) == 2
+
+
+@pytest.mark.parametrize("role", ["answers", "http-1"])
+def test_a_kill_of_either_role_loses_no_answer_doubles_no_alert_and_is_mended(tmp_path: Path, role: str) -> None:
+    numbers, store = range(120), tmp_path / "s.db"
+    with serve(store, "--processes", "2") as (process, client):
+        until_ready(process, client)
+        before = pids(store)
+        assert sorted(before) == ["answers", "http-1", "http-2"]
+        events(client, OWNER)
+        with ThreadPoolExecutor(16) as many:
+            sent = [many.submit(send, client, number) for number in numbers]
+            sent[20].result()
+            os.kill(before[role], signal.SIGKILL)
+            answered = {alert for one in sent if (alert := one.result())}
+        never = threading.Event()
+        while pids(store) == before:
+            never.wait(0.05)
+        assert {name for name, pid in pids(store).items() if pid != before[name]} == {role}
+        until_ready(process, client)
+        settle(client, answered, numbers)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_SECONDS) == 0
+
+
+def test_several_processes_told_to_stop_answer_what_they_have_and_leave_in_order(tmp_path: Path) -> None:
+    store = tmp_path / "s.db"
+    with serve(store, "--processes", "2") as (process, client):
+        until_ready(process, client)
+        events(client, OWNER)
+        with ThreadPoolExecutor(8) as many:
+            sent = [many.submit(send, client, number) for number in range(40)]
+            sent[3].result()
+            process.send_signal(signal.SIGTERM)
+            answered = {alert for one in sent if (alert := one.result())}
+        assert process.wait(WAIT_SECONDS) == 0
+        assert not [name for name, pid in pids(store).items() if is_running(pid)]
+    with SqlStore(f"sqlite:///{store}") as kept:
+        assert answered == {one.alert.id for one in kept.alerts(limit=100).items}
+
+
+def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
+    store = tmp_path / "s.db"
+    with serve(store, "--processes", "2") as (process, client):
+        until_ready(process, client)
+        process.kill()
+        process.wait()
+        never = threading.Event()
+        while left := [name for name, pid in pids(store).items() if is_running(pid)]:
+            assert left
+            never.wait(0.05)

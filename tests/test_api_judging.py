@@ -88,8 +88,12 @@ def running(desk: Desk, story: Callable[[Judging], Awaitable[None]], **options: 
     asyncio.run(play())
 
 
+async def sound(judging: Judging) -> bool:
+    return {check.ok for check in await judging.checks()} == {True}
+
+
 async def opened(judging: Judging) -> None:
-    while not all(check.ok for check in judging.checks()):
+    while not await sound(judging):
         await asyncio.sleep(0)
 
 
@@ -210,7 +214,7 @@ def test_stills_are_refused_while_the_index_loads() -> None:
     async def story(judging: Judging) -> None:
         with pytest.raises(ProblemError, match="loading"):
             await one(judging, message("d"))
-        assert [check.ok for check in judging.checks()] == [False, False]
+        assert [check.ok for check in await judging.checks()] == [False, False]
         desk.may_open.set()
         await opened(judging)
         assert isinstance(await one(judging, message("d")), Taken)
@@ -252,7 +256,7 @@ def test_a_judge_that_was_replaced_stores_nothing_and_asks_for_the_lease_again(w
                 await one(judging, message("d"))
         else:
             desk.lost = True
-        while all(check.ok for check in judging.checks()) or judging._opened is not None:
+        while await sound(judging) or judging._opened is not None:
             await asyncio.sleep(0)
         with pytest.raises(ProblemError, match="not-judging"):
             await one(judging, message("d"))

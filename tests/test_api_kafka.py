@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from serve_command import serve, until_ready
 from serving import Served, at, events, headers, picture, post, right, serving, still
 
 from api.app import create_app
@@ -146,3 +147,17 @@ def test_while_the_broker_is_away_nothing_is_accepted(tmp_path: Path, monkeypatc
         assert served.client.get("/healthz").status_code == 200
         served.until(lambda: "no Kafka broker answered" in served.client.get("/readyz").text)
         assert served.client.get("/readyz").status_code == 503
+
+
+def test_several_processes_hand_on_what_comes_to_any_of_them(kafka_settings: Settings, tmp_path: Path) -> None:
+    names = ("kafka", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+    (tmp_path / "s.toml").write_text("".join(f'{name} = "{getattr(kafka_settings, name)}"\n' for name in names))
+    with serve(tmp_path / "s.db", "--processes", "2", "--config", str(tmp_path / "s.toml")) as (process, client):
+        until_ready(process, client)
+        with ThreadPoolExecutor(8) as many:
+            answers = list(many.map(lambda n: post(client, still(f"d{n}", "a", f"cam-{n}", n), picture(1)), range(16)))
+        assert {answer.status_code for answer in answers} == {202}
+        assert client.get("/metrics").status_code == 200
+    found = arrived(kafka_settings, kafka_settings.topic_stills)
+    assert sorted(sent.key.id for _, sent in found) == sorted(f"d{n}" for n in range(16))
+    assert {sent.data for _, sent in found} == {picture(1)}

@@ -100,3 +100,15 @@ def test_a_fold_that_was_stored_and_taken_up_again_goes_on_alike(found: list[Ale
         through.add(one)
     for one in found[cut:]:
         assert after.add(one) == through.add(one)
+
+
+@given(alerts, st.sets(st.integers(0, 29)))
+def test_viewers_and_owners_are_those_of_the_leaks_that_stand(raised: list[Alert], gone: set[int]) -> None:
+    incidents = Incidents()
+    touched = {id(found): found for one in raised if (found := incidents.add(one)) is not None}
+    for number in gone & set(range(len(raised))):
+        incidents.withdraw(raised[number].id)
+    for incident in touched.values():
+        leaks = [(owner, viewer) for kind, owner, viewer in incident.alerts.values() if kind is Kind.LEAK]
+        assert incident.viewers == {viewer for _, viewer in leaks}
+        assert incident.owners == {owner for owner, _ in leaks if owner is not None}

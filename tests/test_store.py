@@ -20,7 +20,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Select, event, text
+from sqlalchemy import event, text
 
 from detector.engine import Changes
 from detector.incident import Incidents
@@ -32,7 +32,6 @@ from models.records import (
     CameraId,
     ChangeDeployed,
     DeliveryId,
-    IncidentId,
     Kind,
     Level,
     RightAction,
@@ -49,8 +48,9 @@ from streams.store import migrations, schema
 from streams.store.database import BadStoreUrl, Database, StoreRefused, StoreUnavailable
 from streams.store.lease import Fenced
 from streams.store.migrations import SchemaOutdated, SchemaTooNew
-from streams.store.queries import AlertFilter, Queries, members
+from streams.store.queries import Queries
 from streams.store.sql import SqlStore
+from streams.store.walk import AlertFilter
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TOPIC = "stills.delivered"
@@ -388,6 +388,7 @@ import os, signal, sys
 from sqlalchemy import event
 import test_store as t
 from streams.store.sql import SqlStore
+from streams.store.walk import AlertFilter
 store = SqlStore(sys.argv[1])
 store.acquire(60, "child")
 store.claim(t.TOPIC, 0, 0)
@@ -445,9 +446,23 @@ WANTED: list[tuple[AlertFilter, Callable[[Alert], bool]]] = [
     ),
     (
         AlertFilter(integration="tv", level=Level.ACTING, withdrawn=False),
-        lambda a: a.integration == "tv" and a.level is Level.ACTING,
+        lambda a: a.integration == "tv" and a.level is Level.ACTING and withdrawn_at(a) is None,
+    ),
+    (AlertFilter(withdrawn=True), lambda a: withdrawn_at(a) is not None),
+    (
+        AlertFilter(account=AccountId("p1"), withdrawn=True, since=NOON + timedelta(minutes=9)),
+        lambda a: (
+            "p1" in (a.recipient, a.owner)
+            and withdrawn_at(a) is not None
+            and a.delivered_at >= NOON + timedelta(minutes=9)
+        ),
     ),
 ]
+
+
+def withdrawn_at(alert: Alert) -> datetime | None:
+    """When an alert of `mixed` is withdrawn."""
+    return NOON if int(alert.delivery.id[1:]) % 9 == 4 else None
 
 
 def mixed() -> list[Alert]:
@@ -468,13 +483,14 @@ def mixed() -> list[Alert]:
     ]
 
 
-@pytest.mark.parametrize("narrow", [0, 2000], ids=["wide span", "narrow span"])
+@pytest.mark.parametrize("short", [0, 5000], ids=["long span", "short span"])
 def test_every_filter_pages_through_exactly_its_alerts_newest_first(
-    store: SqlStore, narrow: int, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, short: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.store.queries.NARROW", narrow)
+    monkeypatch.setattr("streams.store.queries.SHORT", short)
     alerts = mixed()
-    store.commit(Batch(Changes(raised=alerts)))
+    gone = [Withdrawal(alert.id, at, "x") for alert in alerts if (at := withdrawn_at(alert)) is not None]
+    store.commit(Batch(Changes(raised=alerts, withdrawn=gone)))
     for wanted, passes in WANTED:
         found: list[Alert] = []
         after: int | None = None
@@ -500,48 +516,19 @@ def test_what_is_not_there_is_none(store: SqlStore) -> None:
     assert store.incident(alert_of(1).id) is None  # type: ignore[arg-type]
 
 
-PLANS = [
-    (AlertFilter(kind=Kind.SHIFT), ["ix_alerts_kind_seq"]),
-    (AlertFilter(level=Level.SHOWN), ["ix_alerts_level_seq"]),
-    (
-        AlertFilter(account=AccountId("x"), kind=Kind.LEAK, level=Level.SHOWN),
-        ["ix_alerts_recipient_seq", "ix_alerts_owner_seq"],
-    ),
-    (AlertFilter(camera=CameraId("x"), integration="tv"), ["ix_alerts_camera_seq", "ix_alerts_owner_camera_seq"]),
-    (AlertFilter(integration="tv", kind=Kind.LEAK), ["ix_alerts_integration_seq"]),
-    (AlertFilter(withdrawn=True), ["ix_alerts_withdrawn"]),
-    (AlertFilter(integration="tv", withdrawn=False), ["ix_alerts_integration_seq"]),
-    (AlertFilter(incident=IncidentId("in-1"), withdrawn=False, kind=Kind.LEAK), ["ix_alerts_incident_seq"]),
-    (AlertFilter(since=NOON, kind=Kind.LEAK), ["ix_alerts_delivered_at_seq"]),
-]
-
-
-def plan_of(connection: Connection, statement: Select[Any]) -> str:
-    compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
-    return "\n".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
-
-
-def test_sqlite_finds_the_alerts_of_an_incident_by_their_index(tmp_path: Path) -> None:
-    with SqlStore(f"sqlite:///{tmp_path / 'store.db'}") as store, store.database.reading() as connection:
-        plan = plan_of(connection, members().where(schema.alerts.c.incident == "in-1"))
-    assert plan == "SEARCH alerts USING INDEX ix_alerts_incident_seq (incident=?)"
-
-
-@pytest.mark.parametrize(("wanted", "indexes"), PLANS, ids=[" + ".join(indexes) for _, indexes in PLANS])
-def test_sqlite_walks_the_index_of_the_filter(tmp_path: Path, wanted: AlertFilter, indexes: list[str]) -> None:
-    with SqlStore(f"sqlite:///{tmp_path / 'store.db'}") as store, store.database.reading() as connection:
-        statement = store.alerts_statement(connection, wanted, after=1000, limit=50)
-        plan = plan_of(connection, statement)
-    assert set(re.findall(r"ix_alerts_\w+", plan)) == set(indexes), plan
-    assert "SCAN alerts" not in plan, plan
-
-
 # --- schema and errors -----------------------------------------------------------------------------------------
 
 
+def compared(_object: object, name: str | None, type_: str, *_: object) -> bool:
+    """All but indexes of expressions, which databases give back in their own words: tests/test_store_plans.py."""
+    return not (type_ == "index" and name is not None and name.endswith("_walk"))
+
+
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 def test_migrations_from_empty_equal_the_declared_schema(url: str) -> None:
     with SqlStore(url) as store, store.database.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_object": compared}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, schema.metadata) == []
 
 

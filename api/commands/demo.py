@@ -76,7 +76,7 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
     """Play, watch, tell; then serve unless `once`. Exit code 1: missed, or somebody innocent was accused."""
     console = Console()
     if not once:
-        serve.require_free(settings)
+        serve.listener(settings).close()
     own = settings.model_copy(update={"store": f"sqlite:///{_fresh_store()}", "kafka": ""})
     studio = Studio(PROCESSES)
     simulation = Simulation(scenario(SCENARIO).scaled(accounts), seed, studio=studio)

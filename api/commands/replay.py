@@ -18,6 +18,7 @@ from detector.engine import Engine
 from models.errors import StrayframeError
 from models.records import Kind, Verdict
 from streams.cloudevents import Rejected
+from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
@@ -45,14 +46,14 @@ def run(
     """Replay `events`; the exit code is 1 for rejected lines under `strict`, 2 when a file cannot be opened."""
     console = Console(stderr=True)
     decoder = Decoder(DIGEST_KEY, settings.still_bytes, settings.still_pixels)
-    judge = Judge(Engine(), decoder, Metrics(), fetch=folder_fetch(events.parent, settings.still_bytes))
-    try:
-        judge.engine.shelve(shelf_of(placeholders, decoder))
-    except StrayframeError as error:
-        fail(str(error))
-    begin = time.perf_counter()
+    metrics = Metrics()
     with ExitStack() as stack:
         try:
+            crew = stack.enter_context(crew_of(decoder, settings.processes, metrics.look_seconds.observe))
+            fetch = folder_fetch(events.parent, settings.still_bytes)
+            judge = Judge(Engine(), decoder, metrics, fetch=fetch, crew=crew)
+            judge.engine.shelve(shelf_of(placeholders, decoder))
+            begin = time.perf_counter()
             size = events.stat().st_size
             out = [_open(path, stack) for path in (verdicts, alerts, incidents)]
             refuse = _Refusals(console, _open(rejects, stack))
@@ -69,6 +70,8 @@ def run(
             bar.update(task, completed=size, alerts=len(outcome.alerts), rejected=outcome.rejected.total())
         except OSError as error:
             fail(f"{error.filename}: {error.strerror}")
+        except StrayframeError as error:
+            fail(str(error))
     _summary(console, outcome, time.perf_counter() - begin)
     return 1 if strict and outcome.rejected else 0
 

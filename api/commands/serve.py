@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import ipaddress
-import signal
 import socket
-import sys
 
 import structlog
-import uvicorn
 
 from api.app import create_app
 from api.options import fail
+from api.roles import run_server, serve_by_many
 from models.errors import StrayframeError
 from streams.settings import Settings
+from streams.store.database import Database
 
 log = structlog.get_logger(__name__)
-
-LEAVE_SECONDS = 10
-"""Time that requests in hand get to end when the process is told to stop."""
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM. Exit code 2: the address cannot be had, or the store's URL is no good."""
     if not is_loopback(settings.host):
         log.warning("serve.open", host=settings.host, meaning="there is no sign-in: anybody who reaches it may read")
-    require_free(settings)
     try:
-        app = create_app(settings)
+        Database(settings.store).close()
     except StrayframeError as error:
         fail(str(error))
-    # uvicorn raises the signal again once it has ended in order: told to stop and stopped is no failure
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=LEAVE_SECONDS,
-    )
+    with listener(settings) as listening:
+        log.info("serve.listening", address="{}:{}".format(*listening.getsockname()), processes=settings.processes)
+        if settings.processes == 1:
+            run_server(create_app(settings), settings, [listening])
+        else:
+            serve_by_many(settings, listening)
     return 0
 
 
@@ -52,13 +42,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def require_free(settings: Settings) -> None:
-    """End the command with a sentence when something else listens where the API is to be."""
+def listener(settings: Settings) -> socket.socket:
+    """The socket that the API listens on. Ends the command with a sentence when it cannot be had."""
     host, port = settings.host, settings.port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         fail(f"cannot listen on {host}:{port} ({error.strerror}); choose another with --host and --port")

@@ -22,6 +22,7 @@ from kafka.net.compat import KafkaNetClient
 from models.errors import StrayframeError
 from models.records import ChangeDeployed, Delivery, Event, RightChanged, StillOpened
 from streams.cloudevents import Message, partition_key, to_headers
+from streams.kafka.sockets import DIRECT
 from streams.settings import Settings
 
 INSTANCE: Final = "judge"
@@ -46,12 +47,13 @@ DELIVERY_SECONDS: Final = 30.0
 """How long a produced message may stay unacknowledged, retries included: two requests, and what an HTTP client or
 the end of a batch can be expected to wait."""
 
-FETCH_BYTES: Final = 32 * 1024 * 1024
-"""Bytes that one fetch may bring: some 300 stills of 100 kB, a batch and a half."""
+FETCH_BYTES: Final = 4 * 1024 * 1024
+"""Bytes that one fetch may bring: some 40 stills of 100 kB. The answer is one buffer, which stays in the processor's
+cache and on the heap at this size; with 32 MiB a fetched still costs almost twice the CPU (0.83 ms against 0.46)."""
 
-PARTITION_FETCH_BYTES: Final = 4 * 1024 * 1024
+PARTITION_FETCH_BYTES: Final = 2 * 1024 * 1024
 """Bytes that one fetch may bring from one partition. The client holds at most about this much of each partition
-before it is asked for more, so memory stays below partitions x 4 MiB however far behind the worker is. A larger
+before it is asked for more, so memory stays below partitions x 2 MiB however far behind the worker is. A larger
 message is delivered all the same, alone (KIP-74)."""
 
 MARGIN_BYTES: Final = 1024 * 1024
@@ -147,6 +149,7 @@ def consumer(settings: Settings) -> KafkaConsumer:
             max_poll_interval_ms=int(POLL_SECONDS * 1000),
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            proxy_url=DIRECT,
             metrics_enabled=False,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
@@ -54,6 +55,17 @@ class Positions(Protocol):
         """Take the partition under this judge's epoch; its next offset, which is `begin` where it is new."""
 
 
+@dataclass(frozen=True, slots=True)
+class Haul:
+    """The messages of one poll, and how far reading them, and what the broker lost before them, moves each partition.
+
+    A haul is stored whole, and after those that were polled before it.
+    """
+
+    records: list[Record]
+    moves: list[Move]
+
+
 class _Seats(ConsumerRebalanceListener):
     """What the group assigns. A partition that is not settled yet stays paused; the others go on where they were.
 
@@ -79,8 +91,8 @@ class _Seats(ConsumerRebalanceListener):
 class Reader:
     """Reads rights, changes and stills in that order within a poll.
 
-    `moves` tells how far reading came since the last `stored`, loss included; call `stored` once a transaction holds
-    them. Errors: KafkaUnavailable (trying again may help), KafkaRefused.
+    Each poll gives its messages with the moves that they make; call `stored` once a transaction holds these. Several
+    hauls may be in hand before the first is stored. Errors: KafkaUnavailable (trying again may help), KafkaRefused.
     """
 
     def __init__(self, settings: Settings, positions: Positions) -> None:
@@ -89,6 +101,7 @@ class Reader:
         self._rank = {settings.topic_rights: 0, settings.topic_changes: 1, settings.topic_stills: 2}
         self._client = consumer(settings)
         self._next: dict[TopicPartition, int] = {}
+        self._told: dict[TopicPartition, int] = {}
         self._stored: dict[TopicPartition, int] = {}
         self._lost: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] | None = None
@@ -100,7 +113,7 @@ class Reader:
         """Whether the rights that were there at the start have all been handed out, so that stills may follow."""
         return self._ends == {}
 
-    def poll(self, seconds: float, limit: int) -> list[Record]:
+    def poll(self, seconds: float, limit: int) -> Haul:
         """Up to `limit` messages, waiting up to `seconds` for the first: rights, then changes, then stills.
 
         Within a topic, partitions are merged by the messages' timestamps; within a partition the order is kept.
@@ -114,20 +127,22 @@ class Reader:
             self._settle()
         if not self.rights_read:
             self._look_at_rights()
-        return self._in_order(fetched)
+        return Haul(self._in_order(fetched), self._moves())
 
-    def moves(self) -> list[Move]:
-        """How far each partition was read since `stored`, and how many of its messages were gone."""
-        return [
-            Move(partition.topic, partition.partition, first, self._next[partition], self._lost.get(partition, 0))
-            for partition, first in self._stored.items()
+    def _moves(self) -> list[Move]:
+        """How far each partition was read since the last poll, and how many of its messages were gone."""
+        moves = [
+            Move(partition.topic, partition.partition, first, self._next[partition], self._lost.pop(partition, 0))
+            for partition, first in self._told.items()
             if self._next[partition] != first
         ]
+        self._told = dict(self._next)
+        return moves
 
-    def stored(self) -> None:
+    def stored(self, moves: Iterable[Move]) -> None:
         """The store holds the moves. Tell the group, for lag tools; a failure is logged and harmless."""
-        self._stored = dict(self._next)
-        self._lost.clear()
+        for move in moves:
+            self._stored[TopicPartition(move.topic, move.partition)] = move.next
         try:
             self._client.commit_async(self._group_offsets(), callback=_committed)
         except KafkaError as error:
@@ -183,7 +198,7 @@ class Reader:
         new = sorted(assigned - self._next.keys())
         for partition, begin in self._beginnings(new).items():
             following = self._positions.claim(partition.topic, partition.partition, begin)
-            self._next[partition] = self._stored[partition] = following
+            self._next[partition] = self._told[partition] = self._stored[partition] = following
             self._client.seek(partition, following)
         if self._ends is None and assigned:
             self._ends = self._ends_of(self._settings.topic_rights)

@@ -1,58 +1,38 @@
 """What people ask the store: alerts, incidents, coverage, counts. Reading only; SqlStore adds the writing.
 
-Owns filters and paging. Refuses to hand out a database row, and to page by offset: a page begins where a number says,
-and alerts stored meanwhile never shift it. Each filter is one walk along one index of streams/store/schema.py; where a
-filter may hold in two ways (an account is recipient or owner) each way is walked and the two are merged.
+Owns the pages. Refuses to hand out a database row, and to page by offset: a page begins where a number says, and
+alerts stored meanwhile never shift it. streams/store/walk.py says how alerts are found.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, UnaryExpression, func, select, union
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy import Connection, Select, func, select
 
 from detector.incident import Incident
 from models.placeholder import SHOWN, Placeholder, PlaceholderId, Shelf, State
-from models.records import AccountId, AlertId, CameraId, IncidentId, Kind, Level, Verdict
+from models.records import AlertId, IncidentId, Verdict
 from streams.judge import Covered
 from streams.store import rows, schema
 from streams.store.database import Database
 from streams.store.rows import IncidentSummary, StoredAlert
+from streams.store.walk import ANY, WAYS, AlertFilter, Shape, Span, asked, inside, statement, ways
 
-NARROW: Final = 2000
-"""Alerts in a span of time up to which the span itself is walked and sorted. A wider span only bounds the walk along
-the other filters. A guess: where the two cost the same is still to be measured at a million alerts."""
+SHORT: Final = 5000
+"""Alerts in a span of time up to which they are all looked at and sorted. A longer span only bounds the walk along the
+other filters."""
+EVERY: Final = (-1, 2**63 - 1)
+"""Below and above every number that a database gives a row."""
 
 RULINGS: Final = "placeholder_rulings"
 """Where `meta` counts what persons said of placeholders, as decimal digits."""
 
 T = TypeVar("T")
-Condition = ColumnElement[bool]
-
-
-@dataclass(frozen=True, slots=True)
-class AlertFilter:
-    """Which alerts; None means any. All that are given must hold.
-
-    `account` is the recipient or the owner, `camera` the claimed camera or the owner's; `since` (inclusive) and
-    `until` (exclusive) go by delivery time; `withdrawn` False: only those that stand.
-    """
-
-    kind: Kind | None = None
-    level: Level | None = None
-    account: AccountId | None = None
-    camera: CameraId | None = None
-    integration: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    incident: IncidentId | None = None
-    withdrawn: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +64,13 @@ class Queries:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def alerts(
-        self, wanted: AlertFilter = AlertFilter(), after: int | None = None, limit: int = 50
-    ) -> Page[StoredAlert]:
+    def alerts(self, wanted: AlertFilter = ANY, after: int | None = None, limit: int = 50) -> Page[StoredAlert]:
         """Alerts that pass the filter, newest stored first; `after` is the `next` of the page before."""
         with self.database.reading() as connection:
-            statement = self.alerts_statement(connection, wanted, after, limit + 1)
-            return _page([rows.to_stored_alert(row) for row in connection.execute(statement)], limit)
+            shape, above, below = self.shape(connection, wanted)
+            between = {"above": above, "below": below if after is None else min(after, below)}
+            found = connection.execute(statement(shape), asked(wanted) | between | {"limit": limit + 1})
+            return _page([rows.to_stored_alert(row) for row in found], limit)
 
     def alert(self, id: AlertId) -> StoredAlert | None:
         """The alert of that id, or None."""
@@ -102,14 +82,9 @@ class Queries:
         self, integration: str | None = None, after: int | None = None, limit: int = 50
     ) -> Page[IncidentSummary]:
         """Incidents, latest stored first; those of which nothing stands any more are among them."""
-        table = schema.incidents
-        statement = select(table).order_by(table.c.seq.desc()).limit(limit + 1)
-        if integration is not None:
-            statement = statement.where(table.c.integration == integration)
-        if after is not None:
-            statement = statement.where(table.c.seq < after)
+        wanted = incidents_statement(integration, after, limit + 1)
         with self.database.reading() as connection:
-            return _page([rows.to_summary(row) for row in connection.execute(statement)], limit)
+            return _page([rows.to_summary(row) for row in connection.execute(wanted)], limit)
 
     def incident(self, id: IncidentId) -> Incident | None:
         """The incident of that id with its standing alerts, or None."""
@@ -122,7 +97,7 @@ class Queries:
     def coverage(self, since: datetime | None = None, until: datetime | None = None) -> Counter[Covered]:
         """Judged deliveries by hour, integration and verdict, for hours in [since, until)."""
         table = schema.coverage
-        statement = select(table).where(*_span(table.c.hour, since, until)).order_by(*table.primary_key.columns)
+        statement = select(table).where(*inside(table.c.hour, since, until)).order_by(*table.primary_key.columns)
         with self.database.reading() as connection:
             return Counter({rows.to_covered(row): row.stills for row in connection.execute(statement)})
 
@@ -172,51 +147,24 @@ class Queries:
             sightings = connection.execute(select(table).order_by(table.c.placeholder, table.c.account))
             return Shelf(number, held, tuple(rows.to_sighting(row) for row in sightings))
 
-    def alerts_statement(
-        self, connection: Connection, wanted: AlertFilter, after: int | None, limit: int
-    ) -> Select[Any]:
-        """The statement behind `alerts`: public so that a test can look at its plan."""
-        alerts = schema.alerts
-        bounds: list[Condition] = [] if after is None else [alerts.c.seq < after]
-        span, driven = self._time(connection, wanted)
-        walks = [
-            select(alerts.c.seq)
-            .where(*bounds, *span, *self._walked(ways, driven))
-            .order_by(alerts.c.seq.desc())
-            .limit(limit)
-            for ways in product(*_alternatives(wanted))
-        ]
-        chosen = union(*(select(walk.subquery().c.seq) for walk in walks)) if len(walks) > 1 else walks[0]
-        return select(alerts).where(alerts.c.seq.in_(chosen)).order_by(alerts.c.seq.desc()).limit(limit)
-
-    def _time(self, connection: Connection, wanted: AlertFilter) -> tuple[list[Condition], bool]:
-        """Conditions for the span of time, and whether they pick so few alerts that they alone drive the walk."""
-        alerts = schema.alerts
-        span = _span(alerts.c.delivered_at, wanted.since, wanted.until)
-        if not span:
-            return [], False
-        inside = select(alerts.c.seq).where(*span)
-        if _count(connection, inside.limit(NARROW + 1)) <= NARROW:
-            return [alerts.c.seq.in_(inside)], True
-        looked_at = _span(self._aside(alerts.c.delivered_at), wanted.since, wanted.until)
-        return [alerts.c.seq.between(*_numbers(connection, wanted)), *looked_at], False
-
-    def _walked(self, ways: Sequence[tuple[ColumnElement[Any], Any]], driven: bool) -> Iterable[Condition]:
-        """The first way is walked along its index; the rest are looked at on the way."""
-        for place, (column, value) in enumerate(ways):
-            if column is schema.alerts.c.withdrawn_at:
-                yield column.is_not(None) if value else column.is_(None)
-            else:
-                yield (self._aside(column) if driven or place else column) == value
-
-    def _aside(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """The column, kept out of SQLite's choice of an index: it knows no statistics and may pick the wrong one.
-
-        A unary plus says that to SQLite (sqlite.org/optoverview.html); PostgreSQL chooses by its statistics.
-        """
-        if not self.database.is_sqlite:
-            return column
-        return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+    def shape(self, connection: Connection, wanted: AlertFilter) -> tuple[Shape, int, int]:
+        """The shape of a filter, and numbers between which all of its alerts lie, both left out."""
+        given = tuple(name for name in WAYS if getattr(wanted, name) is not None)
+        times = (wanted.since is not None, wanted.until is not None)
+        span, above, below = Span.NONE, *EVERY
+        if any(times):
+            held = inside(schema.alerts.c.delivered_at, wanted.since, wanted.until)
+            span = Span.SHORT if _few(connection, [held]) else Span.LONG
+        if span is Span.LONG:
+            above, below = _numbers(connection, wanted)
+        elif span is Span.NONE and len(given) > 1:  # one that alone keeps few alerts is walked
+            few = {name for name in given if _few(connection, [[way] for way in ways(name)], asked(wanted))}
+            given = tuple(sorted(given, key=lambda name: name not in few))
+        return (
+            Shape(given, wanted.kind, wanted.level, wanted.withdrawn, *times, span, self.database.is_sqlite),
+            above,
+            below,
+        )
 
 
 def rulings(connection: Connection) -> int:
@@ -225,44 +173,35 @@ def rulings(connection: Connection) -> int:
     return 0 if value is None else int(value)
 
 
+def incidents_statement(integration: str | None, after: int | None, limit: int) -> Select[Any]:
+    """The statement behind `incidents`."""
+    table = schema.incidents
+    found = select(table).order_by(table.c.seq.desc()).limit(limit)
+    if integration is not None:
+        found = found.where(table.c.integration == integration)
+    return found if after is None else found.where(table.c.seq < after)
+
+
 def members() -> Select[Any]:
-    """What `rows.to_incident` needs of the alerts that stand, oldest first."""
+    """What `rows.to_incident` needs of the alerts that stand, in any order."""
     alerts = schema.alerts
     columns = (alerts.c.id, alerts.c.kind, alerts.c.owner, alerts.c.recipient)
-    return select(*columns).where(alerts.c.withdrawn_at.is_(None)).order_by(alerts.c.seq)
-
-
-def _alternatives(wanted: AlertFilter) -> list[list[tuple[ColumnElement[Any], Any]]]:
-    """For each filter that is given the ways in which it may hold; the filter that keeps fewest alerts comes first."""
-    c = schema.alerts.c
-    given: list[tuple[Any, tuple[ColumnElement[Any], ...]]] = [
-        (wanted.account, (c.recipient, c.owner)),
-        (wanted.camera, (c.camera, c.owner_camera)),
-        (wanted.incident, (c.incident,)),
-        (wanted.integration, (c.integration,)),
-        (wanted.level, (c.level,)),
-        (wanted.kind, (c.kind,)),
-        (wanted.withdrawn, (c.withdrawn_at,)),
-    ]
-    return [[(column, value) for column in columns] for value, columns in given if value is not None]
-
-
-def _span(column: ColumnElement[Any], since: datetime | None, until: datetime | None) -> list[Condition]:
-    span: list[Condition] = []
-    if since is not None:
-        span.append(column >= since)
-    if until is not None:
-        span.append(column < until)
-    return span
+    return select(*columns).where(alerts.c.withdrawn_at.is_(None))
 
 
 def _numbers(connection: Connection, wanted: AlertFilter) -> tuple[int, int]:
-    """Numbers between which all alerts lie that were delivered in the hours of the span."""
+    """Numbers between which all alerts lie that were delivered in the hours of the span, both left out."""
     hours = schema.alert_hours
     since = None if wanted.since is None else schema.hour_of(wanted.since)
-    bounds = select(func.min(hours.c.least), func.max(hours.c.most)).where(*_span(hours.c.hour, since, wanted.until))
+    bounds = select(func.min(hours.c.least), func.max(hours.c.most)).where(*inside(hours.c.hour, since, wanted.until))
     least, most = connection.execute(bounds).one()
-    return least, most
+    return least - 1, most + 1
+
+
+def _few(connection: Connection, ways: Sequence[Sequence[Any]], given: Mapping[str, Any] | None = None) -> bool:
+    """Whether each of these conditions keeps few alerts; the cost is bounded, however many they keep."""
+    seq = schema.alerts.c.seq
+    return all(_count(connection, select(seq).where(*way).limit(SHORT + 1), given) <= SHORT for way in ways)
 
 
 def _page(items: Sequence[Any], limit: int) -> Page[Any]:
@@ -270,5 +209,5 @@ def _page(items: Sequence[Any], limit: int) -> Page[Any]:
     return Page(kept, kept[-1].seq if len(items) > limit else None)
 
 
-def _count(connection: Connection, rows_of: Select[Any]) -> int:
-    return connection.scalar(select(func.count()).select_from(rows_of.subquery())) or 0
+def _count(connection: Connection, rows_of: Select[Any], given: Mapping[str, Any] | None = None) -> int:
+    return connection.scalar(select(func.count()).select_from(rows_of.subquery()), given) or 0

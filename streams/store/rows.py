@@ -33,6 +33,8 @@ from models.scene import Camera, Scene, Standing
 from streams.judge import Covered
 
 Values = dict[str, Any]
+_KINDS = {kind.value: kind for kind in Kind}
+_LEVELS = {level.value: level for level in Level}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,26 +163,28 @@ def of_alert(alert: Alert, incident: IncidentId | None) -> Values:
     }
 
 
-def to_alert(row: Row[Any]) -> Alert:
-    """The alert of a row."""
+def to_alert(row: Sequence[Any]) -> Alert:
+    """The alert of a row, whose columns lie in the table's order: unpacked, because there may be a million."""
+    (_, id_, kind, level, source, delivery, delivered_at, recipient, camera, owner, owner_camera, presumed) = row[:12]
+    (raised_source, raised_id, raised_at, rule, why, numbers, scene, _, attributes) = row[12:21]
     return Alert(
-        id=AlertId(row.id),
-        kind=Kind(row.kind),
-        level=Level(row.level),
-        delivery=DeliveryId(row.delivery_source, row.delivery_id),
-        delivered_at=row.delivered_at,
-        recipient=AccountId(row.recipient),
-        camera=CameraId(row.camera),
-        owner=_account(row.owner),
-        owner_camera=None if row.owner_camera is None else CameraId(row.owner_camera),
-        presumed=row.presumed,
-        raised_by=DeliveryId(row.raised_source, row.raised_id),
-        raised_at=row.raised_at,
-        rule=row.rule,
-        why=row.why,
-        numbers=row.numbers,
-        scene=None if row.scene is None else SceneId(row.scene),
-        attributes=row.attributes,
+        id_,
+        _KINDS[kind],
+        _LEVELS[level],
+        DeliveryId(source, delivery),
+        delivered_at,
+        recipient,
+        camera,
+        owner,
+        owner_camera,
+        presumed,
+        DeliveryId(raised_source, raised_id),
+        raised_at,
+        rule,
+        why,
+        numbers,
+        scene,
+        attributes,
     )
 
 
@@ -223,8 +227,8 @@ def to_summary(row: Row[Any]) -> IncidentSummary:
     )
 
 
-def to_incident(row: Row[Any], members: Iterable[Row[Any]]) -> Incident:
-    """The incident of a row. `members` are (id, kind, owner, recipient) of its alerts that stand, oldest first."""
+def to_incident(row: Row[Any], members: Iterable[Sequence[Any]]) -> Incident:
+    """The incident of a row. `members` are (id, kind, owner, recipient) of its alerts that stand."""
     return Incident(
         id=IncidentId(row.id),
         integration=row.integration,
@@ -233,8 +237,14 @@ def to_incident(row: Row[Any], members: Iterable[Row[Any]]) -> Incident:
         last=row.last,
         leaks=row.leaks,
         shifts=row.shifts,
-        alerts={AlertId(row.id): (Kind(row.kind), _account(row.owner), AccountId(row.recipient)) for row in members},
+        alerts={id_: (kind, owner, viewer) for id_, kind, owner, viewer in map(to_member, members)},
     )
+
+
+def to_member(row: Sequence[Any]) -> tuple[AlertId, Kind, AccountId | None, AccountId]:
+    """What an incident keeps of an alert that stands, from (id, kind, owner, recipient)."""
+    id_, kind, owner, recipient = row
+    return AlertId(id_), _KINDS[kind], _account(owner), AccountId(recipient)
 
 
 def of_opened(fact: StillOpened) -> Values:

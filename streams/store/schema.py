@@ -7,7 +7,7 @@ Each index of `alerts` ends in `seq`, so that one filter and one page are one wa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -26,8 +26,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    case,
+    literal_column,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -63,6 +66,36 @@ class Instant(TypeDecorator[datetime]):
         return moment
 
 
+class Unread(Mapping[str, Any]):
+    """A JSON object that is parsed when it is first looked at: of most alerts that a judge starts with, nobody looks.
+
+    Equal to the mapping that its text says.
+    """
+
+    __slots__ = ("_read", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._read: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parsed()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed())
+
+    def __len__(self) -> int:
+        return len(self._parsed())
+
+    def __repr__(self) -> str:
+        return repr(self._parsed())
+
+    def _parsed(self) -> dict[str, Any]:
+        if self._read is None:
+            self._read = json.loads(self._text)
+        return self._read
+
+
 class Json(TypeDecorator[Mapping[str, Any]]):
     """A small object as JSON text: the same bytes on both databases, and any number that Python's floats have."""
 
@@ -73,9 +106,9 @@ class Json(TypeDecorator[Mapping[str, Any]]):
         """To the database, keys in their order."""
         return None if value is None else json.dumps(dict(value), separators=(",", ":"))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, Any] | None:
         """From the database."""
-        return None if value is None else json.loads(value)
+        return None if value is None else Unread(value)
 
 
 class now(GenericFunction[datetime]):  # noqa: N801 - named as SQL names its functions
@@ -233,22 +266,28 @@ alerts = Table(
     Column("withdrawn_at", Instant),
     Column("withdrawn_why", Text),
     Index("ix_alerts_id", "id", unique=True),
-    Index("ix_alerts_kind_seq", "kind", "seq"),
-    Index("ix_alerts_level_seq", "level", "seq"),
-    Index("ix_alerts_recipient_seq", "recipient", "seq"),
-    Index("ix_alerts_owner_seq", "owner", "seq"),
-    Index("ix_alerts_camera_seq", "camera", "seq"),
-    Index("ix_alerts_owner_camera_seq", "owner_camera", "seq"),
-    Index("ix_alerts_integration_seq", "integration", "seq"),
-    Index("ix_alerts_incident_seq", "incident", "seq"),
     Index("ix_alerts_delivered_at_seq", "delivered_at", "seq"),
     sqlite_autoincrement=True,
 )
-for _name, _condition in (
-    ("ix_alerts_withdrawn", alerts.c.withdrawn_at.is_not(None)),
-    ("ix_alerts_standing", alerts.c.withdrawn_at.is_(None)),
-):
-    Index(_name, alerts.c.seq, postgresql_where=_condition, sqlite_where=_condition)
+
+gone = Grouping(case((alerts.c.withdrawn_at.is_(None), literal_column("0")), else_=literal_column("1")))
+"""1 for a withdrawn alert, else 0: written in a statement exactly as in the indexes, or they are not used."""
+
+age = Grouping(-alerts.c.seq)
+"""Smaller is newer: what a page is ordered by where an index tells it. Not by `seq` itself, or PostgreSQL would at
+times go through all alerts by their number instead, looking for some that its statistics wrongly promise."""
+
+for _asked in ("recipient", "owner", "camera", "owner_camera", "integration", "incident", None):
+    _walked = [] if _asked is None else [alerts.c[_asked]]
+    Index(
+        "_".join(["ix_alerts", *([_asked] if _asked else []), "walk"]),
+        *_walked,
+        alerts.c.kind,
+        alerts.c.level,
+        gone,
+        age,
+        alerts.c.delivered_at,  # looked at on the walk when a span of time is asked for
+    )
 
 alert_hours = Table(
     "alert_hours",  # between which numbers the alerts of an hour of delivery lie: bounds the walk of a wide span

@@ -284,10 +284,15 @@ class SqlStore(Queries):
         return _Read(read)
 
     def _incidents(self) -> Iterator[Incident]:
-        table = schema.incidents
+        table, alerts = schema.incidents, schema.alerts
+        within = members().add_columns(alerts.c.incident).where(alerts.c.incident.is_not(None))
         with self.database.reading() as connection:
-            for row in connection.execute(select(table).order_by(table.c.opened, table.c.seq)).all():
-                yield rows.to_incident(row, connection.execute(members().where(schema.alerts.c.incident == row.id)))
+            found = connection.execute(select(table).order_by(table.c.opened, table.c.seq))
+            held = {row.id: rows.to_incident(row, ()) for row in found}
+            for chunk in connection.execution_options(yield_per=CHUNK).execute(within).partitions():
+                for *member, incident in chunk:
+                    held[incident].put(*rows.to_member(member))
+        yield from held.values()
 
 
 @dataclass(frozen=True, slots=True)

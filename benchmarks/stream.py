@@ -1,0 +1,162 @@
+"""What Kafka and a store cost: a worker on a real broker and PostgreSQL beside the same stills judged in memory.
+
+    python benchmarks/stream.py [--quick] [--json FILE]
+
+The stills wait on the broker before the worker starts; it is timed from the moment at which it may read them until
+the last of them is stored. CPU is that of the worker with the processes that look at stills for it, not of broker and
+database, and without its start. Uses the services of the tests: those that `make services-up` left running, or its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import psycopg
+from cloud import Cloud, WorkerProcess
+from drawn import cloud
+from programs import wait_until
+from rows import Bar, Row, Say, main
+from services import Services
+
+from detector.engine import Engine
+from streams.cloudevents import Message
+from streams.decode import Decoder
+from streams.judge import Judge
+from streams.metrics import Metrics
+from streams.store.sql import SqlStore
+from streams.warm import warm
+
+CAMERAS, STILLS, REPEATS = 40, 1200, 3
+PARTITIONS = 12
+BATCH = 200
+"""Stills a transaction: the default of `batch_stills`."""
+PATIENCE_SECONDS = 120.0
+LEAST_RATE = 0.85
+MOST_CPU = 1.2
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds that all stills took together: by the clock on the wall, and of CPU."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.2f} s, {self.cpu:.2f} s of CPU"
+
+
+def measure(say: Say, *, quick: bool) -> list[Row]:
+    """Stills a second and CPU a still, from medians over repeats in turns."""
+    stills, repeats = (120, 1) if quick else (STILLS, REPEATS)
+    say(f"drawing {stills} stills")
+    messages = cloud(CAMERAS, stills)
+    warm()
+    memory: list[Took] = []
+    kafka: dict[int, list[Took]] = {1: [], 2: []}
+    with Services() as services, tempfile.TemporaryDirectory() as folder:
+        for repeat in range(repeats):
+            memory.append(in_memory(messages))
+            for processes, took in kafka.items():
+                with database(services.postgres()) as store:
+                    took.append(through_kafka(services.kafka(), store, messages, processes, Path(folder)))
+            through = ", ".join(f"{took[-1]} with {processes}" for processes, took in kafka.items())
+            say(f"round {repeat + 1} of {repeats}: in memory {memory[-1]}, through Kafka {through}")
+    options = f"{stills} drawn stills of 1280x720, {CAMERAS} cameras, {PARTITIONS} partitions, batches of {BATCH}, "
+    return rows(stills, memory, kafka, f"{options}PostgreSQL, median of {repeats} rounds")
+
+
+def rows(stills: int, memory: list[Took], kafka: dict[int, list[Took]], options: str) -> list[Row]:
+    """The table: rates and CPU, each beside that of the same round in memory."""
+    rate = median(one.wall / other.wall for one, other in zip(memory, kafka[1], strict=True))
+    cpu = {k: median(other.cpu / one.cpu for one, other in zip(memory, kafka[k], strict=True)) for k in kafka}
+    in_memory_rate = {"in memory, one process": stills / median(one.wall for one in memory)}
+    in_memory_cpu = {"in memory, one process": median(one.cpu for one in memory) / stills * 1e3}
+    out = []
+    for processes, took in kafka.items():
+        bar = (Bar("rate as a share of that in memory", rate, LEAST_RATE, True),) if processes == 1 else ()
+        about = f"through Kafka, worker --processes {processes}"
+        out.append(Row(about, "stills/s", stills / median(one.wall for one in took), in_memory_rate, bar, options))
+        bar = (Bar("CPU a still as a multiple of that in memory", cpu[processes], MOST_CPU, False),)
+        out.append(
+            Row(about, "ms of CPU a still", median(one.cpu for one in took) / stills * 1e3, in_memory_cpu, bar, options)
+        )
+    return out
+
+
+def in_memory(messages: list[Message]) -> Took:
+    """Judge the messages one after the other without a store."""
+    judge = Judge(Engine(), Decoder(b"benchmark"), Metrics())
+    wall, cpu = time.perf_counter(), time.process_time()
+    for number, message in enumerate(messages):
+        judge.take(message)
+        if number % BATCH == 0:
+            judge.commit()
+    return Took(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def through_kafka(broker: str, store: str, messages: list[Message], processes: int, folder: Path) -> Took:
+    """Have a worker judge the messages from topics of its own."""
+    place = Cloud(broker, store, PARTITIONS, batch_stills=BATCH, batch_seconds=0.5, lease_seconds=15.0)
+    try:
+        place.produce(messages)
+        ends = place.ends()
+        worker = place.worker(folder / f"{uuid.uuid4()}.log", processes=processes)
+        worker.await_event("rights.read")
+        before = cpu_of(worker)
+        with SqlStore(store) as watched:
+            assert wait_until(lambda: place.positions(watched) == ends, PATIENCE_SECONDS), worker.log.read_text()
+        cpu = cpu_of(worker) - before
+        assert worker.end(signal.SIGTERM) == 0, worker.log.read_text()
+        return Took(seconds(worker), cpu)
+    finally:
+        place.remove()
+
+
+def seconds(worker: WorkerProcess) -> float:
+    """From the first still that may be read to the last batch that is stored, by the worker's own log."""
+    first, last = worker.events("rights.read")[0], worker.events("batch.stored")[-1]
+    return (datetime.fromisoformat(last["time"]) - datetime.fromisoformat(first["time"])).total_seconds()
+
+
+def cpu_of(worker: WorkerProcess) -> float:
+    """Seconds of CPU of the worker and the processes that it started."""
+    pid = worker.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(_ticks(int(each)) for each in (pid, *children)) / TICK
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@contextmanager
+def database(server: str) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    name = f"benchmark_{uuid.uuid4().hex}"
+    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield f"{server.rpartition('/')[0]}/{name}"
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+if __name__ == "__main__":
+    main(measure, __doc__)

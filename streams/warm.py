@@ -1,0 +1,63 @@
+"""Getting warm: compiled code and models are loaded before the first still comes, never in the middle of the stream.
+
+Owns the few stills of places that do not exist by which every compiled function is called once. Refuses to keep
+anything of them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from detector.engine import Engine
+from models.records import AccountId, CameraId, Delivery, DeliveryId
+from models.shift import shipped
+from streams.decode import Decoder
+
+
+def warm() -> None:
+    """Load compiled code and the shift model, seconds that would else be some still's in the middle of the stream.
+
+    A few stills of places that do not exist are judged and forgotten: as they are, cropped, cut off, dark and foreign,
+    so that every compiled function is called once. What is not cached on disk yet is compiled now.
+    """
+    shipped()
+    engine, decoder = Engine(), Decoder(b"warm")
+    for n, (camera, data) in enumerate(_rehearsed()):
+        key = DeliveryId("warm", str(n))
+        delivery = Delivery(key, datetime.now(UTC), AccountId(f"of-{camera}"), CameraId(camera))
+        engine.judge(delivery, partial(decoder.still, data))
+    engine.drain()
+
+
+def warm_look(decoder: Decoder) -> None:
+    """Load the compiled code of who only looks at stills."""
+    for _, data in _rehearsed():
+        decoder.still(data)
+
+
+def _rehearsed() -> Iterator[tuple[str, bytes]]:
+    """Claimed cameras and stills, one for each way through the engine."""
+    rng = np.random.default_rng(1)
+    one, two, three = (
+        Image.fromarray(rng.integers(0, 255, (9, 16), dtype=np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
+        for _ in range(3)
+    )
+    yield from (("one", _encoded(one, quality)) for quality in (80, 85, 90))
+    yield from (("two", _encoded(two, quality)) for quality in (80, 85, 90))
+    yield "two", _encoded(one.crop((40, 20, 620, 340)), 85)
+    yield "one", _encoded(three, 85)
+    yield "one", _encoded(three, 85)[:-900]
+    yield "two", _encoded(Image.new("L", (640, 360)), 85)
+    yield "one", _encoded(one, 70)
+
+
+def _encoded(picture: Image.Image, quality: int) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return out.getvalue()

@@ -1,0 +1,62 @@
+"""The command `strayframe serve` for tests: started as its users start it, with its processes by what they do.
+
+Owns starting and ending it. Refuses to send it anything but the question whether it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from serving import WAIT_SECONDS
+
+from streams.store.lease import process_start
+
+COMMAND = Path(sys.executable).with_name("strayframe")
+
+
+@contextmanager
+def serve(store: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """The command on a free port, its log beside the store; killed afterwards if it still runs."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = ["--store", f"sqlite:///{store}", "--port", str(port), "--lease-seconds", "600"]
+    with (
+        store.with_suffix(".log").open("wb") as log,
+        subprocess.Popen([COMMAND, "serve", *options, "--log-format", "json", *more], stderr=log) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
+    ):
+        try:
+            yield process, client
+        finally:
+            process.kill()
+
+
+def until_ready(process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200) -> httpx.Response:
+    never = threading.Event()
+    for _ in range(int(WAIT_SECONDS / 0.05)):
+        assert process.poll() is None
+        try:
+            if (answer := client.get("/readyz")).status_code == status:
+                return answer
+        except httpx.TransportError:
+            pass
+        never.wait(0.05)
+    raise AssertionError("it did not become ready")
+
+
+def pids(store: Path) -> dict[str, int]:
+    """The processes that `serve --processes` started last, by what they do."""
+    logged = [json.loads(line) for line in store.with_suffix(".log").read_text().splitlines() if line.startswith("{")]
+    return {event["role"]: event["pid"] for event in logged if event["event"] == "process.started"}
+
+
+def is_running(pid: int) -> bool:
+    return process_start(pid) is not None
