@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from detector.engine import Engine
+from detector.memory import Image
 from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
@@ -35,7 +36,6 @@ class OpenJudge:
     judge: Judge
     store: SqlStore
     ends: ExitStack
-    keeper: Keeper | None = None
 
     @property
     def lost(self) -> bool:
@@ -44,11 +44,7 @@ class OpenJudge:
 
     def close(self) -> None:
         """Write the last snapshot, give the lease back and close the store. What was not committed is forgotten."""
-        try:
-            if self.keeper is not None:
-                self.keeper.close(last=self.judge.whole and not self.lost)
-        finally:
-            self.ends.close()
+        self.ends.close()
 
 
 def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True, processes: int = 1) -> OpenJudge:
@@ -83,34 +79,31 @@ def _opened(
     if stills:
         warm()
     engine, path = Engine(), Path(settings.snapshot) if settings.snapshot else None
-    restored = _restore(engine, store, path)
+    image = None if path is None else load(path, store.identity())
+    _restore(engine, store, image)
     if crew is not None:
         crew.await_ready()  # they started while the index was loaded
-    log.info("judge.restored", store=store.database.name, snapshot=restored)
-    keeper = None
-    if path is not None:
-        keeper = Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
+    log.info("judge.restored", store=store.database.name, snapshot=image is not None)
+    keeper = None if path is None else Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
     stored = None if keeper is None else keeper.stored
     judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew, stored=stored)
-    return OpenJudge(judge, store, ends.pop_all(), keeper)
+    opened = OpenJudge(judge, store, ends.pop_all())
+    if keeper is not None:
+        opened.ends.callback(lambda: keeper.close(last=judge.whole and not opened.lost))
+    return opened
 
 
-def _restore(engine: Engine, store: SqlStore, snapshot: Path | None) -> bool:
-    """Restore the engine; whether a snapshot served.
-
-    The cycle collector would look at all that is known again and again, a tenth to three tenths of the time. Nor does
-    it look at it later, in the middle of the stream.
-    """
+def _restore(engine: Engine, store: SqlStore, image: Image | None) -> None:
+    """Restore the engine without the cycle collector, which would look at all that is known again and again: a tenth to
+    three tenths of the time. Nor does it look at it later, in the middle of the stream."""
     gc.unfreeze()  # an engine before this one may be garbage by now
     gc.collect()
     gc.disable()
     try:
-        image = None if snapshot is None else load(snapshot, store.identity())
         engine.restore(store.knowledge(), image)
     finally:
         gc.freeze()
         gc.enable()
-    return image is not None
 
 
 def decoder(settings: Settings, store: SqlStore) -> Decoder:

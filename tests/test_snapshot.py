@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cloud import delivered
 from places import Cloud, still
 from structlog.testing import capture_logs
 
@@ -18,7 +19,10 @@ from models.errors import SnapshotRefused
 from models.keys import as_it_is
 from models.placeholder import Shelf
 from models.scene import Scene, Standing
+from streams.metrics import Metrics
+from streams.settings import Settings
 from streams.snapshot import PREAMBLE, Keeper, load, read, write
+from streams.wiring import open_judge
 
 PARTS = {
     "numbers": np.arange(5000, dtype=np.int32).reshape(50, 100),
@@ -221,6 +225,26 @@ def test_a_snapshot_that_cannot_be_written_is_logged_and_stops_nothing(tmp_path:
         keeper.stored()
         keeper.close(last=True)
     assert [line["event"] for line in logs] == ["snapshot.failed", "snapshot.failed"]
+
+
+def test_a_judge_starts_from_the_snapshot_of_the_one_before(tmp_path: Path) -> None:
+    settings = Settings(store=f"sqlite:///{tmp_path}/store.db", snapshot=str(tmp_path / "index"))
+
+    def judged(settings: Settings, numbers: range) -> tuple[list[str], int]:
+        with capture_logs() as logs:
+            opened = open_judge(settings, Metrics(), who="test")
+        for number in numbers:
+            opened.judge.take(delivered(number, number % 2))
+        opened.judge.commit()
+        scenes = len(opened.judge.engine.memory.index)
+        opened.close()
+        return [line["event"] for line in logs], scenes
+
+    events, scenes = judged(settings, range(4))
+    assert events == ["snapshot.missing", "judge.restored"]
+    assert judged(settings, range(0)) == (["judge.restored"], scenes)
+    other = settings.model_copy(update={"store": f"sqlite:///{tmp_path}/other.db"})
+    assert judged(other, range(0)) == (["snapshot.refused", "judge.restored"], 0)
 
 
 # --- scenes that leave -----------------------------------------------------------------------------------
