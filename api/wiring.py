@@ -5,17 +5,19 @@ Owns what each needs. Refuses to know HTTP, so that a process which only judges 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
 import numpy as np
+from PIL import Image
 
 from api.intake import Intake
 from api.judging import Judging
 from api.producing import Producing
 from models.fingerprint import Still, fingerprint
-from models.records import Judgement, Picture
+from models.records import Judgement
 from streams.kafka.client import Outlet
 from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
@@ -31,11 +33,13 @@ def intake_of(settings: Settings, metrics: Metrics, now: Callable[[], datetime])
 
 
 def open_look(settings: Settings) -> Callable[[bytes], Still]:
-    """What looks at pictures as the judge would, its compiled code loaded. Raises what opening the store does."""
+    """What looks at pictures as the judge would, with all loaded that it needs. Raises what opening the store does."""
     with SqlStore(settings.store) as store:
         decode = decoder(settings, store)
-    noise = np.random.default_rng(1).integers(0, 255, (270, 480), dtype=np.uint8)
-    fingerprint(Picture(noise, True, b""))
+    noise = np.random.default_rng(1).integers(0, 255, (540, 960), dtype=np.uint8)
+    first = io.BytesIO()
+    Image.fromarray(noise).save(first, "JPEG")
+    fingerprint(decode(first.getvalue()))
     return lambda data: fingerprint(decode(data))
 
 
