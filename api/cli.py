@@ -234,7 +234,8 @@ def serve(settings: Settings) -> None:
     """Serve the HTTP API: alerts out, stills in.
 
     Without Kafka it judges by itself and answers each still with its verdict; with Kafka behind it, it hands stills
-    on and answers 202. It listens on 127.0.0.1 unless told otherwise, and has no sign-in yet: keep it private.
+    on and answers 202. With --processes N, N share the address, and one more judges or hands on for all of them. It
+    listens on 127.0.0.1 unless told otherwise, and has no sign-in yet: keep it private.
     """
     from api.commands.serve import run
 

@@ -30,7 +30,7 @@ def intake_of(settings: Settings, metrics: Metrics, now: Callable[[], datetime])
 
 
 def open_look(settings: Settings) -> Callable[[bytes], Still]:
-    """What looks at pictures as the judge would, its compiled code loaded. Raises what opening the store does."""
+    """What looks at pictures as the judge would, with all loaded that it needs. Raises what opening the store does."""
     with SqlStore(settings.store) as store:
         decode = decoder(settings, store)
     warm_look(decode)
