@@ -91,7 +91,7 @@ def near(code: np.ndarray, mask: np.ndarray, codes: np.ndarray, masks: np.ndarra
 # --- what is found ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), kind=st.sampled_from(["usual", "rare", "as it is"]), gone=st.integers(0, 20))
 def test_candidates_are_the_scenes_that_share_a_key(seed: int, kind: str, gone: int) -> None:
     rng = np.random.default_rng(seed)
