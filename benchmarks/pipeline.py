@@ -42,6 +42,7 @@ import detector.memory
 import streams.decode
 from detector.engine import Engine, Knowledge
 from models.fingerprint import FORM
+from models.index import Index
 from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged, SceneId, derived_id
 from models.scene import Camera, Scene, Standing
 from streams.cloudevents import Message
@@ -120,6 +121,7 @@ class Steps:
 
 
 SECOND_LOOK: Final = "second look"
+SEARCH: Final = "search of all others"
 WRAPPED: Final = (
     (Judge, "take", "loop, metrics"),
     (Decoder, "digest", "digests"),
@@ -129,10 +131,12 @@ WRAPPED: Final = (
     (Engine, "judge", "rights, bookkeeping"),
     (detector.match, "nearest", "own history, by code"),
     (detector.match, "compare", SECOND_LOOK),
+    (detector.match, "glance", SECOND_LOOK),
     (detector.memory.Memory, "looked", SECOND_LOOK),
     (detector.match, "own", "own history, otherwise"),
-    (detector.match, "search", "search of all others"),
-    (detector.match, "search_back", "search of all others"),
+    (detector.match, "search", SEARCH),
+    (detector.match, "search_back", SEARCH),
+    (Index, "search", SEARCH),
     (detector.memory.Memory, "drain", "drain"),
 )
 """Where each microsecond goes: the functions that are timed, and the step that each belongs to."""

@@ -128,11 +128,11 @@ def cleaned(levels: NDArray[np.int8]) -> NDArray[np.int8] | None:
     usual = np.exp(np.bincount(_RING, np.log(power.ravel() + 1e-9)) / _RING_SIZE) * MEDIAN
     excess = np.where(_TAKEN, power / usual[_RING].reshape(SIDE, SIDE), 0.0)
     removed = 0.0
-    highest = np.argpartition(excess, -2 * PEAKS, axis=None)[-2 * PEAKS :]
-    for at in highest[np.argsort(excess.ravel()[highest])[::-1]]:
+    highest = np.flatnonzero(excess >= PEAK)
+    if not highest.size:
+        return None
+    for at in highest[np.argsort(excess.ravel()[highest])[::-1]][: 2 * PEAKS]:
         y, x = divmod(int(at), SIDE)
-        if excess[y, x] < PEAK:
-            break
         near = np.ix_([(y + d) % SIDE for d in (-1, 0, 1)], [(x + d) % SIDE for d in (-1, 0, 1)])
         removed += float(power[near].sum())
         power[near] = 0.0
