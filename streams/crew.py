@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
-from typing import ClassVar, Final
+from typing import IO, ClassVar, Final
 
 import structlog
 
@@ -44,6 +44,8 @@ STARTS: Final = 3
 """Starts in a row that may fail before the crew is given up."""
 LAST_SECONDS: Final = 5.0
 """How long a process that has closed its pipes may take to end and say why."""
+GONE: Final = (EOFError, OSError, pickle.UnpicklingError)
+"""What reading from a process says that is gone: nothing is left, or half a word is."""
 DIED: Final = "undecodable: its decoder died"
 
 
@@ -133,14 +135,14 @@ class Crew:
     def _receive(self, looker: _Looker) -> None:
         try:
             looker.receive()
-        except (EOFError, OSError):
+        except GONE:
             self._bury(looker)
         else:
             self._stillborn = 0
 
     def _bury(self, dead: _Looker) -> None:
         """Put a fresh process in the place of one that died, and have what it was given looked at again."""
-        with suppress(EOFError, OSError):
+        with suppress(*GONE):
             while True:
                 dead.receive()  # what it answered before it died
         code = dead.end(LAST_SECONDS)
@@ -188,6 +190,7 @@ class _Looker:
             self._process.start()
         to_do.close()
         said.close()
+        self._to, self._from = _writer(self._work), _reader(self._answers)
         self._took = took
         self.given: deque[Look] = deque()
         self.bytes = 0
@@ -202,18 +205,18 @@ class _Looker:
         look.looker = self
         self.given.append(look)
         self.bytes += len(look.data)
-        self._work.send_bytes(look.data)
+        _say(self._to, look.data)
 
     def receive(self) -> None:
-        """Wait for its next word. Raises EOFError, OSError when the process is gone."""
-        said = self._answers.recv_bytes()
-        if not said:
+        """Wait for its next word. Raises EOFError, OSError, UnpicklingError when the process is gone."""
+        said = pickle.load(self._from)  # noqa: S301 - written by our own process
+        if said is None:
             self.ready = True
             return
         look = self.given.popleft()
         self.bytes -= len(look.data)
         look.data, look.looker = b"", None
-        seconds, look.still = pickle.loads(said)  # noqa: S301 - written by our own process
+        seconds, look.still = said
         self._took(seconds)
 
     def end(self, seconds: float = 0.0) -> int | None:
@@ -228,14 +231,29 @@ class _Looker:
 
 def _work(stills: Connection, answers: Connection, decoder: Decoder) -> None:
     """What a looking process does until nobody is left to answer to."""
-    warm_look(decoder)
-    with suppress(EOFError, OSError):
-        answers.send_bytes(b"")
+    warm_look(decoder)  # the decoder's libraries and compiled code
+    to_do, said = _reader(stills), _writer(answers)
+    with suppress(*GONE):
+        _say(said, None)
         while True:
-            data = stills.recv_bytes()
+            data = pickle.load(to_do)  # noqa: S301 - written by the judge
             begin = time.perf_counter()
             still = decoder.still(data)
-            answers.send_bytes(pickle.dumps((time.perf_counter() - begin, still), pickle.HIGHEST_PROTOCOL))
+            _say(said, (time.perf_counter() - begin, still))
+
+
+def _say(pipe: IO[bytes], word: object) -> None:
+    pickle.dump(word, pipe, pickle.HIGHEST_PROTOCOL)
+    pipe.flush()
+
+
+def _writer(pipe: Connection) -> IO[bytes]:
+    """The pipe as a file: pickle writes a picture to it, and reads it, in one piece without a copy of its own."""
+    return open(pipe.fileno(), "wb", closefd=False)
+
+
+def _reader(pipe: Connection) -> IO[bytes]:
+    return open(pipe.fileno(), "rb", closefd=False)
 
 
 def _widened(pipe: Connection) -> int:
