@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cloud import delivered, enrolled
 
 from detector.engine import Engine, Knowledge
+from models.fingerprint import fingerprint
 from models.records import Delivery
 from streams.cloudevents import Rejected
 from streams.decode import Decoder
@@ -38,6 +40,18 @@ def test_what_is_said_to_have_happened_lies_not_in_the_future() -> None:
         judge.take(message)
     in_time = Judge(Engine(), Decoder(b"k"), Metrics(), now=lambda: message.event.time - timedelta(minutes=59))
     assert in_time.take(message) is not None
+
+
+def test_a_still_that_another_process_looked_at_gets_the_same_verdict() -> None:
+    here, there = (Judge(Engine(), Decoder(b"k"), Metrics()) for _ in range(2))
+    look = Decoder(b"k")
+    for judge in (here, there):
+        judge.take(enrolled(0))
+    for minute in range(6):
+        message = delivered(minute, 0)
+        assert message.data is not None
+        seen = replace(message, data=None, still=fingerprint(look(message.data)))
+        assert there.take(seen) == here.take(message)
 
 
 def test_half_a_judgement_is_never_stored(monkeypatch: pytest.MonkeyPatch) -> None:
