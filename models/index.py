@@ -195,7 +195,7 @@ class Index:
 
     @classmethod
     def of(cls, parts: Mapping[str, NDArray[Any]]) -> Index:
-        """The index that `parts` were taken of; it keeps the buffers and writes to them. Raises ValueError."""
+        """The index that `parts` were taken of; it keeps tables and thumbnails where they lie. Raises ValueError."""
         made, n = cls(), len(parts["camera"])
         made._rows = _Rows(*(parts[name] for name in _Rows._fields))
         for name, wanted in _empty(n, np.empty((KEYS, n), np.uint32))._asdict().items():
@@ -208,7 +208,8 @@ class Index:
             last[: n % _SHEET] = made._thumbs[-1]
             made._thumbs[-1] = last
         made._used = n
-        made._free.extend((0, int(row)) for row in np.flatnonzero(made._rows.camera == FREE))
+        made._reserve(min(n + 1, ROWS))  # what must be copied to grow, now rather than at the first insert
+        made._free.extend((0, int(row)) for row in np.flatnonzero(made._rows.camera[:n] == FREE))
         return made
 
     def parts(self) -> dict[str, NDArray[Any]]:
