@@ -33,8 +33,8 @@ LINE_DEPTH: Final = 10.0
 FILL_RANGE: Final = 2
 """Grey levels that a cell of a filled area (grey half, privacy mask, blown-out sky) spans at most."""
 QUICK_RANGE: Final = 1
-"""The same of a picture whose pixels are means of many, so that a wall's noise is gone. Of 24 rendered scenes none and of
-2,484 camera stills 1.6 % are taken for filled without need."""
+"""The same of a picture whose pixels are means of many, so that a wall's noise is gone. None of 24 rendered
+scenes and 1.6 % of 2,484 camera stills are taken for filled without need."""
 FILL_CELLS: Final = 60
 """Cells, connected and of one grey, from which on an area counts as filled: 1.5 % of the picture."""
 DECODER_GREY: Final = 128
