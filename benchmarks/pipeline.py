@@ -122,6 +122,7 @@ class Steps:
 
 SECOND_LOOK: Final = "second look"
 SEARCH: Final = "search of all others"
+KEYS: Final = "keys of a query"
 WRAPPED: Final = (
     (Judge, "take", "loop, metrics"),
     (Decoder, "digest", "digests"),
@@ -136,7 +137,8 @@ WRAPPED: Final = (
     (detector.match, "own", "own history, otherwise"),
     (detector.match, "search", SEARCH),
     (detector.match, "search_back", SEARCH),
-    (Index, "search", SEARCH),
+    (Index, "candidates", SEARCH),
+    (detector.match, "lookup", KEYS),
     (detector.memory.Memory, "drain", "drain"),
 )
 """Where each microsecond goes: the functions that are timed, and the step that each belongs to."""
