@@ -230,7 +230,7 @@ class _Looker:
         self._process.kill()
         self._process.join()
         with suppress(OSError):
-            self._to.close()  # now: left to itself, it would write its rest to whatever has the number of this pipe then
+            self._to.close()  # left to itself it would write its rest to whatever has its number by then
         self._work.close()
         self._answers.close()
         return self._process.exitcode
