@@ -40,7 +40,7 @@ from streams.metrics import Metrics
 from streams.store.sql import SqlStore
 from streams.warm import warm
 
-CAMERAS, STILLS, REPEATS = 40, 1200, 2
+CAMERAS, STILLS, REPEATS = 40, 1200, 3
 PARTITIONS = 12
 BATCH = 200
 """Stills a transaction: the default of `batch_stills`."""

@@ -224,6 +224,8 @@ class _Looker:
         self._process.join(seconds)
         self._process.kill()
         self._process.join()
+        with suppress(OSError):
+            self._to.close()  # left to itself it would write its rest to whatever has its number by then
         self._work.close()
         self._answers.close()
         return self._process.exitcode
