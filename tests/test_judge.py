@@ -11,7 +11,6 @@ import pytest
 from cloud import delivered, enrolled
 
 from detector.engine import Engine, Knowledge
-from models.fingerprint import fingerprint
 from models.records import Delivery
 from streams.cloudevents import Rejected
 from streams.decode import Decoder
@@ -50,7 +49,7 @@ def test_a_still_that_another_process_looked_at_gets_the_same_verdict() -> None:
     for minute in range(6):
         message = delivered(minute, 0)
         assert message.data is not None
-        seen = replace(message, data=None, still=fingerprint(look(message.data)))
+        seen = replace(message, data=None, still=look.still(message.data))
         assert there.take(seen) == here.take(message)
 
 
