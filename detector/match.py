@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from detector.known import Known
 from detector.memory import NUMBER, Memory
+from models.code import AS_IS as AS_IT_IS
 from models.code import codes_of
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
-from models.keys import as_it_is, lookup
 from models.placing import AS_IS, RARE, USUAL, Placing, boxed, inverse
 from models.records import SceneId
 from models.registration import Agreement, Looked, agree_at, compare, glance
@@ -166,26 +166,13 @@ class Query:
         asked = (memory, *skip, None, *standings)
         if self._near is None or self._near[0] != asked:
             placings = self.usual[0]
-            self._near = asked, self._candidates(memory, placings, skip, standings, usual=len(placings))
+            rows = memory.candidates(self.found.levels, placings, skip, standings, usual=len(placings))
+            self._near = asked, rows
         return self._near[1]
 
     def farther(self, memory: Memory, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
         """Rows that may show it under a rarer placing."""
-        return self._candidates(memory, self.rare[0], skip, standings, usual=0)
-
-    def _candidates(
-        self,
-        memory: Memory,
-        placings: NDArray[np.float32],
-        skip: Sequence[int],
-        standings: Sequence[int],
-        *,
-        usual: int,
-    ) -> NDArray[np.int64]:
-        if memory.few:
-            return memory.index.rows(skip=skip, standings=standings)
-        keys = lookup(self.found.levels, placings, usual=usual, as_is=usual > 0)
-        return memory.index.candidates(keys, skip=skip, standings=standings)
+        return memory.candidates(self.found.levels, self.rare[0], skip, standings)
 
     @cached_property
     def partial(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -338,8 +325,7 @@ def common_view(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Se
         return False
     camera = memory.cameras[known.record.camera].number
     least = int(COMMON_SHARE * bits)
-    keys = as_it_is(memory.index.levels(known.row))
-    rows = memory.index.candidates(keys, skip=[*skip, camera], standings=_CONFIRMED)
+    rows = memory.candidates(memory.index.levels(known.row), AS_IT_IS, [*skip, camera], _CONFIRMED, usual=1)
     return bool(memory.index.match(rows, code[None], both[None], radius=COMMON_RADIUS, least=least))
 
 
@@ -360,11 +346,10 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
 def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     """Stills of other cameras, held or seen once, that may show this scene; by the time at which they came."""
     levels = memory.index.levels(scene.row)
-    keys = lookup(levels, _BACK, usual=len(USUAL), as_is=True)
-    rows = memory.index.candidates(keys, skip=skip, standings=standings)
+    rows = memory.candidates(levels, _BACK, skip, standings, usual=len(USUAL))
     if not rows.size:
         return []
-    codes, masks = keys.codes[: len(_BACK)], keys.masks[: len(_BACK)]
+    codes, masks = codes_of(levels, _BACK)
     hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS)
     if not hits:
         return []

@@ -7,7 +7,7 @@ decide. Everything here can be rebuilt from the records that it drains; an image
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import blake2b
@@ -20,7 +20,7 @@ from detector.known import Known, Watched, camera_body, read_camera, read_scene,
 from models.code import code_of
 from models.fingerprint import Fingerprint, Still
 from models.index import FREE, Index
-from models.keys import keys_of
+from models.keys import keys_of, lookup
 from models.records import CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
 from models.registration import Looked
 from models.scene import Camera, Scene, Standing
@@ -38,6 +38,9 @@ VISITED: Final = 3
 WHOSE: Final = (NUMBER[Standing.CONFIRMED], VISITED)
 """Standings of rows that may name an owner."""
 VERDICTS: Final = tuple(Verdict)
+FEW: Final = 10_000
+"""Scenes up to which a search compares all of them, whatever keys they share: 165 placings of a still take no longer
+than its keys do (2 ns a row and placing), and some pictures that are spoiled all over share no key with their scene."""
 ID: Final = "S35"
 """A scene's id in an image (models/records.py, `derived_id`)."""
 
@@ -66,14 +69,10 @@ class Image:
 
 
 class Memory:
-    """All cameras and scenes. What it hands out is live: say `touch` after changing it.
+    """All cameras and scenes. What it hands out is live: say `touch` after changing it."""
 
-    `few` says that so few scenes will be held that a search may compare them all, whatever keys they share.
-    """
-
-    def __init__(self, *, few: bool = False) -> None:
+    def __init__(self) -> None:
         self.index = Index()
-        self.few = few
         self.cameras: dict[CameraId, Watched] = {}
         self.by_number: list[Watched] = []
         self.scenes: dict[SceneId, Known] = {}
@@ -197,6 +196,24 @@ class Memory:
         if still.prefix:
             found |= self.digests.get(still.prefix, {})
         return found
+
+    def candidates(
+        self,
+        levels: NDArray[np.int8],
+        placings: NDArray[np.float32],
+        skip: Sequence[int],
+        standings: Sequence[int],
+        *,
+        usual: int = 0,
+    ) -> NDArray[np.int64]:
+        """Rows that a thumbnail is to be compared with: those that share a key with it, or all while they are few.
+
+        The first `usual` placings are common ones, the first of them as it is.
+        """
+        if len(self.index) <= FEW:
+            return self.index.rows(skip=skip, standings=standings)
+        query = lookup(levels, placings, usual=usual, as_is=usual > 0)
+        return self.index.candidates(query, skip=skip, standings=standings)
 
     def looked(self, known: Known) -> Looked:
         """The scene made ready for the second look."""

@@ -20,8 +20,8 @@ from detector.alarms import Alarms
 from detector.known import Known
 from detector.match import Match, Query
 from detector.memory import NUMBER, VISITED, WHOSE, Memory
+from models.code import AS_IS
 from models.fingerprint import Fingerprint, Still
-from models.keys import as_it_is
 from models.placeholder import (
     ACCOUNTS,
     NEAR_BITS,
@@ -61,7 +61,7 @@ class Placeholders:
         self._alarms = alarms
         self._confirmed = Gallery()
         self._met = Gallery()
-        self._cards = Memory(few=True)
+        self._cards = Memory()
         self._hung: dict[PlaceholderId, Known] = {}
         self._records: dict[PlaceholderId, Placeholder] = {}
         self._accounts: dict[PlaceholderId, dict[AccountId, None]] = defaultdict(dict)
@@ -314,7 +314,7 @@ class Placeholders:
         if look.code is None or look.mask is None or look.levels is None:
             return []
         index, standings = self._memory.index, [*NUMBER.values(), VISITED]
-        near = index.candidates(as_it_is(look.levels), skip=skip, standings=standings)
+        near = self._memory.candidates(look.levels, AS_IS, skip, standings, usual=1)
         found = index.match(near, look.code[None], look.mask[None], radius=NEAR_RADIUS, least=NEAR_BITS)
         rows = [f.row for f in found if not f.negative and f.differing <= NEAR_RADIUS * f.common]
         return [self._memory.at_row[r] for r in rows if same_drawing(look.levels, self._memory.index.levels(r))]

@@ -33,13 +33,13 @@ WEAKEST: Final = 16
 """Signs of a query that may be left free at most."""
 UNSEEN_SHARE: Final = 0.12
 """Share of a window that may be unseen, in the query or in the scene. It counts as the window's mean."""
-FREE_AS_IS: Final = 10
+FREE_AS_IS: Final = 12
 """Signs left free as the still is, two more each time that only half as many windows are seen,"""
-FREE_USUAL: Final = 8
+FREE_USUAL: Final = 9
 """trimmed or inside borders,"""
-FREE_RARE: Final = 5
+FREE_RARE: Final = 7
 """under any other placing,"""
-FREE_NEGATIVE: Final = 6
+FREE_NEGATIVE: Final = 7
 """and of an inverted picture."""
 WINDOWS: Final = (
     (0, 6, 0, 32),
