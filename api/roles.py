@@ -98,9 +98,9 @@ def serve_by_many(settings: Settings, listener: socket.socket) -> None:
             speaks = [Role(f"http-{n}", speak, settings, listener, path) for n in range(1, settings.processes + 1)]
             try:
                 while not stop.asked:
-                    wait([role.process.sentinel for role in (answers, *speaks)], GLANCE_SECONDS)
                     for role in (answers, *speaks):
                         role.mend()
+                    wait([role.process.sentinel for role in (answers, *speaks)], GLANCE_SECONDS)
             finally:
                 listener.close()
                 _end(speaks)
