@@ -53,7 +53,8 @@ _GONE: Final = np.uint32(1 << 25)
 
 def lines(count: int) -> NDArray[np.uint32]:
     """So many empty lines, (count, SLOTS), each on a cache line of its own."""
-    raw = np.zeros(count * SLOTS + SLOTS, np.uint32)
+    raw = np.empty(count * SLOTS + SLOTS, np.uint32)  # NumPy asks for huge pages here, and not for zeros
+    raw[:] = 0
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + count * SLOTS].reshape(count, SLOTS)
 
