@@ -138,7 +138,7 @@ WRAPPED: Final = (
     (detector.match, "search", SEARCH),
     (detector.match, "search_back", SEARCH),
     (Index, "candidates", SEARCH),
-    (detector.match, "lookup", KEYS),
+    (detector.memory, "lookup", KEYS),
     (detector.memory.Memory, "drain", "drain"),
 )
 """Where each microsecond goes: the functions that are timed, and the step that each belongs to."""
