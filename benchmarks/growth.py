@@ -23,8 +23,10 @@ from rows import Row, Say, main
 from search import filled
 
 from detector.engine import Engine
+from detector.known import Known
 from models.fingerprint import Fingerprint, Still
-from models.records import AccountId, CameraId, Delivery, DeliveryId
+from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId
+from models.scene import Scene, Standing
 from streams.warm import warm
 
 CLOUDS: Final = (1_000, 100_000, 1_000_000, 10_000_000)
@@ -34,13 +36,27 @@ JUDGED: Final = 120
 START: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
+class Strangers(dict[int, Known]):
+    """What a row of the index stands for; those that were filled in are all one camera's scene."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        delivery = Delivery(DeliveryId("growth", "stranger"), START, AccountId("stranger"), CameraId("stranger"))
+        engine.memory.camera(delivery)
+        id_, at = SceneId("sc-stranger"), (delivery.key, START, START)
+        self._stranger = Known(Scene(id_, delivery.camera, delivery.account, Standing.CONFIRMED, *at, 2, b""), 0, b"")
+
+    def __missing__(self, row: int) -> Known:
+        return self._stranger
+
+
 def cost(cameras: int, say: Say) -> list[Row]:
     """Rows of one cloud."""
     engine = Engine()
     say(f"{cameras:,} cameras")
     index = filled(cameras, say)
-    begin = time.perf_counter()
     engine.memory.index = index
+    engine.memory.at_row = Strangers(engine)
     own = {k: synthetic.levels(10_000_000 + k * synthetic.LOOKS, 7) for k in range(4)}
     clear, novel = [], []
     n = 0
