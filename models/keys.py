@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import encode, finer
+from models.code import AS_IS, encode, finer
 from models.table import NO_KEY
 from models.thumbnail import SIDE, smooth
 
@@ -258,13 +258,13 @@ def lookup(levels: NDArray[np.int8], placings: NDArray[np.float32], *, usual: in
 
 def as_it_is(levels: NDArray[np.int8]) -> Lookup:
     """A thumbnail ready to be looked up as it is, and inverted."""
-    return lookup(levels, _AS_IS, usual=1, as_is=True)
+    return lookup(levels, AS_IS, usual=1, as_is=True)
 
 
 def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:
     """The keys of a stored scene, (KEYS,); `NO_KEY` for windows that are not seen."""
     plane, support = smooth(levels)
-    keys, _, seen = _of_plane(plane, support, _AS_IS, np.zeros(1, np.int64))
+    keys, _, seen = _of_plane(plane, support, AS_IS, np.zeros(1, np.int64))
     return np.where(seen[0], keys[0], NO_KEY)
 
 
@@ -282,6 +282,3 @@ def _of_plane(
     _down(rows, strengths)
     _signs(strengths, seen, free, keys, order)
     return keys, order, seen
-
-
-_AS_IS: Final = np.array([[1, 0, 1, 0]], np.float32)
