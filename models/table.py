@@ -133,19 +133,17 @@ def line_of(hashed: np.uint32, count: int) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
-def put(table: NDArray[np.uint32], key: np.uint32, row: int) -> int:
-    """Write an entry; returns how many lines it passed by. The table must have room."""
+def put(table: NDArray[np.uint32], key: np.uint32, row: int) -> None:
+    """Write an entry. The table must have room."""
     h = scramble(key)
     entry = np.uint32((h & np.uint32(127)) << _TAG) | np.uint32(row + 1)
     at: int | np.int64 = line_of(h, table.shape[0])
-    passed = 0
     while True:
         for s in range(SLOTS):
             if table[at, s] & _ROW == 0:
                 table[at, s] = entry
-                return passed
+                return
         at = at + 1 if at + 1 < table.shape[0] else 0
-        passed += 1
 
 
 @njit(cache=True, nogil=True)
