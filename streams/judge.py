@@ -15,6 +15,7 @@ from functools import partial
 from typing import ClassVar, Final, Protocol
 
 from detector.engine import AGAIN, Changes, Engine, Knowledge
+from detector.notice import Notice
 from models.errors import StrayframeError
 from models.fingerprint import Still
 from models.placeholder import Shelf
@@ -50,12 +51,13 @@ class Covered:
 
 @dataclass(slots=True)
 class Batch:
-    """All that one transaction writes: what the engine's knowledge became, counts, plain facts, and offsets."""
+    """All that one transaction writes: what the engine's knowledge became, counts, plain facts, notices, offsets."""
 
     changes: Changes = field(default_factory=Changes)
     covered: Counter[Covered] = field(default_factory=Counter)
     opened: list[StillOpened] = field(default_factory=list)
     deployed: list[tuple[DeliveryId, ChangeDeployed]] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     moves: Sequence[Move] = ()
 
 
