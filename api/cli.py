@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so that `strayframe --help` answers at
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -388,4 +389,6 @@ def store_check(settings: Settings) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # a still's products of matrices are small, and cores are used by processes: threads would cost more than they give
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

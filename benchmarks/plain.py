@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.distance import popcount
-from models.table import Tables, line_of, prefetch, rows_at, scramble
+from models.table import Tables, hashed, line_of, prefetch, rows_at
 
 RADIUS: Final = 31
 """Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""
@@ -64,52 +64,78 @@ def scan(codes: NDArray[np.uint64], query: NDArray[np.uint64], out: NDArray[np.i
 
 
 @njit(cache=True, nogil=True)
-def _search(
-    tables: tuple[NDArray[np.uint32], ...], codes: NDArray[np.uint64], query: NDArray[np.uint64], out: NDArray[np.int64]
-) -> int:
-    at = np.empty(64, np.int64)
-    tags = np.empty(64, np.uint32)
-    pending = np.empty(4096, np.int64)
+def _turned(k: int) -> np.uint32:
+    """No bit, then each bit, then each pair of bits of a key: what to turn at the k-th probe."""
+    if k == 0:
+        return np.uint32(0)
+    k, first = k - 1, 0
+    while k > first:  # bit 0; bit 1, and with 0; bit 2, and with 0 and 1; ...
+        k, first = k - first - 1, first + 1
+    one = np.uint32(1) << np.uint32(first)
+    return one if k == 0 else one | np.uint32(1) << np.uint32(k - 1)
+
+
+@njit(cache=True, nogil=True)
+def _probes() -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """All probes of a query: in which table, and what is turned in its key."""
+    where, turned = np.empty(11 * 301, np.int64), np.empty(11 * 301, np.uint32)
     n = 0
-    for b in range(len(tables)):
-        table, key, bits = tables[b], _key(query, STARTS[b], BITS[b]), BITS[b]
-        turned = 1 if b == BANDS - 1 else 2
-        first, second, more = -1, -1, True  # no bit, then each bit, then each pair of bits
-        while more:
-            block = 0
-            while block < 64 and more:
-                probe = key
-                if first >= 0:
-                    probe ^= np.uint32(1) << np.uint32(first)
-                if second >= 0:
-                    probe ^= np.uint32(1) << np.uint32(second)
-                hashed = scramble(probe)
-                at[block] = line_of(hashed, table.shape[0])
-                tags[block] = hashed & np.uint32(127)
-                prefetch(table, at[block])
-                block += 1
-                if second >= 0 and second + 1 < first:
-                    second += 1
-                elif turned == 2 and first >= 0 and second < 0 and first >= 1:
-                    second = 0
-                elif first + 1 < bits:
-                    first, second = first + 1, -1
-                else:
-                    more = False
-            found = 0
-            for j in range(block):
-                found = rows_at(table, at[j], tags[j], pending, found)
-            for j in range(found):
-                prefetch(codes, pending[j])
-            for j in range(found):
-                r = pending[j]
-                if distance(codes[r], query) <= RADIUS:
-                    new = True
-                    for k in range(n):
-                        new &= out[k] != r
-                    if new and n < out.size:
-                        out[n] = r
-                        n += 1
+    for b in range(BANDS):
+        bits = BITS[b]
+        for k in range(1 + bits + bits * (bits - 1) // 2):
+            mask = _turned(k)
+            if b < BANDS - 1 or popcount(np.uint64(mask)) < 2:
+                where[n], turned[n] = b, mask
+                n += 1
+    return where[:n], turned[:n]
+
+
+WHERE, TURNED = _probes()
+AT_ONCE: Final = 128
+"""Probes that are asked of memory at once."""
+
+
+@njit(cache=True, nogil=True)
+def _search(
+    tables: tuple[NDArray[np.uint32], ...],
+    forms: NDArray[np.int64],
+    codes: NDArray[np.uint64],
+    query: NDArray[np.uint64],
+    out: NDArray[np.int64],
+) -> int:
+    keys = np.empty(BANDS, np.uint32)
+    for b in range(BANDS):
+        keys[b] = _key(query, STARTS[b], BITS[b])
+    hashes = np.empty(AT_ONCE, np.uint32)
+    pending = np.empty(1 << 16, np.int64)
+    n = 0
+    for first in range(0, WHERE.size, AT_ONCE):
+        count = min(AT_ONCE, WHERE.size - first)
+        for j in range(count):
+            b = WHERE[first + j]
+            hashes[j] = hashed(keys[b] ^ TURNED[first + j], 0)
+            prefetch(tables[b], line_of(hashes[j], tables[b].shape[0]))
+        found = 0
+        for j in range(count):
+            b = WHERE[first + j]
+            row_bits = np.uint32(forms[b, 0])
+            rows = np.uint32((1 << forms[b, 0]) - 1)
+            wanted = (keys[b] ^ TURNED[first + j]) << row_bits
+            found = rows_at(tables[b], hashes[j], wanted, ~rows, rows, pending, found)
+        for j in range(found):
+            prefetch(codes, pending[j])
+        for j in range(found):
+            r = pending[j]
+            d = 0
+            for w in range(4):
+                d += int(popcount(codes[r, w] ^ query[w]))
+            if d <= RADIUS:
+                new = True
+                for k in range(n):
+                    new &= out[k] != r
+                if new and n < out.size:
+                    out[n] = r
+                    n += 1
     return n
 
 
@@ -118,7 +144,7 @@ class PlainIndex:
 
     def __init__(self, room: int) -> None:
         self.codes = np.zeros((room, 4), np.uint64)
-        self.tables = Tables(BANDS, room)
+        self.tables = Tables(BANDS, room, max(WIDTHS), 0)
         self._used = 0
         self._out = np.empty(65536, np.int64)
 
@@ -131,7 +157,7 @@ class PlainIndex:
 
     def search(self, query: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Rows within the radius of one code, (4,), in order."""
-        n = _search(self.tables.tables, self.codes, query, self._out)
+        n = _search(*self.tables.searched, self.codes, query, self._out)
         return np.sort(self._out[:n])
 
     @property

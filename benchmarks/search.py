@@ -202,14 +202,14 @@ def own(n: int, say: Say, stills: list[NDArray[np.int8]]) -> list[Row]:
     index = filled(n, say)
     placings = np.concatenate([USUAL, RARE])
     near, far, scanned = [], [], []
-    compared(index, lookup(stills[0], USUAL, usual=len(USUAL), as_is=True), short=True)
+    compared(index, lookup(stills[0], USUAL, scenes=n, usual=len(USUAL), as_is=True), short=True)
     found = 0
     for k, levels in enumerate(stills):
         begin = time.thread_time()
-        query = lookup(levels, USUAL, usual=len(USUAL), as_is=True)
+        query = lookup(levels, USUAL, scenes=n, usual=len(USUAL), as_is=True)
         found += compared(index, query, short=True)
         between = time.thread_time()
-        found += compared(index, lookup(levels, RARE), short=False)
+        found += compared(index, lookup(levels, RARE, scenes=n), short=False)
         near.append((between - begin) * 1e3)
         far.append((time.thread_time() - between) * 1e3)
         if k < SCANNED:

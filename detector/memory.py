@@ -212,7 +212,7 @@ class Memory:
         """
         if len(self.index) <= FEW:
             return self.index.rows(skip=skip, standings=standings)
-        query = lookup(levels, placings, usual=usual, as_is=usual > 0)
+        query = lookup(levels, placings, scenes=len(self.index), usual=usual, as_is=usual > 0)
         return self.index.candidates(query, skip=skip, standings=standings)
 
     def looked(self, known: Known) -> Looked:

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from models.code import WORDS, code_of
 from models.distance import Found, distances, match_rows, popcount
-from models.keys import AREAS, KEYS, Lookup, keys_of
-from models.table import ROWS, Tables, line_of, prefetch, rows_at, scramble
+from models.keys import AREAS, BITS, KEYS, LAST, Lookup, keys_of
+from models.table import ROWS, Searched, Tables, hashed, line_of, prefetch, rows_at
 from models.thumbnail import PACKED, pack, unpack
 
 FREE: Final = -1
@@ -45,15 +45,15 @@ _PENDING: Final = 4096
 @njit(cache=True, nogil=True)
 def _candidates(
     tables: tuple[NDArray[np.uint32], ...],
+    forms: NDArray[np.int64],
     held: NDArray[np.uint32],
     codes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
     camera: NDArray[np.int32],
     standing: NDArray[np.uint8],
     keys: NDArray[np.uint32],
-    weakest: NDArray[np.uint8],
+    free: NDArray[np.uint32],
     seen: NDArray[np.bool_],
-    free: NDArray[np.int64],
     qcodes: NDArray[np.uint64],
     qmasks: NDArray[np.uint64],
     areas: NDArray[np.uint64],
@@ -62,77 +62,89 @@ def _candidates(
     out: NDArray[np.int64],
 ) -> int:
     """Fill `out` with the rows that share a key and agree in its window; returns how many there are."""
-    at = np.empty(_AT_ONCE, np.int64)
-    tags = np.empty(_AT_ONCE, np.uint32)
-    pending = np.empty(_PENDING, np.int64)
     known = np.zeros(4 * out.size, np.int64)
+    hashes = np.empty(_AT_ONCE, np.uint32)
+    asked = np.empty((2, _AT_ONCE), np.uint32)
+    by = np.empty(_AT_ONCE, np.int64)
+    found, asker = np.empty(_PENDING, np.int64), np.empty(_PENDING, np.int64)
     n = 0
-    for h in range(keys.shape[0]):
-        for t in range(keys.shape[1]):
-            if not seen[h, t]:
+    for t in range(len(tables)):
+        table, row_bits = tables[t], np.uint32(forms[t, 0])
+        rows = np.uint32((1 << forms[t, 0]) - 1)
+        together = np.uint32((1 << forms[t, 1]) - 1)
+        h, turned, probes = 0, np.uint32(0), 0
+        while h < keys.shape[0] or probes:
+            if h < keys.shape[0] and seen[h, t]:
+                # each subset of the free signs that choose a line, the empty one first
+                probe = keys[h, t] ^ turned
+                hashes[probes] = hashed(probe, forms[t, 1])
+                prefetch(table, line_of(hashes[probes], table.shape[0]))
+                asked[0, probes] = probe << row_bits
+                asked[1, probes] = ~((free[h, t] & together) << row_bits) & ~rows
+                by[probes] = h
+                probes += 1
+                choosing = free[h, t] & ~together
+                turned = (turned - choosing) & choosing
+            h += turned == 0
+            if probes < _AT_ONCE and h < keys.shape[0]:
                 continue
-            table = tables[t]
-            key = keys[h, t]
-            fixed = np.uint32(0xFFFFFFFF)
-            for w in range(free[h]):
-                fixed ^= np.uint32(1) << np.uint32(weakest[h, t, w])
-            probes = 1 << free[h]
-            done = 0
-            while done < probes:
-                block = min(_AT_ONCE, probes - done)
-                for j in range(block):
-                    hashed = scramble(key)
-                    at[j] = line_of(hashed, table.shape[0])
-                    tags[j] = hashed & np.uint32(127)
-                    prefetch(table, at[j])
-                    done += 1
-                    turn = 0  # Gray code: the next subset of the free signs turns one sign
-                    while not (done >> turn) & 1:
-                        turn += 1
-                    if done < probes:
-                        key ^= np.uint32(1) << np.uint32(weakest[h, t, turn])
-                found = _gather(table, at[:block], tags, pending)
-                while found > pending.size:
-                    pending = np.empty(2 * found, np.int64)
-                    found = _gather(table, at[:block], tags, pending)
-                for j in range(found):
-                    prefetch(codes, pending[j])
-                    prefetch(masks, pending[j])
-                for j in range(found):
-                    r = pending[j]
-                    if r < camera.size and _agrees(codes[r], masks[r], qcodes[h], qmasks[h], areas[t]):
-                        cam, same = camera[r], (held[t, r] ^ keys[h, t]) & fixed == 0
-                        if same and cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
-                            n = _note(r, known, out, n)
+            count = _gather(table, probes, hashes, asked, rows, by, found, asker)
+            if count > found.size:
+                found, asker = np.empty(2 * count, np.int64), np.empty(2 * count, np.int64)
+                count = _gather(table, probes, hashes, asked, rows, by, found, asker)
+            for j in range(count):
+                prefetch(codes, found[j])
+                prefetch(masks, found[j])
+            for j in range(count):
+                r, q = found[j], asker[j]
+                if r < camera.size and _agrees(codes, masks, r, qcodes, qmasks, q, areas, t):
+                    cam, same = camera[r], (held[t, r] ^ keys[q, t]) & ~free[q, t] == 0
+                    if same and cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
+                        n = _note(r, known, out, n)
+            probes = 0
     return n
 
 
 @njit(cache=True, nogil=True)
 def _gather(
-    table: NDArray[np.uint32], at: NDArray[np.int64], tags: NDArray[np.uint32], pending: NDArray[np.int64]
+    table: NDArray[np.uint32],
+    probes: int,
+    hashes: NDArray[np.uint32],
+    asked: NDArray[np.uint32],
+    rows: np.uint32,
+    by: NDArray[np.int64],
+    found: NDArray[np.int64],
+    asker: NDArray[np.int64],
 ) -> int:
-    """Fill `pending` with the rows that the lines name; returns how many there are, which may be more than fit in."""
-    found = 0
-    for j in range(at.size):
-        found = rows_at(table, at[j], tags[j], pending, found)
-    return found
+    """Fill `found` with the rows that the lines name and `asker` with what asked for each; returns how many there are,
+    which may be more than fit in."""
+    count = 0
+    for j in range(probes):
+        before = count
+        count = rows_at(table, hashes[j], asked[0, j], asked[1, j], rows, found, before)
+        for k in range(before, min(count, found.size)):
+            asker[k] = by[j]
+    return count
 
 
 @njit(cache=True, nogil=True)
 def _agrees(
-    code: NDArray[np.uint64],
-    mask: NDArray[np.uint64],
-    qcode: NDArray[np.uint64],
-    qmask: NDArray[np.uint64],
-    area: NDArray[np.uint64],
+    codes: NDArray[np.uint64],
+    masks: NDArray[np.uint64],
+    row: int | np.int64,
+    qcodes: NDArray[np.uint64],
+    qmasks: NDArray[np.uint64],
+    query: int | np.int64,
+    areas: NDArray[np.uint64],
+    window: int,
 ) -> bool:
-    """Whether two codes agree within a window."""
+    """Whether the codes of a row and of a query agree within a window."""
     common, differing = 0, 0
     for w in range(WORDS):
-        if area[w]:
-            m = qmask[w] & mask[w] & area[w]
+        if areas[window, w]:
+            m = qmasks[query, w] & masks[row, w] & areas[window, w]
             common += int(popcount(m))
-            differing += int(popcount((qcode[w] ^ code[w]) & m))
+            differing += int(popcount((qcodes[query, w] ^ codes[row, w]) & m))
     return common < WINDOW_BITS or differing <= WINDOW_RADIUS * common
 
 
@@ -184,7 +196,7 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self._tables = Tables(KEYS, _ROOM)
+        self._tables = Tables(KEYS, _ROOM, BITS, LAST)
         self._rows = _empty(_ROOM, self._tables.keys)
         self._thumbs: list[NDArray[np.uint8]] = []
         self._used = 0
@@ -201,7 +213,8 @@ class Index:
         for name, wanted in _empty(n, np.empty((KEYS, n), np.uint32))._asdict().items():
             if parts[name].shape != wanted.shape or parts[name].dtype != wanted.dtype:
                 raise ValueError(f"{name} is {parts[name].dtype} {parts[name].shape}, not of {n} rows")
-        made._tables = Tables.of([parts[f"table.{t}"] for t in range(KEYS)], made._rows.keys, parts["lost"])
+        searched = Searched(tuple(parts[f"table.{t}"] for t in range(KEYS)), parts["forms"])
+        made._tables = Tables.of(searched, made._rows.keys, parts["lost"], BITS, LAST)
         made._thumbs = [parts[f"thumbs.{k}"] for k in range(-(-n // _SHEET))]
         if n % _SHEET:
             last = np.zeros((_SHEET, PACKED), np.uint8)
@@ -219,10 +232,11 @@ class Index:
         thumbnail of a scene that is removed meanwhile, which turns blank.
         """
         n, rows, tables = self._used, self._rows, self._tables
-        parts: dict[str, NDArray[Any]] = {"codes": rows.codes[:n], "masks": rows.masks[:n], "lost": tables.lost}
+        parts: dict[str, NDArray[Any]] = {"codes": rows.codes[:n], "masks": rows.masks[:n]}
+        parts |= {"forms": tables.searched.forms, "lost": tables.lost}
         parts |= {"camera": rows.camera[:n].copy(), "standing": rows.standing[:n].copy()}
         parts |= {"keys": rows.keys[:, :n].copy()}
-        parts |= {f"table.{t}": table.copy() for t, table in enumerate(tables.tables)}
+        parts |= {f"table.{t}": table.copy() for t, table in enumerate(tables.searched.tables)}
         parts |= {f"thumbs.{k}": sheet[: n - k * _SHEET] for k, sheet in enumerate(self._thumbs) if n > k * _SHEET}
         return parts
 
@@ -363,20 +377,19 @@ class Index:
         skipped = np.sort(np.asarray(skip, np.int32))
         room = 1024
         with self.reading():
-            tables, rows = self._tables.tables, self._rows
+            searched, rows = self._tables.searched, self._rows
             while True:
                 out = np.empty(room, np.int64)
                 n = _candidates(
-                    tables,
+                    *searched,
                     rows.keys,
                     rows.codes,
                     rows.masks,
                     rows.camera,
                     rows.standing,
                     query.keys,
-                    query.weakest,
-                    query.seen,
                     query.free,
+                    query.seen,
                     query.codes,
                     query.masks,
                     AREAS,

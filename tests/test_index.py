@@ -60,10 +60,7 @@ def differing(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> tuple[int, int]
 def shares(query: Lookup, keys: np.ndarray, code: np.ndarray, mask: np.ndarray) -> bool:
     """Whether a scene shares a key with the query and agrees in its window: the rule, said once more in NumPy."""
     for h, t in np.argwhere(query.seen & (keys != NO_KEY)[None]):
-        fixed = (1 << BITS) - 1
-        for bit in query.weakest[h, t, : query.free[h]]:
-            fixed &= ~(1 << int(bit))
-        if (int(query.keys[h, t]) ^ int(keys[t])) & fixed:
+        if (int(query.keys[h, t]) ^ int(keys[t])) & ~int(query.free[h, t]):
             continue
         differ, common = differing(query.codes[h], code, query.masks[h] & mask & AREAS[t])
         if common < WINDOW_BITS or differ <= WINDOW_RADIUS * common:
@@ -125,12 +122,11 @@ def test_candidates_of_random_keys_equal_brute_force(seed: int, free: int, value
     index.extend(codes, masks, np.zeros(n, np.int32), np.ones(n, np.uint8), None, keys)
     like = rng.integers(0, n, placings)
     asked = np.where(keys[:, like].T == NO_KEY, np.uint32(1), keys[:, like].T) ^ np.uint32(1 << int(rng.integers(0, 6)))
-    weakest = np.argsort(rng.random((placings, KEYS, BITS)))[:, :, :16].astype(np.uint8)
+    open_ = np.argsort(rng.random((placings, KEYS, BITS)))[:, :, :free].astype(np.uint32)
     query = Lookup(
         asked,
-        weakest,
+        np.bitwise_or.reduce(np.uint32(1) << open_, axis=2, initial=0),
         rng.random((placings, KEYS)) < 0.8,
-        np.full(placings, free, np.int64),
         codes[like],
         words(rng, placings, 1.8),
     )

@@ -14,8 +14,8 @@ from models.keys import (
     FREE_RARE,
     FREE_USUAL,
     KEYS,
+    LAST,
     SAMPLES,
-    WEAKEST,
     WINDOWS,
     Lookup,
     as_it_is,
@@ -40,8 +40,7 @@ def shared(query: Lookup, keys: np.ndarray) -> int:
     """How many windows of the placings agree but for the free signs."""
     count = 0
     for h, t in np.argwhere(query.seen & (keys != NO_KEY)[None]):
-        free = np.bitwise_or.reduce(np.uint32(1) << query.weakest[h, t, : query.free[h]].astype(np.uint32))
-        count += not (query.keys[h, t] ^ keys[t]) & ~free
+        count += not (query.keys[h, t] ^ keys[t]) & ~query.free[h, t]
     return count
 
 
@@ -80,22 +79,41 @@ def test_keys_do_not_depend_on_what_else_is_looked_up() -> None:
         assert np.array_equal(alone.keys[0][alone.seen[0]], together.keys[h][alone.seen[0]])
 
 
-def test_each_placing_leaves_its_number_of_weakest_signs_free() -> None:
+def freed(query: Lookup, h: int) -> set[tuple[int, int]]:
+    """How many signs a placing leaves free in its windows, among the others and among the last."""
+    own = query.free[h][query.seen[h]]
+    last = np.uint32((1 << LAST) - 1)
+    return set(zip(np.bitwise_count(own & ~last).tolist(), np.bitwise_count(own & last).tolist(), strict=True))
+
+
+def test_each_placing_leaves_its_number_of_signs_free() -> None:
     query = lookup(levels(8), USUAL, usual=4, as_is=True)
-    assert query.free.tolist() == [FREE_AS_IS, *[FREE_USUAL] * 3, *[FREE_RARE] * (len(USUAL) - 4), *[FREE_NEGATIVE] * 4]
-    for h, t in np.argwhere(query.seen):
-        free = query.weakest[h, t, : query.free[h]]
-        assert len(set(free.tolist())) == query.free[h]
-        assert (free < BITS).all()
+    numbers = [FREE_AS_IS, *[FREE_USUAL] * 3, *[FREE_RARE] * (len(USUAL) - 4), *[FREE_NEGATIVE] * 4]
+    assert [freed(query, h) for h in range(len(numbers))] == [{number} for number in numbers]
+    assert (query.free <= ONES).all()
+    assert np.array_equal(query.seen[-4:], query.seen[:4])
     assert np.array_equal(query.keys[-4:][query.seen[:4]], (~query.keys[:4] & ONES)[query.seen[:4]])
     assert np.array_equal(query.codes[-4:], ~query.codes[:4])
+
+
+def test_the_signs_that_are_free_are_those_that_change_first() -> None:
+    """Of the same place at another moment, the signs that turned are mostly among the free ones."""
+    query, turned, kept = as_it_is(levels(2, 1)), 0, 0
+    for moment in range(2, 8):
+        keys = keys_of(levels(2, moment))
+        for t in np.flatnonzero(query.seen[0] & (keys != NO_KEY)):
+            differ = query.keys[0, t] ^ keys[t]
+            turned += int(np.bitwise_count(differ & query.free[0, t]))
+            kept += int(np.bitwise_count(differ & ~query.free[0, t]))
+    assert turned > 4 * kept
 
 
 def test_few_windows_leave_more_signs_free() -> None:
     strip = levels(9).copy()
     strip[13:] = INVALID
-    query = as_it_is(strip)
-    assert FREE_AS_IS < query.free[0] <= WEAKEST
+    ((others, last),) = freed(as_it_is(strip), 0)
+    assert FREE_AS_IS[0] < others
+    assert FREE_AS_IS[1] < last <= LAST
 
 
 def test_a_window_that_is_hardly_seen_has_no_key() -> None:

@@ -9,18 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.table import BRIM, FULLEST, GROWTH, LEAST_LINES, NO_KEY, SLOTS, Tables, line_of, rows_at, scramble
+from models.table import BRIM, FULLEST, GROWTH, LEAST_LINES, NO_KEY, SLOTS, Searched, Tables, hashed, rows_at
 
 TABLES = 3
+BITS, LAST = 28, 10
 
 
-def found(tables: Tables, t: int, key: int) -> set[int]:
-    """The rows that a reader finds under a key."""
-    hashed = scramble(np.uint32(key))
-    table, out = tables.tables[t], np.empty(100_000, np.int64)
-    n = rows_at(table, line_of(hashed, len(table)), np.uint32(hashed & 127), out, 0)
-    rows = out[:n]
-    return set(rows[tables.keys[t, rows] == key].tolist())
+def found(tables: Tables, t: int, key: int, free: int = 0) -> set[int]:
+    """The rows that a reader finds under a key, whose last bits in `free` may be any."""
+    table, (row_bits, together) = tables.searched.tables[t], tables.searched.forms[t].tolist()
+    assert free < 1 << together or not free
+    rows = np.uint32((1 << row_bits) - 1)
+    bits, out = ~np.uint32(free << row_bits & 0xFFFFFFFF) & ~rows, np.empty(100_000, np.int64)
+    wanted = np.uint32(key << row_bits & 0xFFFFFFFF)
+    n = rows_at(table, hashed(np.uint32(key), together), wanted, bits, rows, out, 0)
+    named = out[:n]
+    return set(named[(tables.keys[t, named] ^ np.uint32(key)) & ~np.uint32(free) == 0].tolist())
 
 
 def check(tables: Tables, keys: dict[int, np.ndarray]) -> None:
@@ -32,16 +36,16 @@ def check(tables: Tables, keys: dict[int, np.ndarray]) -> None:
                 wanted.setdefault(int(own[t]), set()).add(row)
         for key, rows in wanted.items():
             assert found(tables, t, key) == rows
-        held = np.count_nonzero(tables.tables[t] & np.uint32((1 << 25) - 1))
+        held = np.count_nonzero(tables.searched.tables[t][:, :SLOTS])
         assert held == sum(map(len, wanted.values()))
-        assert np.count_nonzero(tables.tables[t]) <= BRIM * tables.tables[t].size
+        assert held <= BRIM * SLOTS * len(tables.searched.tables[t])
 
 
 class Kept:
     """Tables beside a plain dictionary of what they should hold; places of removed rows are used again."""
 
     def __init__(self, values: int) -> None:
-        self.tables, self.keys, self.free = Tables(TABLES, 16), dict[int, np.ndarray](), list[int]()
+        self.tables, self.keys, self.free = Tables(TABLES, 16, BITS, LAST), dict[int, np.ndarray](), list[int]()
         self.used, self.values = 0, values
 
     def drawn(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -104,7 +108,7 @@ def test_a_thousand_rows_of_one_key_are_found_and_can_be_removed() -> None:
 
 
 def test_tables_filled_one_by_one_equal_tables_filled_at_once() -> None:
-    rng, one, many = np.random.default_rng(2), Tables(TABLES, 4000), Tables(TABLES, 4000)
+    rng, one, many = np.random.default_rng(2), Tables(TABLES, 4000, BITS, LAST), Tables(TABLES, 4000, BITS, LAST)
     keys = rng.integers(0, 1 << 28, (TABLES, 4000)).astype(np.uint32)
     many.extend(keys)
     for row in range(4000):
@@ -114,16 +118,47 @@ def test_tables_filled_one_by_one_equal_tables_filled_at_once() -> None:
             assert found(one, t, int(key)) == found(many, t, int(key)) != set()
 
 
-def test_rows_that_come_and_go_for_ever_leave_room_to_stop_at() -> None:
-    """A line that was full once looks full ever after; were they all so, no search would end."""
+def test_keys_that_differ_in_their_last_bits_alone_are_found_together() -> None:
+    rng, kept = np.random.default_rng(8), Kept(1 << 20)
+    kept.extend(rng, 5000)
+    for t in range(TABLES):
+        together = int(kept.tables.searched.forms[t, 1])
+        assert together > 0
+        free = (1 << together) - 2  # all of them but the very last
+        for row in range(0, 5000, 97):
+            if kept.keys[row][t] == NO_KEY:
+                continue
+            key = int(kept.keys[row][t])
+            wanted = {r for r, own in kept.keys.items() if own[t] != NO_KEY and not (int(own[t]) ^ key) & ~free}
+            assert found(kept.tables, t, key, free) == wanted
+            assert row in wanted
+
+
+def test_fewer_bits_lie_together_and_more_name_a_row_as_tables_grow() -> None:
+    rng, tables = np.random.default_rng(9), Tables(1, 1 << 20, BITS, LAST)
+    forms = [tables.searched.forms[0].tolist()]
+    for _ in range(20):
+        tables.extend(rng.integers(0, 1 << BITS, (1, 1 << 15)).astype(np.uint32))
+        forms.append(tables.searched.forms[0].tolist())
+    rows, together = zip(*forms, strict=True)
+    assert list(rows) == sorted(rows)
+    assert list(together) == sorted(together, reverse=True)
+    assert (rows[0], together[0]) == (11, LAST)
+    assert rows[-1] >= 20
+    assert together[-1] < LAST
+    assert all(r + t <= 32 for r, t in forms)
+
+
+def test_rows_that_come_and_go_for_ever_need_no_more_room() -> None:
+    """A line that was full once sends readers on ever after, until its table is filled anew."""
     rng, kept = np.random.default_rng(3), Kept(1 << 28)
     kept.extend(rng, 450)
-    sizes = [len(table) for table in kept.tables.tables]
+    sizes = [len(table) for table in kept.tables.searched.tables]
     for _ in range(20_000):
         kept.remove(rng)
         kept.insert(rng)
     check(kept.tables, kept.keys)
-    assert max(len(table) for table in kept.tables.tables) <= GROWTH * max(sizes)
+    assert max(len(table) for table in kept.tables.searched.tables) <= GROWTH * max(sizes)
 
 
 def test_rows_one_by_one_after_many_at_once_never_overfill() -> None:
@@ -131,8 +166,8 @@ def test_rows_one_by_one_after_many_at_once_never_overfill() -> None:
     kept.extend(rng, 3000)
     for _ in range(3000):
         kept.insert(rng)
-        for table in kept.tables.tables:
-            assert np.count_nonzero(table) <= BRIM * table.size
+        for table in kept.tables.searched.tables:
+            assert np.count_nonzero(table[:, :SLOTS]) <= BRIM * SLOTS * len(table)
     check(kept.tables, kept.keys)
 
 
@@ -147,9 +182,9 @@ def test_tables_shrink_by_and_by_as_rows_go() -> None:
 
 
 def test_tables_grow_one_after_the_other() -> None:
-    tables = Tables(24, 50_000)
+    tables = Tables(24, 50_000, BITS, LAST)
     tables.extend(np.random.default_rng(6).integers(0, 1 << 28, (24, 50_000)).astype(np.uint32))
-    sizes = sorted(len(table) for table in tables.tables)
+    sizes = sorted(len(table) for table in tables.searched.tables)
     assert sizes[-1] / sizes[0] < GROWTH * 1.1
     assert all(after / before < 1.1 for before, after in pairwise(sizes))
     assert FULLEST * sizes[0] * SLOTS >= 50_000
@@ -162,7 +197,8 @@ def test_tables_go_on_from_what_was_taken_of_them(rows: int) -> None:
     for _ in range(rows // 2):
         kept.remove(rng)
     old = kept.tables
-    kept.tables = Tables.of([t.copy() for t in old.tables], old.keys[:, : kept.used].copy(), old.lost)
+    searched = Searched(tuple(t.copy() for t in old.searched.tables), old.searched.forms)
+    kept.tables = Tables.of(searched, old.keys[:, : kept.used].copy(), old.lost, BITS, LAST)
     check(kept.tables, kept.keys)
     for _ in range(3 * LEAST_LINES * SLOTS):
         kept.insert(rng)
