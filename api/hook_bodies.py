@@ -130,9 +130,7 @@ class CallBody(_Answer):
 
     id: str = Field(description="Of this delivery; `notice` is what the receiver sees.", examples=["ca-90b2"])
     notice: str = Field(description="The `webhook-id` of every attempt.", examples=["no-77ab"])
-    state: State = Field(
-        description="waiting, delivered, dry_run, failed (given up), stopped (the hook was disabled)."
-    )
+    state: State = Field(description="waiting, delivered, dry_run, failed (given up), stopped (the hook was disabled).")
     due: Instant | None = Field(description="When it is tried next; null unless it waits.")
     settled: Instant | None = Field(description="null while it waits.")
     attempts: list[AttemptBody] = Field(description="Oldest first, those before a replay included.")

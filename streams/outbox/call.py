@@ -112,9 +112,9 @@ def call_id(target: str, notice: str) -> CallId:
 
 def lane(notice: Notice) -> str:
     """What the notice is about: notices of one lane reach a target one after the other, in the order in which they were
-    stored. It is the alert, incident or suspension that `data.id` names, else the integration."""
+    stored. It is the alert, incident or suspension whose id the data name under that word, else the integration."""
     family = notice.type.partition(".")[0]
-    return f"{family} {notice.data.get('id', notice.integration)}"
+    return f"{family} {notice.data.get(family, notice.integration)}"
 
 
 def rank(type: NoticeType) -> int:

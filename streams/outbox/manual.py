@@ -60,8 +60,8 @@ class Manual:
 
     def test_notice(self, hook: Hook) -> Notice:
         """A notice that says of itself that it is a test; each is another one."""
-        data = {"id": hook.id, **TEST_DATA}
-        return notice(NoticeType.TEST, self.now(), hook.integration or "", data, hook.id, secrets.token_hex(8))
+        told = {"hook": hook.id, **TEST_DATA}
+        return notice(NoticeType.TEST, self.now(), hook.integration or "", told, hook.id, secrets.token_hex(8))
 
     async def attempt(self, hook: Hook, told: Notice) -> Attempt:
         """Call the hook once, now, whoever dispatches, and whether or not it is disabled."""

@@ -71,7 +71,7 @@ class HookTarget:
 def signed(secrets: list[str], id: str, at: datetime, body: bytes) -> dict[str, str]:
     """The headers of a webhook, with a signature by each secret. Raises BadSecret, NaiveTimeError."""
     moment = utc(at)  # the library takes any zone's clock for UTC
-    signatures = [_webhook(secret).sign(id, moment, body.decode()) for secret in secrets]
+    signatures = [signed_by(secret).sign(id, moment, body.decode()) for secret in secrets]
     return {
         "content-type": MEDIA_TYPE,
         "webhook-id": id,
@@ -85,7 +85,7 @@ def verified(secret: str, headers: Mapping[str, str], body: bytes) -> dict[str, 
 
     Raises BadSecret, BadSignature: the library lets errors of decoding through as they are.
     """
-    webhook = _webhook(secret)
+    webhook = signed_by(secret)
     try:
         webhook.verify(body, dict(headers), json_parse=False)
         told: dict[str, Any] = json.loads(body)
@@ -96,7 +96,8 @@ def verified(secret: str, headers: Mapping[str, str], body: bytes) -> dict[str, 
     return told
 
 
-def _webhook(secret: str) -> Webhook:
+def signed_by(secret: str) -> Webhook:
+    """What signs and verifies with a secret. Raises BadSecret."""
     try:
         return Webhook(secret)
     except (binascii.Error, ValueError, EmptyWebhookSecretError):
