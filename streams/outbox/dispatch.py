@@ -50,9 +50,7 @@ LEAVE_SECONDS: Final = 5.0
 TELL_SECONDS: Final = 5.0
 """Between two counts of what waits, for the metrics."""
 STORE_THREADS: Final = 4
-NAME_THREADS: Final = 32
-"""Threads that ask the store, and that look up names. Apart, and many of the latter: a name server that hangs for one
-hook holds up neither the store nor the other hooks."""
+"""Threads that ask the store: its answers take milliseconds, and on SQLite one writes at a time."""
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +113,7 @@ class Dispatcher:
                 log.info("dispatch.started", store=store.database.name)
                 to_target = partial(HookTarget, key=key, reach=Reach.of(self._settings.hook_networks))
                 round_ = Round(store.database, lease, to_target, self._sinks, self.bell, self._metrics)
-                with ThreadPoolExecutor(NAME_THREADS, "strayframe-names") as names:
-                    asyncio.run(round_.run(self._stop.is_set, names))
+                asyncio.run(round_.run(self._stop.is_set))
         log.info("dispatch.stopped")
 
 
@@ -143,9 +140,8 @@ class Round:
         self._versions: dict[str, int] = {}
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
 
-    async def run(self, stopped: Callable[[], bool], names: ThreadPoolExecutor) -> None:
+    async def run(self, stopped: Callable[[], bool]) -> None:
         """Dispatch until stopped. Raises Fenced, StoreUnavailable, StoreRefused."""
-        asyncio.get_running_loop().set_default_executor(names)
         beside = [] if self._database.is_sqlite else [asyncio.create_task(self._listen(), name="listen")]
         beside.append(asyncio.create_task(self._tell(), name="tell"))
         try:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -84,9 +87,25 @@ class Reach:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, in the order in which they are to be tried. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    """The addresses of a host, in the order in which they are to be tried. Raises OSError.
+
+    Each lookup has a thread of its own, which nobody waits for at the end: a name server that hangs for one hook holds
+    up neither other hooks nor the end of the process.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def look() -> None:
+        try:
+            addresses = [str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+            settle = partial(_settle, found, addresses)
+        except OSError as error:
+            settle = partial(_settle, found, error)
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle)
+
+    threading.Thread(target=look, name="strayframe-name", daemon=True).start()
+    return await found
 
 
 class Guarded(httpcore.AsyncNetworkBackend):
@@ -120,6 +139,15 @@ class Guarded(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 wrong = error
         raise wrong
+
+
+def _settle(found: asyncio.Future[list[str]], result: list[str] | OSError) -> None:
+    if found.done():
+        return
+    if isinstance(result, OSError):
+        found.set_exception(result)
+    else:
+        found.set_result(result)
 
 
 def _within(address: Address) -> list[Address]:
