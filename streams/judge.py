@@ -57,8 +57,8 @@ class Batch:
     covered: Counter[Covered] = field(default_factory=Counter)
     opened: list[StillOpened] = field(default_factory=list)
     deployed: list[tuple[DeliveryId, ChangeDeployed]] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
     moves: Sequence[Move] = ()
+    notices: list[Notice] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
