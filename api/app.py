@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from api import alerts, health, incidents, ingest, problems
+from api import alerts, health, hooks, incidents, ingest, problems
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
 from api.version import VERSION
 from api.wiring import intake_of
 from streams.metrics import Metrics
+from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
 from streams.store.database import Database
 from streams.store.sql import SqlStore
@@ -29,6 +30,7 @@ TAGS: Final = [
     {"name": "alerts", "description": "Deliveries that reached, or seem to have reached, the wrong home."},
     {"name": "incidents", "description": "Alerts that belong together."},
     {"name": "coverage", "description": "What was watched."},
+    {"name": "hooks", "description": "Who is told of what, by signed webhooks, and what came of it."},
     {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
     {"name": "health", "description": "For probes and scrapers."},
 ]
@@ -48,18 +50,21 @@ def create_app(
 ) -> FastAPI:
     """The application for these settings; everything is opened when it starts. Raises BadStoreUrl.
 
-    Without settings.kafka it judges by itself, and takes the store's lease for that; with it, it produces. Where
-    another process does that, `intake` and `counts` lead there; `open_store` is for tests that need their own.
+    Without settings.kafka it judges by itself, and takes the store's lease for that; with it, it produces. It carries
+    notices out, too. Where another process does all that, `intake` and `counts` lead there; `open_store` is for tests
+    that need their own.
     """
     Database(settings.store).close()  # a URL that is no good is told before anything starts
     now = now or partial(datetime.now, UTC)
     metrics = Metrics()
+    dispatcher = None if intake else Dispatcher(settings, metrics)
     house = House(
         settings,
-        intake or intake_of(settings, metrics, now),
+        intake or intake_of(settings, metrics, now, dispatcher.bell.ring if dispatcher else None),
         counts or OwnCounts(metrics),
         open_store or partial(SqlStore, settings.store),
         now,
+        dispatcher,
     )
 
     @asynccontextmanager
@@ -85,7 +90,7 @@ def create_app(
     )
     app.state.house = house
     problems.install(app)
-    for room in (ingest, alerts, incidents, health):  # tried in this order, and most of the traffic is stills
+    for room in (ingest, alerts, incidents, hooks, health):  # tried in this order, and most of the traffic is stills
         app.include_router(room.router)
     _describe(app)
     return app

@@ -1,7 +1,7 @@
 """What requests may use: settings, clock, store, intake, counts; opened when the app starts, closed when it ends.
 
-Owns their order: the store first (its schema is brought up to date), then the intake. A store that is away is tried
-again until it answers; until then reads are refused with 503. Refuses to know a route.
+Owns their order: the store first (its schema is brought up to date), then the intake and the dispatcher. A store that
+is away is tried again until it answers; until then reads are refused with 503. Refuses to know a route.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from api.problems import STORE_UNAVAILABLE, ProblemError
 from api.schemas import AlertBody
 from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
+from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
 from streams.store.rows import StoredAlert
 from streams.store.sql import SqlStore
@@ -51,11 +52,13 @@ class House:
         counts: Counts,
         open_store: Callable[[], SqlStore],
         now: Callable[[], datetime],
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         self.settings = settings
         self.intake = intake
         self.counts = counts
         self.now = now
+        self._dispatcher = dispatcher
         self._open_store = open_store
         self._store: SqlStore | None = None
         self._wrong = "not yet opened"
@@ -72,6 +75,8 @@ class House:
         if self._opening is not None:
             await self._opening
         await self.intake.stop()
+        if self._dispatcher is not None:
+            await run_in_threadpool(self._dispatcher.stop)
         if self._store is not None:
             await run_in_threadpool(self._store.close)
 
@@ -80,6 +85,11 @@ class House:
         if self._store is None:
             raise ProblemError(STORE_UNAVAILABLE)
         return self._store
+
+    def noticed(self) -> None:
+        """Have notices that a request stored carried out at once, where this process does that."""
+        if self._dispatcher is not None:
+            self._dispatcher.bell.ring()
 
     def store_check(self) -> Check:
         """Whether the store answers now; blocks while it is asked."""
@@ -118,6 +128,8 @@ class House:
                 if self._store is None:
                     self._store = await asyncio.to_thread(self._open_store)
                 await self.intake.start()
+                if self._dispatcher is not None:
+                    self._dispatcher.start()
                 return
             except StrayframeError as error:
                 self._wrong = str(error)

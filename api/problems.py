@@ -52,10 +52,13 @@ BAD_REQUEST: Final = Problem("bad-request", 400, "The request is not well formed
 NOT_FOUND: Final = Problem("not-found", 404, "There is nothing here")
 NO_SUCH_ALERT: Final = Problem("no-such-alert", 404, "There is no alert with this id")
 NO_SUCH_INCIDENT: Final = Problem("no-such-incident", 404, "There is no incident with this id")
+NO_SUCH_HOOK: Final = Problem("no-such-hook", 404, "There is no hook with this id")
+NO_SUCH_DELIVERY: Final = Problem("no-such-delivery", 404, "Nothing was sent to this hook under this id")
 METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", 405, "This resource does not know the method")
 DELIVERY_DIFFERS: Final = Problem("delivery-differs", 409, "Another delivery with this source and id was judged")
 TOO_LARGE: Final = Problem("too-large", 413, "The body is larger than what is accepted")
 UNSUPPORTED_MEDIA: Final = Problem("unsupported-media-type", 415, "The body's media type is not accepted here")
+BAD_HOOK_URL: Final = Problem("bad-hook-url", 422, "A hook cannot have this URL")
 BAD_PARAMETER: Final = Problem("bad-parameter", 422, "A parameter is unknown or has a value that is not accepted")
 REJECTED: Final = Problem("rejected", 422, "The event cannot be judged")
 INTERNAL: Final = Problem("internal", 500, "Something went wrong on our side")
@@ -74,10 +77,13 @@ CATALOGUE: Final = (
     NOT_FOUND,
     NO_SUCH_ALERT,
     NO_SUCH_INCIDENT,
+    NO_SUCH_HOOK,
+    NO_SUCH_DELIVERY,
     METHOD_NOT_ALLOWED,
     DELIVERY_DIFFERS,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
+    BAD_HOOK_URL,
     BAD_PARAMETER,
     REJECTED,
     INTERNAL,

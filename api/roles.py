@@ -37,6 +37,7 @@ from api.relay import AT_ONCE_BYTES, Answering, Relaying
 from api.wiring import intake_of, open_look
 from streams.log import configure
 from streams.metrics import Metrics
+from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
 from streams.stop import GLANCE_SECONDS, Stop
 
@@ -127,7 +128,7 @@ def speak(settings: Settings, listener: socket.socket, path: Path) -> None:
 
 
 def answer_all(settings: Settings, desk: socket.socket) -> None:
-    """What the process does that answers: it judges, or with Kafka produces, for every HTTP process."""
+    """What the process does that answers: it judges, or with Kafka produces, for every HTTP process, and dispatches."""
     _begin(settings)
     asyncio.run(_answer(settings, desk))
 
@@ -137,14 +138,17 @@ async def _answer(settings: Settings, desk: socket.socket) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, leave.set)
     metrics = Metrics()
-    intake = intake_of(settings, metrics, partial(datetime.now, UTC))
+    dispatcher = Dispatcher(settings, metrics)
+    intake = intake_of(settings, metrics, partial(datetime.now, UTC), dispatcher.bell.ring)
     answering = Answering(intake, OwnCounts(metrics))
     await intake.start()
+    dispatcher.start()
     server = await asyncio.start_unix_server(answering.answer, sock=desk, limit=AT_ONCE_BYTES)
     await leave.wait()
     await answering.deserted()  # the same signal may have reached all at once, as Ctrl-C does
     server.close()
     await intake.stop()
+    await asyncio.to_thread(dispatcher.stop)
 
 
 def run_server(app: FastAPI, settings: Settings, listeners: list[socket.socket] | None = None) -> None:

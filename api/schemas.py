@@ -272,6 +272,7 @@ class Welcome(_Answer):
     alerts: str = "/v1/alerts"
     incidents: str = "/v1/incidents"
     coverage: str = "/v1/coverage"
+    hooks: str = "/v1/hooks"
     openapi: str = "/openapi.json"
     ready: str = "/readyz"
     metrics: str = "/metrics"

@@ -23,10 +23,13 @@ from streams.warm import warm_look
 from streams.wiring import decoder, open_judge
 
 
-def intake_of(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Intake:
-    """The intake that takes stills in this process, not yet started. Without settings.kafka it judges."""
+def intake_of(
+    settings: Settings, metrics: Metrics, now: Callable[[], datetime], noticed: Callable[[], None] | None = None
+) -> Intake:
+    """The intake that takes stills in this process, not yet started. Without settings.kafka it judges, and calls
+    `noticed` when it has stored notices."""
     metrics.ready.set(0)
-    return _producing(settings, metrics) if settings.kafka else _judging(settings, metrics, now)
+    return _producing(settings, metrics) if settings.kafka else _judging(settings, metrics, now, noticed)
 
 
 def open_look(settings: Settings) -> Callable[[bytes], Still]:
@@ -37,7 +40,9 @@ def open_look(settings: Settings) -> Callable[[bytes], Still]:
     return decode.still
 
 
-def _judging(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Intake:
+def _judging(
+    settings: Settings, metrics: Metrics, now: Callable[[], datetime], noticed: Callable[[], None] | None
+) -> Intake:
     def stored(judgement: Judgement) -> None:
         moment, delivered = now(), judgement.delivery.time
         metrics.lag_seconds.set_function(lambda: max(0.0, (now() - delivered).total_seconds()))
@@ -45,7 +50,7 @@ def _judging(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) 
             metrics.alert_seconds.observe(max(0.0, (moment - alert.delivered_at).total_seconds()))
 
     return Judging(
-        partial(open_judge, settings, metrics, who="serve"),
+        partial(open_judge, settings, metrics, who="serve", noticed=noticed),
         batch=settings.batch_stills,
         ready=metrics.ready.set,
         stored=stored,

@@ -153,12 +153,12 @@ def send(port: int, requests: list[tuple[dict[str, str], bytes]]) -> tuple[float
 
 
 @contextmanager
-def serving(processes: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """`strayframe serve` on a free port with an empty store, ready; stopped afterwards."""
+def serving(processes: int, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`strayframe serve` on a free port with an empty store, ready; stopped afterwards. `more` are further options."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--store", f"sqlite:///{folder}/s.db", "--port", str(port), "--log-level", "warning"]
+        options = ["--store", f"sqlite:///{folder}/s.db", "--port", str(port), "--log-level", "warning", *more]
         if processes > 1:
             options += ["--processes", str(processes)]
         with subprocess.Popen([sys.executable, "-m", "api", "serve", *options]) as process:

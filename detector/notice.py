@@ -27,6 +27,8 @@ class NoticeType(StrEnum):
     SUSPENSION_REQUESTED = "suspension.requested"
     SUSPENSION_CHANGED = "suspension.changed"
     SUSPENSION_LIFTED = "suspension.lifted"
+    TEST = "test"
+    """Somebody tries a hook or a sink out; nothing happened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,8 @@ class Batch:
     covered: Counter[Covered] = field(default_factory=Counter)
     opened: list[StillOpened] = field(default_factory=list)
     deployed: list[tuple[DeliveryId, ChangeDeployed]] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
     moves: Sequence[Move] = ()
+    notices: list[Notice] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ class Judge:
     After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
-    are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored.
+    are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored,
+    `noticed` after one that held notices.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Judge:
         now: Callable[[], datetime] | None = None,
         crew: Crew | None = None,
         stored: Callable[[], None] | None = None,
+        noticed: Callable[[], None] | None = None,
     ) -> None:
         self.engine = engine
         self._decoder = decoder
@@ -122,6 +124,7 @@ class Judge:
         self._now = now
         self._crew = crew
         self._tell_stored = stored
+        self._tell_noticed = noticed
         self._batch = Batch()
         self._torn = False
         self._rulings = 0
@@ -175,6 +178,8 @@ class Judge:
             with self._metrics.commit_seconds.time():
                 self._store.commit(batch)
             self._shelve(self._store)
+            if self._tell_noticed is not None and batch.notices:
+                self._tell_noticed()
             if self._tell_stored is not None:
                 self._tell_stored()
         self._metrics.stored(batch.changes)

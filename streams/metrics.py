@@ -54,6 +54,22 @@ class Metrics:
         self.lag_seconds = Gauge("strayframe_lag_seconds", "Age of the last delivery that was judged.", registry=r)
         self.lag_seconds.set(math.nan)  # 0 would say that all is well where nothing was judged yet
         self.ready = Gauge("strayframe_ready", "1 when the index is loaded and stills are judged.", registry=r)
+        self.outbox_waiting = Gauge("strayframe_outbox_waiting", "Calls of hooks and sinks that wait.", registry=r)
+        self.outbox_oldest_seconds = Gauge(
+            "strayframe_outbox_oldest_seconds", "Age of the oldest call that waits.", registry=r
+        )
+        self.outbox_unknown()
+        self.outbox_attempts = Counter(
+            "strayframe_outbox_attempts_total", "Attempts at calls of hooks and sinks.", ["result"], registry=r
+        )
+        self.notice_delay_seconds = Histogram(
+            "strayframe_notice_delay_seconds",
+            "Time from a stored notice to the first attempt at each of its calls.",
+            buckets=_SLOW,
+            registry=r,
+        )
+        for result in ("delivered", "retry", "gone", "dry_run"):
+            self.outbox_attempts.labels(result)
         for reason in ("not_json", "missing_attribute", "bad_attribute", "bad_time", "unknown_type", "no_picture"):
             self.rejected.labels(reason)
 
@@ -66,3 +82,8 @@ class Metrics:
         for alert in changes.raised:
             self._raised.labels(alert.kind.value, alert.level.value).inc()
         self._withdrawn.inc(len(changes.withdrawn))
+
+    def outbox_unknown(self) -> None:
+        """Nothing is known of the outbox: this process does not dispatch."""
+        self.outbox_waiting.set(math.nan)
+        self.outbox_oldest_seconds.set(math.nan)

@@ -11,10 +11,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from models.errors import StrayframeError
 
@@ -86,6 +87,14 @@ class Settings(BaseModel):
         SecretStr(""),
         description="Key of the digests of stills, as text. Empty: one is drawn once and kept in the store.",
     )
+    hook_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key that secrets of hooks derive from, as text. Empty: one is drawn once and kept in the store.",
+    )
+    hook_networks: str = Field(
+        "",
+        description="Networks that hooks may reach beside public addresses, with commas: 10.2.0.0/16,127.0.0.1/32.",
+    )
     still_bytes: int = Field(16_000_000, ge=10_000, description="Largest still accepted, in bytes.")
     still_pixels: int = Field(50_000_000, ge=100_000, description="Largest still accepted, in pixels.")
     host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
@@ -97,6 +106,13 @@ class Settings(BaseModel):
         "info", description="Least severe log event written."
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of log lines on standard error.")
+
+    @field_validator("hook_networks")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for part in filter(None, map(str.strip, text.split(","))):
+            ip_network(part)
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,32 +47,52 @@ class OpenJudge:
         self.ends.close()
 
 
-def open_judge(settings: Settings, metrics: Metrics, *, who: str, stills: bool = True, processes: int = 1) -> OpenJudge:
+def open_judge(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    who: str,
+    stills: bool = True,
+    processes: int = 1,
+    noticed: Callable[[], None] | None = None,
+) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
     `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
-    not loaded. `processes` look at the stills; with one, that is the judging process itself. Raises JudgeRunning,
-    BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
+    not loaded. `processes` look at the stills; with one, that is the judging process itself. `noticed` is called when
+    notices were stored. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
     """
     with ExitStack() as ends:
         store = ends.enter_context(SqlStore(settings.store))
         store.acquire(settings.lease_seconds, who)  # first: who may not judge is told so at once
-        return _opened(settings, metrics, store, ends, stills, processes)
+        return _opened(settings, metrics, store, ends, stills, processes, noticed)
 
 
 def await_judge(
-    settings: Settings, metrics: Metrics, wait: Callable[[float], bool], *, who: str, processes: int = 1
+    settings: Settings,
+    metrics: Metrics,
+    wait: Callable[[float], bool],
+    *,
+    who: str,
+    processes: int = 1,
+    noticed: Callable[[], None] | None = None,
 ) -> OpenJudge | None:
     """The same, but wait while another judges; None when `wait(seconds)` returned True, which gives up."""
     with ExitStack() as ends:
         store = ends.enter_context(SqlStore(settings.store))
         if store.standby(settings.lease_seconds, wait, who) is None:
             return None
-        return _opened(settings, metrics, store, ends, True, processes)
+        return _opened(settings, metrics, store, ends, True, processes, noticed)
 
 
 def _opened(
-    settings: Settings, metrics: Metrics, store: SqlStore, ends: ExitStack, stills: bool, processes: int
+    settings: Settings,
+    metrics: Metrics,
+    store: SqlStore,
+    ends: ExitStack,
+    stills: bool,
+    processes: int,
+    noticed: Callable[[], None] | None,
 ) -> OpenJudge:
     decode = decoder(settings, store)
     crew = ends.enter_context(crew_of(decode, processes, metrics.look_seconds.observe))
@@ -86,7 +106,8 @@ def _opened(
     log.info("judge.restored", store=store.database.name, snapshot=image is not None)
     keeper = None if path is None else Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
     stored = None if keeper is None else keeper.stored
-    judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew, stored=stored)
+    now = partial(datetime.now, UTC)
+    judge = Judge(engine, decode, metrics, store, now=now, crew=crew, stored=stored, noticed=noticed)
     opened = OpenJudge(judge, store, ends.pop_all())
     if keeper is not None:
         opened.ends.callback(lambda: keeper.close(last=judge.whole and not opened.lost))

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -39,6 +39,7 @@ from streams.kafka.deadletters import DeadLetters
 from streams.kafka.reader import Reader, Replaced
 from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
+from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store.lease import Fenced, Holder, JudgeRunning
@@ -90,7 +91,8 @@ def run(settings: Settings, *, standby: bool = False) -> int:
             if settings.metrics_port:
                 server = HealthServer(health, settings.host, settings.metrics_port)
                 stack.callback(server.close)
-            return Supervisor(settings, metrics, health, stop, standby).run()
+            dispatcher = stack.enter_context(Dispatcher(settings, metrics))
+            return Supervisor(settings, metrics, health, stop, standby, dispatcher.bell.ring).run()
     except JudgeRunning as running:
         log.error("worker.refused", reason=str(running))
         return REFUSED
@@ -115,6 +117,7 @@ class Supervisor:
     health: Health
     stop: Stop
     standby: bool
+    noticed: Callable[[], None] | None = None
     judged: bool = False
     pause: float = FIRST_PAUSE
     poison: dict[Place, str] = field(default_factory=dict)
@@ -162,9 +165,10 @@ class Supervisor:
 
     def _open(self) -> OpenJudge | None:
         self.health.now("loading the index")
+        more: Any = {"processes": self.settings.processes, "noticed": self.noticed}
         if not self.standby:
-            return open_judge(self.settings, self.metrics, who=WHO, processes=self.settings.processes)
-        return await_judge(self.settings, self.metrics, self._stand_by, who=WHO, processes=self.settings.processes)
+            return open_judge(self.settings, self.metrics, who=WHO, **more)
+        return await_judge(self.settings, self.metrics, self._stand_by, who=WHO, **more)
 
     def _stand_by(self, seconds: float) -> bool:
         self.health.now("standing by: another judge holds the store, or the store is away")

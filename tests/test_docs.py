@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from detector.notice import NoticeType
 from streams.cloudevents import CAMERA_ENROLLED, CAMERA_SHARED, CHANGE_DEPLOYED, STILL_DELIVERED, STILL_OPENED
 from streams.metrics import Metrics
+from streams.outbox.call import State
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -23,13 +25,19 @@ def test_every_metric_is_documented_and_every_documented_metric_exists() -> None
 
 def test_no_metric_is_labelled_with_an_id() -> None:
     labels = {name for family in Metrics().registry.collect() for s in family.samples for name in s.labels}
-    assert labels <= {"verdict", "reason", "topic", "kind", "level", "le"}
+    assert labels <= {"verdict", "reason", "topic", "kind", "level", "result", "le"}
 
 
 def test_every_event_type_is_documented() -> None:
     text = (ROOT / "docs/events.md").read_text()
     for kind in (STILL_DELIVERED, STILL_OPENED, CAMERA_ENROLLED, CAMERA_SHARED, CHANGE_DEPLOYED):
         assert f"| `{kind}` |" in text
+
+
+def test_every_notice_type_and_every_state_of_a_call_is_documented() -> None:
+    text = (ROOT / "docs/hooks.md").read_text()
+    for word in (*NoticeType, *State):
+        assert f"`{word}`" in text
 
 
 def test_every_reason_for_a_rejection_is_documented() -> None:

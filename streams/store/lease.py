@@ -1,7 +1,7 @@
-"""The lease: one judging process per store.
+"""Leases: one judging process per store, and one that dispatches.
 
-Owns who judges, since when, and when another may take over. Refuses to trust it alone: whoever holds an old epoch
-may believe what it likes, its transactions change nothing, because every commit carries the fence
+Owns who holds a lease, since when, and when another may take over. Refuses to trust it alone: whoever holds an old
+epoch may believe what it likes, its transactions change nothing, because every commit carries the fence
 (docs/store.md says the whole argument). Time is the database's.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import Connection, Row, select, update
 
@@ -22,7 +22,10 @@ from models.errors import StrayframeError
 from streams.store.database import Database, StoreUnavailable
 from streams.store.schema import leases, now
 
-NAME: Final = "judge"
+JUDGE: Final = "judge"
+"""The lease of whoever judges."""
+DISPATCH: Final = "dispatch"
+"""The lease of whoever carries notices out."""
 BEATS: Final = 3
 """Heartbeats per lease: two may be missed before a third party may take over."""
 POLL_SECONDS: Final = 1.0
@@ -34,19 +37,27 @@ class Fenced(StrayframeError):
     """Another judge has taken the store over, or moved this partition; nothing was written. Stop judging."""
 
 
-class JudgeRunning(StrayframeError):
-    """Another process judges this store. The message says who, where, since when and when it could be replaced."""
+class LeaseHeld(StrayframeError):
+    """Another process holds the lease. The message says who, where, since when and when it could be replaced."""
+
+    does: ClassVar[str] = "dispatches for"
 
     def __init__(self, holder: Holder, since: datetime, beat_at: datetime, free_at: datetime) -> None:
         super().__init__(
-            f"{holder.who} (process {holder.pid} on {holder.host}) judges this store since {_clock(since)}; its last "
-            f"heartbeat was at {_clock(beat_at)}. Stop it, or wait: if it stays silent it can be taken over from "
+            f"{holder.who} (process {holder.pid} on {holder.host}) {self.does} this store since {_clock(since)}; its "
+            f"last heartbeat was at {_clock(beat_at)}. Stop it, or wait: if it stays silent it can be taken over from "
             f"{_clock(free_at)} on"
         )
         self.holder = holder
         self.since = since
         self.beat_at = beat_at
         self.free_at = free_at
+
+
+class JudgeRunning(LeaseHeld):
+    """Another process judges this store."""
+
+    does = "judges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +86,13 @@ class Holder:
 
 
 class Lease:
-    """The right to judge, held from `acquire` to `release`. A thread beats while it is held.
+    """The right to judge, or what else `name` stands for, held from `acquire` to `release`; a thread beats meanwhile.
 
     `epoch` grows with every holder. Safe for several threads. As a context manager it releases at the end.
     """
 
-    def __init__(self, database: Database, epoch: int, seconds: float) -> None:
+    def __init__(self, database: Database, epoch: int, seconds: float, name: str = JUDGE) -> None:
+        self.name = name
         self.epoch = epoch
         self._database = database
         self._seconds = seconds
@@ -103,7 +115,7 @@ class Lease:
     def check(self) -> None:
         """Raise Fenced when somebody is known to have taken over. Costs nothing; for loops that read for long."""
         if self.lost:
-            raise Fenced(f"another judge took this store over from epoch {self.epoch}")
+            raise Fenced(f"another {self.name} took this store over from epoch {self.epoch}")
 
     def fence(self, connection: Connection) -> None:
         """Beat inside a transaction. Raises Fenced when the epoch moved on: the transaction must then be rolled back.
@@ -133,7 +145,7 @@ class Lease:
             self._thread.join()
 
     def _mine(self) -> tuple[Any, ...]:
-        return (leases.c.name == NAME, leases.c.epoch == self.epoch, leases.c.beat_at.is_not(None))
+        return (leases.c.name == self.name, leases.c.epoch == self.epoch, leases.c.beat_at.is_not(None))
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds / BEATS):
@@ -145,8 +157,8 @@ class Lease:
                 continue
 
 
-def acquire(database: Database, lease_seconds: float, who: str = "strayframe") -> Lease:
-    """Take the lease. Raises JudgeRunning while another holds it, StoreUnavailable.
+def acquire(database: Database, lease_seconds: float, who: str = "strayframe", name: str = JUDGE) -> Lease:
+    """Take the lease. Raises LeaseHeld (JudgeRunning for the judge's) while another holds it, StoreUnavailable.
 
     It is free when it was released, when its holder was silent for the holder's own `lease_seconds`, or when the
     holder ran on this machine and its process is gone.
@@ -154,17 +166,21 @@ def acquire(database: Database, lease_seconds: float, who: str = "strayframe") -
     mine = Holder.this_process(who)
     while True:
         with database.reading() as connection:
-            row = connection.execute(select(leases, now().label("now")).where(leases.c.name == NAME)).one_or_none()
+            row = connection.execute(select(leases, now().label("now")).where(leases.c.name == name)).one_or_none()
         if row is not None:
             _require_free(row)
         with database.writing() as connection:
-            epoch = _take(database, connection, row, mine, lease_seconds)
+            epoch = _take(database, connection, name, row, mine, lease_seconds)
         if epoch is not None:
-            return Lease(database, epoch, lease_seconds)
+            return Lease(database, epoch, lease_seconds, name)
 
 
 def standby(
-    database: Database, lease_seconds: float, wait: Callable[[float], bool], who: str = "strayframe"
+    database: Database,
+    lease_seconds: float,
+    wait: Callable[[float], bool],
+    who: str = "strayframe",
+    name: str = JUDGE,
 ) -> Lease | None:
     """Wait until the lease is free and take it. `wait(seconds)` returns True to give up; then the answer is None.
 
@@ -172,8 +188,8 @@ def standby(
     """
     while True:
         try:
-            return acquire(database, lease_seconds, who)
-        except (JudgeRunning, StoreUnavailable):
+            return acquire(database, lease_seconds, who, name)
+        except (LeaseHeld, StoreUnavailable):
             if wait(POLL_SECONDS):
                 return None
 
@@ -191,7 +207,7 @@ def process_start(pid: int) -> int | None:
 
 
 def _take(
-    database: Database, connection: Connection, seen: Row[Any] | None, mine: Holder, seconds: float
+    database: Database, connection: Connection, name: str, seen: Row[Any] | None, mine: Holder, seconds: float
 ) -> int | None:
     """The new epoch, or None when the lease is not as it was `seen`."""
     values = {
@@ -205,11 +221,11 @@ def _take(
         "beat_at": now(),
     }
     if seen is None:
-        first = database.insert(leases).values(name=NAME, epoch=1, **values).on_conflict_do_nothing()
+        first = database.insert(leases).values(name=name, epoch=1, **values).on_conflict_do_nothing()
         inserted = connection.execute(first, execution_options={"preserve_rowcount": True})
         return 1 if inserted.rowcount == 1 else None
     as_seen = (
-        leases.c.name == NAME,
+        leases.c.name == name,
         leases.c.epoch == seen.epoch,
         leases.c.beat_at.is_not_distinct_from(seen.beat_at),
     )
@@ -223,7 +239,8 @@ def _require_free(row: Row[Any]) -> None:
     holder = Holder(row.holder, row.host, row.place, row.pid, row.process_start)
     free_at = row.beat_at + timedelta(seconds=row.lease_seconds)
     if row.now < free_at and not holder.is_gone():
-        raise JudgeRunning(holder, row.since, row.beat_at, free_at)
+        held = JudgeRunning if row.name == JUDGE else LeaseHeld
+        raise held(holder, row.since, row.beat_at, free_at)
 
 
 def _place() -> str:

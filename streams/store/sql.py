@@ -20,7 +20,7 @@ from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
 from streams.store import lease as leasing
-from streams.store import migrations, rows, schema
+from streams.store import migrations, outbox, rows, schema
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, members, rulings
@@ -32,6 +32,8 @@ CHUNK: Final = 2000
 """Rows fetched at a time while reading all: a few megabytes of scenes."""
 DIGEST_KEY: Final = "digest_key"
 DIGEST_KEY_BYTES: Final = 32
+HOOK_KEY: Final = "hook_key"
+HOOK_KEY_BYTES: Final = 32
 IDENTITY: Final = "identity"
 IDENTITY_BYTES: Final = 16
 
@@ -108,6 +110,10 @@ class SqlStore(Queries):
     def digest_key(self) -> bytes:
         """The key of the digests of stills: drawn when first asked for, the same ever after."""
         return self._drawn(DIGEST_KEY, DIGEST_KEY_BYTES)
+
+    def hook_key(self) -> bytes:
+        """The key that secrets of hooks derive from: drawn when first asked for, the same ever after."""
+        return self._drawn(HOOK_KEY, HOOK_KEY_BYTES)
 
     def identity(self) -> str:
         """What tells this store from any other: drawn when first asked for, the same ever after."""
@@ -204,6 +210,7 @@ class SqlStore(Queries):
             self._add(connection, schema.coverage, rows.of_covered(batch.covered), adds="stills")
             self._append(connection, schema.opened, [rows.of_opened(fact) for fact in batch.opened])
             self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
+            outbox.put(connection, batch.notices)
             for move in batch.moves:
                 _move(connection, move, held)
             held.fence(connection)  # last: from here to the end of the transaction nobody can take over

@@ -1,0 +1,74 @@
+"""What a person does with hooks: the rules that the API and the command line share.
+
+Owns who may be called, secrets shown once and the attempt made by hand. Refuses to schedule.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from detector.notice import Notice, NoticeType, notice
+from streams.outbox.call import Attempt, CallId
+from streams.outbox.reach import Reach
+from streams.outbox.secret import secret_of
+from streams.outbox.webhook import HookTarget
+from streams.settings import Settings
+from streams.store.hooks import Hook, Hooks
+from streams.store.sql import SqlStore
+
+TEST_DATA = {"message": "This is a test from Strayframe. Nothing happened."}
+
+
+@dataclass(frozen=True, slots=True)
+class Manual:
+    """Hooks as a person deals with them: their store, the key of their secrets, what they may reach, the clock."""
+
+    hooks: Hooks
+    key: bytes
+    reach: Reach
+    now: Callable[[], datetime]
+
+    @classmethod
+    def of(cls, settings: Settings, store: SqlStore, now: Callable[[], datetime]) -> Manual:
+        """The parts that these settings name."""
+        key = settings.hook_key.get_secret_value().encode() or store.hook_key()
+        return cls(Hooks(store.database), key, Reach.of(settings.hook_networks), now)
+
+    def add(
+        self, url: str, integration: str | None, events: frozenset[NoticeType] | None, *, dry_run: bool
+    ) -> tuple[Hook, str]:
+        """A new hook and, this once, its secret. Raises BadHookUrl."""
+        self.reach.check_url(url)
+        hook = self.hooks.add(url, self.now(), integration, events, dry_run=dry_run)
+        return hook, secret_of(self.key, hook.id, hook.generation)
+
+    def change(self, id: str, given: dict[str, Any]) -> Hook | None:
+        """Change what is given; None when there is no such hook. Raises BadHookUrl."""
+        if "url" in given:
+            self.reach.check_url(given["url"])
+        return self.hooks.change(id, given, self.now())
+
+    def rotate(self, id: str, keep: timedelta) -> tuple[Hook, str] | None:
+        """The hook with its next secret; the present one goes on for so long. None when there is no such hook."""
+        hook = self.hooks.rotate(id, self.now() + keep)
+        return None if hook is None else (hook, secret_of(self.key, hook.id, hook.generation))
+
+    def test_notice(self, hook: Hook) -> Notice:
+        """A notice that says of itself that it is a test; each is another one."""
+        told = {"hook": hook.id, **TEST_DATA}
+        return notice(NoticeType.TEST, self.now(), hook.integration or "", told, hook.id, secrets.token_hex(8))
+
+    async def attempt(self, hook: Hook, told: Notice) -> Attempt:
+        """Call the hook once, now, whoever dispatches, and whether or not it is disabled."""
+        at, clock = self.now(), time.monotonic()
+        outcome = await HookTarget(hook, self.key, self.reach).send(told, at)
+        return Attempt(at, time.monotonic() - clock, outcome)
+
+    def log(self, hook: Hook, told: Notice, attempt: Attempt) -> CallId:
+        """Write down an attempt that was made by hand."""
+        return self.hooks.note(hook.id, told, attempt)

@@ -1,0 +1,203 @@
+"""The outbox: notices stored with what they tell of, and the calls that carry them to each target.
+
+Owns that a stored notice is never lost: it stays unrouted until one transaction has made a call for every target that
+wants it, and a call stays unsettled until an attempt is recorded that settled it. Whoever crashes in between leaves
+the row, and the next one finds it. Refuses to send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, and_, exists, func, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from detector.notice import Notice, NoticeType
+from streams.outbox.call import Attempt, CallId, Due, Result, State, Target, call_id, fitted, lane, rank
+from streams.store.database import Database
+from streams.store.lease import Lease
+from streams.store.outbox_schema import attempts, calls, hooks, notices
+from streams.store.schema import now
+
+CHANNEL: Final = "strayframe_outbox"
+"""PostgreSQL's channel on which the dispatcher hears of notices and of hooks that changed."""
+AT_ONCE: Final = 200
+"""Notices routed in one transaction: some milliseconds, so that a judge never waits for it."""
+
+
+def put(connection: Connection, told: Iterable[Notice]) -> None:
+    """Store notices within the caller's transaction; they are sent if it commits, and not if it does not.
+
+    The same notice twice is one: what is stored first stays. Data that would make a body of more than 20 kB lose
+    their largest members, which `omitted` then names. Raises TypeError for data that are not JSON.
+    """
+    rows = [of_notice(notice) for notice in told]
+    if rows:
+        insert: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(notices)
+        connection.execute(insert.values(stored_at=now()).on_conflict_do_nothing(index_elements=["id"]), rows)
+        ring(connection)
+
+
+def ring(connection: Connection) -> None:
+    """Wake the dispatcher when this transaction commits. SQLite cannot; there the dispatcher looks by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def of_notice(notice: Notice) -> dict[str, Any]:
+    """The row of a notice, but for when it was stored."""
+    return {
+        "id": notice.id,
+        "type": notice.type.value,
+        "at": notice.at,
+        "integration": notice.integration,
+        "data": fitted(notice.data),
+    }
+
+
+def to_notice(row: Row[Any]) -> Notice:
+    """The notice of a row that holds its columns, the id as `notice`."""
+    return Notice(row.notice, NoticeType(row.type), row.at, row.integration, row.data)
+
+
+NOTICE: Final = (notices.c.type, notices.c.at, notices.c.integration, notices.c.data, notices.c.stored_at)
+_UNSETTLED: Final = calls.c.settled_at.is_(None)
+
+
+class Outbox:
+    """What the dispatcher asks the store and tells it. With a lease every write is fenced: raises Fenced.
+
+    Safe for several threads; every method may raise StoreUnavailable.
+    """
+
+    def __init__(self, database: Database, lease: Lease | None = None) -> None:
+        self._database = database
+        self._lease = lease
+
+    def route(self, targets: Sequence[Target], at: datetime) -> set[str]:
+        """Make the calls of notices that have none yet, due at once; the names of the targets that got any.
+
+        A notice that nobody wants is done with; a target that comes later hears of later notices only.
+        """
+        if self._lease is not None:
+            self._lease.check()
+        woken: set[str] = set()
+        while rows := self._unrouted():
+            made = [_call(row, target, at) for row in rows for target in targets if target.wants(to_notice(row))]
+            with self._database.writing() as connection:
+                if made:
+                    connection.execute(self._database.insert(calls).on_conflict_do_nothing(), made)
+                done = update(notices).where(notices.c.id.in_([row.notice for row in rows]))
+                connection.execute(done.values(routed_at=at))
+                self._fence(connection)
+            woken.update(call["target"] for call in made)
+        return woken
+
+    def due(self, target: str, at: datetime) -> Due | None:
+        """The call of the target to be attempted now: the first by rank and age that is due and whose lane nothing
+        older holds up."""
+        older = calls.alias()
+        held_up = exists().where(
+            older.c.target == target,
+            older.c.lane == calls.c.lane,
+            older.c.seq < calls.c.seq,
+            older.c.settled_at.is_(None),
+        )
+        found = (
+            select(calls, *NOTICE)
+            .join(notices, notices.c.id == calls.c.notice)
+            .where(calls.c.target == target, _UNSETTLED, calls.c.due_at <= at, ~held_up)
+            .order_by(calls.c.rank, calls.c.seq)
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(found).one_or_none()
+        if row is None:
+            return None
+        return Due(CallId(row.id), to_notice(row), row.stored_at, row.tries, row.begun_at)
+
+    def next_due(self, target: str) -> datetime | None:
+        """When the next call of the target is due, None where none waits."""
+        with self._database.reading() as connection:
+            first = select(func.min(calls.c.due_at)).where(calls.c.target == target, _UNSETTLED)
+            at: datetime | None = connection.scalar(first)
+            return at
+
+    def record(self, due: Due, attempt: Attempt, state: State, due_at: datetime | None = None) -> None:
+        """Write an attempt down, and how the call stands after it: settled, or waiting until `due_at`.
+
+        A call that was settled or removed meanwhile stays as it is. After GONE the hook is disabled.
+        """
+        values: dict[str, Any] = {"state": state.value, "tries": calls.c.tries + 1, "begun_at": due.begun or attempt.at}
+        if state is State.WAITING:
+            values["due_at"] = due_at
+        else:
+            values["settled_at"] = attempt.at
+        with self._database.writing() as connection:
+            row = connection.execute(
+                update(calls).where(calls.c.id == due.call, _UNSETTLED).values(values).returning(calls.c.target)
+            ).one_or_none()
+            if row is not None:
+                connection.execute(attempts.insert(), of_attempt(due.call, attempt))
+                if attempt.outcome.result is Result.GONE:
+                    disable(connection, row.target, attempt.outcome.detail, attempt.at)
+            self._fence(connection)
+
+    def backlog(self) -> tuple[int, datetime | None]:
+        """How many calls wait, and when the notice of the oldest was stored."""
+        oldest = select(func.count().label("waiting"), func.min(calls.c.seq).label("seq")).where(_UNSETTLED)
+        with self._database.reading() as connection:
+            counted = connection.execute(oldest).one()
+            stored = select(notices.c.stored_at).join(calls, calls.c.notice == notices.c.id)
+            return counted.waiting, connection.scalar(stored.where(calls.c.seq == counted.seq))
+
+    def _unrouted(self) -> Sequence[Row[Any]]:
+        found: Any = select(notices.c.id.label("notice"), *NOTICE).where(notices.c.routed_at.is_(None))
+        with self._database.reading() as connection:
+            return connection.execute(found.order_by(notices.c.seq).limit(AT_ONCE)).all()
+
+    def _fence(self, connection: Connection) -> None:
+        if self._lease is not None:
+            self._lease.fence(connection)
+
+
+def disable(connection: Connection, hook: str, why: str, at: datetime) -> None:
+    """Disable a hook: it is routed nothing from now on, and what waited for it is stopped."""
+    changed = {"disabled_at": at, "disabled_why": why, "version": hooks.c.version + 1}
+    connection.execute(update(hooks).where(and_(hooks.c.id == hook, hooks.c.disabled_at.is_(None))).values(changed))
+    stop(connection, hook, at)
+
+
+def stop(connection: Connection, target: str, at: datetime) -> None:
+    """Settle what waits for a target without sending it."""
+    waiting = update(calls).where(calls.c.target == target, _UNSETTLED)
+    connection.execute(waiting.values(state=State.STOPPED.value, settled_at=at))
+
+
+def of_attempt(call: CallId, attempt: Attempt) -> dict[str, Any]:
+    """The row of an attempt."""
+    outcome = attempt.outcome
+    return {
+        "call": call,
+        "at": attempt.at,
+        "seconds": attempt.seconds,
+        "result": outcome.result.value,
+        "status": outcome.status,
+        "detail": outcome.detail,
+    }
+
+
+def _call(row: Row[Any], target: Target, at: datetime) -> dict[str, Any]:
+    notice = to_notice(row)
+    return {
+        "id": call_id(target.name, notice.id),
+        "target": target.name,
+        "notice": notice.id,
+        "lane": lane(notice),
+        "rank": rank(notice.type),
+        "state": State.WAITING.value,
+        "tries": 0,
+        "due_at": at,
+    }
