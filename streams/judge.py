@@ -163,6 +163,7 @@ class Judge:
             case StillOpened() as opened:
                 self._batch.opened.append(opened)
             case ChangeDeployed() as change:
+                self.engine.change(change)
                 self._batch.deployed.append((message.key, change))
         return None
 
@@ -171,6 +172,7 @@ class Judge:
         self._require_whole()
         batch, self._batch = self._batch, Batch()
         batch.changes, batch.moves = self.engine.drain(), moves
+        batch.notices += batch.changes.notices
         if self._store is not None:
             with self._metrics.commit_seconds.time():
                 self._store.commit(batch)
