@@ -54,6 +54,7 @@ NO_SUCH_ALERT: Final = Problem("no-such-alert", 404, "There is no alert with thi
 NO_SUCH_INCIDENT: Final = Problem("no-such-incident", 404, "There is no incident with this id")
 METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", 405, "This resource does not know the method")
 DELIVERY_DIFFERS: Final = Problem("delivery-differs", 409, "Another delivery with this source and id was judged")
+PRECONDITION_FAILED: Final = Problem("precondition-failed", 412, "Somebody else said something of it meanwhile")
 TOO_LARGE: Final = Problem("too-large", 413, "The body is larger than what is accepted")
 UNSUPPORTED_MEDIA: Final = Problem("unsupported-media-type", 415, "The body's media type is not accepted here")
 BAD_PARAMETER: Final = Problem("bad-parameter", 422, "A parameter is unknown or has a value that is not accepted")
@@ -76,6 +77,7 @@ CATALOGUE: Final = (
     NO_SUCH_INCIDENT,
     METHOD_NOT_ALLOWED,
     DELIVERY_DIFFERS,
+    PRECONDITION_FAILED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     BAD_PARAMETER,

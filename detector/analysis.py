@@ -1,7 +1,7 @@
 """What is said of an incident: its shape, its suspects, the change before it, and one sentence that sums it up.
 
-Owns the words and which suspects are worth them. Refuses to count and to fold. The same leaks and the same counts give the
-same sentence.
+Owns the words and which suspects are worth them. Refuses to count and to fold. The same leaks and the same counts
+give the same sentence.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from models.records import Alert, ChangeDeployed
 SHORTLY: Final = timedelta(hours=24)
 """How long before the first leak a change may lie to be named: a cache that was filled badly shows it within a day."""
 JUMP: Final = 2.0
-"""Lower bound of the odds, after a change to before it, from which on a change in the middle of an incident is named."""
+"""Lower bound of the odds, after a change to before it, from which on a change amid an incident is named."""
 ALREADY: Final = 1.5
 """A suspect is told beside the first one when its share is at least so many times what the first one explains."""
 FEW: Final = 6
-"""Viewers below which a sentence that names no cause says `yet`: of eight nodes, six viewers on one are the least that tell."""
+"""Viewers below which a sentence that names no cause says `yet`: of eight nodes, six viewers on one are the least
+that tell."""
 TELLS: Final = 12
 """Suspects kept with an incident."""
 BESIDE: Final = 3
@@ -34,7 +35,8 @@ _LEADS_NOT: Final = ("network", "release")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A change that may have begun it. `odds` is 0 where no leak came before it, else the odds after it to those before."""
+    """A change that may have begun it. `odds` is 0 where no leak came before it, else the odds after it to those
+    before."""
 
     component: str
     version: str

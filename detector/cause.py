@@ -1,12 +1,14 @@
 """What leaked deliveries have in common that others have not: attribute values, sets of them and pairs, weighed.
 
-Owns the comparison and its statistics. Refuses to count (tally.py) and to put it into words (analysis.py). Each attribute set's
-share among the leaked deliveries stands beside its share among all deliveries of the same time. The interval of their
-ratio (lift) is made of two Clopper-Pearson intervals, each end of the worse ends of both, at a level divided by the number
-of sets that were tried (Bonferroni). Leaks of one viewer are not independent, so it counts viewers, not stills.
+Owns the comparison and its statistics. Refuses to count (tally.py) and to put it into words (analysis.py). Each
+attribute set's share among the leaked deliveries stands beside its share among all deliveries of the same time. The
+interval of their ratio (lift) is made of two Clopper-Pearson intervals, each end of the worse ends of both, at a
+level divided by the number of sets that were tried (Bonferroni). Leaks of one viewer are not independent, so it
+counts viewers, not stills.
 
-Sets are ranked by what they explain: viewers times the Kullback-Leibler divergence of the two shares, less the logarithm of
-the number of sets tried of that form (a minimum description length), so that a pair stands above its parts only if it says more.
+Sets are ranked by what they explain: viewers times the Kullback-Leibler divergence of the two shares, less the
+logarithm of the number of sets tried of that form (a minimum description length), so that a pair stands above its
+parts only if it says more.
 """
 
 from __future__ import annotations

@@ -47,10 +47,10 @@ AGAIN: Final = "again"
 class Changes:
     """What the engine's knowledge became since the last `drain`: the store writes exactly this, in one transaction.
 
-    `scenes`, `cameras` and `incidents` are upserts of the state as it is now, each id once; `removed` are scenes
-    to delete; `rights` and `sightings` are to be appended, the same one twice being one. `placeholders` are upserts of
-    all but what a person says of them (state and label); `unmet` are to be deleted. `moved` are alerts that went over to
-    another incident; `counted` is what became of the counts of deliveries; `notices` are what is to be told.
+    `scenes`, `cameras` and `incidents` are upserts of the state as it is now, each id once; `removed` are scenes to
+    delete; `rights` and `sightings` are to be appended, the same one twice being one. `placeholders` are upserts of
+    all but what a person says of them (state and label); `unmet` are to be deleted. `moved` are alerts that went over
+    to another incident; `counted` is what became of the counts of deliveries; `notices` are what is to be told.
     """
 
     scenes: list[Scene] = field(default_factory=list)

@@ -1,11 +1,12 @@
 """Folds alerts into incidents: opened, updated, resolved when quiet, reopened, split where causes differ.
 
-Owns when each of that happens, by the events' own times. Refuses to look at stills, clocks and stores. A pure function of the
-alerts in their order, of the deliveries counted meanwhile and of the changes: a replay gives the same incidents, and tells
-the same of them.
+Owns when each of that happens, by the events' own times. Refuses to look at stills, clocks and stores. A pure
+function of the alerts in their order, of the deliveries counted meanwhile and of the changes: a replay gives the same
+incidents, and tells the same of them.
 
-A leak belongs to the incident of its integration near which it was delivered, whenever it is found; among several, to one whose
-cause it meets. A scene shift names nobody and opens no incident; it is counted in the one near which it lies.
+A leak belongs to the incident of its integration near which it was delivered, whenever it is found; among several, to
+one whose cause it meets. A scene shift names nobody and opens no incident; it is counted in the one near which it
+lies.
 """
 
 from __future__ import annotations
@@ -28,17 +29,19 @@ QUIET: Final = timedelta(hours=6)
 """Without a new leak for this long an incident is resolved. The makers in docs/scenarios.md needed 9 minutes to 6 days
 to notice; six hours bridges a night's low traffic."""
 REOPEN: Final = timedelta(hours=24)
-"""A leak that comes so soon after an incident was resolved, and meets its cause, opens it again: traffic, and with it a bug
-that is still there, comes back within a day."""
+"""A leak that comes so soon after an incident was resolved, and meets its cause, opens it again: traffic, and with it
+a bug that is still there, comes back within a day."""
 UPDATE: Final = timedelta(minutes=5)
-"""Time between two updates that are told, at least: a person reads one, not one for each of a hundred thousand alerts."""
+"""Time between two updates that are told, at least: a person reads one, not one for each of a hundred thousand
+alerts."""
 GROWTH: Final = 1.1
 """An incident is weighed anew when it has so many times the leaks it was weighed with: its cost stays in proportion."""
 APART: Final = 3
-"""Owner-viewer pairs, and viewers, from which on leaks that do not meet an incident's cause may be another incident's."""
+"""Owner-viewer pairs, and viewers, from which on leaks that do not meet an incident's cause may be another
+incident's."""
 SPLITS: Final = 1.5
-"""Lower bound of the lift that two causes need for their leaks to be two incidents: half of a cloud is one region, whose
-lift is 2 at most."""
+"""Lower bound of the lift that two causes need for their leaks to be two incidents: half of a cloud is one region,
+whose lift is 2 at most."""
 OWN: Final = 0.9
 """Share of the leaks beside the cause that the other cause must hold."""
 STRANGE: Final = 1.5
@@ -61,9 +64,10 @@ class State(StrEnum):
 class Incident:
     """One bug's alerts, growing as they come.
 
-    `first` and `last` are the delivery times of the earliest and latest leak that it ever held, `opened` the time at which the
-    first alert was raised, `resolved` when it was found quiet, None while it is open. `alerts` are those that stand.
-    `told` is the time of the last notice, `news` whether anything came since. Counts are of alerts that stand.
+    `first` and `last` are the delivery times of the earliest and latest leak that it ever held, `opened` the time at
+    which the first alert was raised, `resolved` when it was found quiet, None while it is open. `alerts` are those
+    that stand. `told` is the time of the last notice, `news` whether anything came since. Counts are of alerts that
+    stand.
     """
 
     id: IncidentId
@@ -184,7 +188,10 @@ class Incidents:
         self._notices: list[Notice] = []
 
     def restore(
-        self, incidents: Iterable[Incident], members: Iterable[tuple[AlertId, IncidentId]], alerts: Mapping[AlertId, Alert]
+        self,
+        incidents: Iterable[Incident],
+        members: Iterable[tuple[AlertId, IncidentId]],
+        alerts: Mapping[AlertId, Alert],
     ) -> None:
         """Take up incidents that were stored, in the order in which they were stored, and which alerts are in them."""
         held = {incident.id: incident for incident in incidents}
@@ -228,7 +235,8 @@ class Incidents:
         return incident
 
     def pass_time(self, now: datetime) -> None:
-        """What time alone brings: updates that were held back, and incidents that are quiet. `now` is an event's time."""
+        """What time alone brings: updates that were held back, and incidents that are quiet. `now` is an event's
+        time."""
         if now < self._due:
             return
         active, self._active, self._due = self._active, {}, _NEVER
@@ -249,7 +257,8 @@ class Incidents:
         return analyse(leaks, incident.integration, self._tally, self._deployed) if leaks else None
 
     def _home(self, alert: Alert) -> Incident | None:
-        """The incident that an alert belongs to: near it, one whose cause it meets, or else the oldest; or a quiet one."""
+        """The incident that an alert belongs to: near it, one whose cause it meets, or else the oldest; or a quiet
+        one."""
         at, latest = alert.delivered_at, list(reversed(self._near[alert.integration]))
         near = [incident for incident in latest if incident.is_near(at)]
         meeting = [incident for incident in near if incident.cause and meets(incident.cause, alert.attributes)]
@@ -311,7 +320,8 @@ class Incidents:
             self._due = min(self._due, due)
 
     def _split(self, incident: Incident, now: datetime) -> None:
-        """Leaks that do not meet the cause, but another one that the others do not meet, become an incident of their own."""
+        """Leaks that do not meet the cause, but another one that the others do not meet, become an incident of their
+        own."""
         cause, leaks = incident.cause, incident.leaked()
         if incident.analysis is None or not cause or incident.analysis.suspects[0].low < SPLITS:
             return

@@ -24,8 +24,8 @@ MOSTLY: Final = 0.8
 FOLLOWS: Final = 0.6
 """Share of leaks whose owner asked just before: of a chain each missed leak breaks two links."""
 JUST_BEFORE: Final = 16
-"""Leaks back within which the viewer before is looked for: chains run beside each other, one a connection. Never more than an
-eighth of the viewers, or in a small incident everybody would have asked just before."""
+"""Leaks back within which the viewer before is looked for: chains run beside each other, one a connection. Never more
+than an eighth of the viewers, or in a small incident everybody would have asked just before."""
 
 
 class Form(StrEnum):

@@ -1,11 +1,12 @@
-"""How many stills were delivered on which path: by integration and time, for each attribute value and each pair of them.
+"""How many stills were delivered on which path: by integration and time, for each attribute value and each pair of
+them.
 
 Owns these counts, which tell whether an attribute sets leaked deliveries apart, and their bounds. Refuses to count
-accounts and cameras, and to judge. Memory is bounded whatever values come: of each attribute the first `VALUES` values of a
-minute or hour are counted exactly; when more come, those that came most stay exact and all others are one number,
-`other`. A sketch (count-min) would count every value, but too high and by an unknown part: a cause's share must be
-exact, and a value that is one of thousands is no cause. What cannot be told exactly is answered too high, never too low:
-a leak rate that is too low suspends nobody by mistake.
+accounts and cameras, and to judge. Memory is bounded whatever values come: of each attribute the first `VALUES`
+values of a minute or hour are counted exactly; when more come, those that came most stay exact and all others are one
+number, `other`. A sketch (count-min) would count every value, but too high and by an unknown part: a cause's share
+must be exact, and a value that is one of thousands is no cause. What cannot be told exactly is answered too high,
+never too low: a leak rate that is too low suspends nobody by mistake.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ class Bucket:
         top.other += by
 
     def having(self, where: Where) -> int:
-        """Deliveries with all of these values (none, one or two): exact, or too high where there were too many values."""
+        """Deliveries with all of these values (none, one or two): exact, or too high where there were too many
+        values."""
         if not where:
             return self.deliveries
         singles = [self._single(name, value) for name, value in where.items()]
@@ -282,7 +284,8 @@ class Tally:
     def exposure(self, integration: str, since: datetime, until: datetime, where: Where) -> tuple[int, int]:
         """Deliveries with all of these attribute values (one or two), and all deliveries, in that time.
 
-        Whole minutes are counted, and whole hours where minutes are no longer kept. Raises ValueError for more than two.
+        Whole minutes are counted, and whole hours where minutes are no longer kept. Raises ValueError for more than
+        two.
         """
         return self.window(integration, since, until).exposure(where)
 
@@ -384,4 +387,3 @@ def _buckets(book: _Book, first: int, end: int) -> Iterator[Bucket]:
             yield bucket
         else:
             yield from (minutes[minute] for minute in range(begin, after) if minute in minutes)
-

@@ -6,7 +6,7 @@ whom it concerned is at `/v1/incidents/{id}/reach`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from detector.incident import Incident
 
 LONGEST: Final = 256
-"""Characters of one attribute's value that are told, and attributes that are told at most 16 of: a notice stays under 20 kB."""
+"""Characters of one attribute's value that are told, and attributes that are told at most 16 of: a notice stays under
+20 kB."""
 ATTRIBUTES: Final = 16
+_GOES_ON: Final = (NoticeType.ALERT_RAISED, NoticeType.ALERT_WITHDRAWN, NoticeType.INCIDENT_UPDATED)
 
 
 def raised(alert: Alert, incident: IncidentId | None) -> Notice:
@@ -45,6 +47,11 @@ def updated(incident: Incident, at: datetime) -> Notice:
 def resolved(incident: Incident, at: datetime) -> Notice:
     """An incident fell quiet, or nothing of it stands any more."""
     return _notice(NoticeType.INCIDENT_RESOLVED, incident, at, str(incident.reopened))
+
+
+def audible(notices: Iterable[Notice], snoozed: Set[IncidentId]) -> list[Notice]:
+    """The notices but those of what goes on in a snoozed incident. That one opens, or ends, is told in any case."""
+    return [n for n in notices if n.type not in _GOES_ON or n.data.get("incident") not in snoozed]
 
 
 def _notice(type: NoticeType, incident: Incident, at: datetime, number: str) -> Notice:

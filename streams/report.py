@@ -6,6 +6,7 @@ its meaning (docs/replay.md).
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from detector.analysis import Analysis
@@ -79,10 +80,7 @@ def concluded(analysis: Analysis | None) -> dict[str, Any]:
         "sentence": analysis.sentence,
         "shape": {"form": analysis.shape.form.value, "numbers": dict(analysis.shape.numbers)},
         "suspects": [suspect(each) for each in analysis.suspects],
-        "changes": [
-            {"component": c.component, "version": c.version, "time": instant(c.time), "seconds": c.seconds, "odds": c.odds}
-            for c in analysis.changes
-        ],
+        "changes": [asdict(each) | {"time": instant(each.time)} for each in analysis.changes],
     }
 
 

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 
 from detector.engine import Changes
-from detector.incident import Incidents
+from detector.incident import Incidents, State
+from detector.tally import Counted, Tally
 from models.errors import NaiveTimeError
 from models.records import (
     AccountId,
@@ -48,7 +49,7 @@ from streams.store import migrations, schema
 from streams.store.database import BadStoreUrl, Database, StoreRefused, StoreUnavailable
 from streams.store.lease import Fenced
 from streams.store.migrations import SchemaOutdated, SchemaTooNew
-from streams.store.queries import Queries
+from streams.store.queries import IncidentFilter, Queries
 from streams.store.sql import SqlStore
 from streams.store.walk import AlertFilter
 
@@ -89,6 +90,14 @@ def scene_of(n: int) -> Scene:
     )  # fmt: skip
 
 
+def counted() -> Counted:
+    """Three deliveries on one path, in a minute and its hour."""
+    tally = Tally()
+    for _ in range(3):
+        tally.add("display", NOON, {"integration": "display", "cachenode": "c-1", "network": "poor"})
+    return tally.drain()
+
+
 def batch_of(*alerts: Alert, moves: tuple[Move, ...] = ()) -> Batch:
     """A batch that raises these alerts, folded into incidents, and touches every table."""
     folded = Incidents()
@@ -102,11 +111,12 @@ def batch_of(*alerts: Alert, moves: tuple[Move, ...] = ()) -> Batch:
         rights=[RightChanged(CameraId("cam-1"), AccountId("a"), RightAction.ENROL, NOON)],
         raised=list(alerts),
         incidents=list(touched.values()),
+        counted=counted(),
     )  # fmt: skip
     covered = Counter({Covered(NOON, "display", Verdict.CLEAR): 3, Covered(NOON, "", Verdict.LEAK): len(alerts)})
     opened = [StillOpened(DeliveryId("//cloud", "d1"), NOON, AccountId("viewer-1"))]
     deployed = [(DeliveryId("ci", "1"), ChangeDeployed("cache", "2.0", NOON))]
-    return Batch(changes, covered, opened, deployed, moves)
+    return Batch(changes, covered, opened, deployed, moves=moves)
 
 
 def everything(store: SqlStore) -> dict[str, list[Any]]:
@@ -148,7 +158,12 @@ def test_every_record_comes_back_as_it_was_stored(store: SqlStore) -> None:
     )
     assert sorted(knowledge.scenes, key=lambda scene: scene.id) == batch.changes.scenes
     assert list(knowledge.alerts) == [leak, shift]
-    assert list(knowledge.incidents) == batch.changes.incidents
+    assert [store.incident(incident.id) for incident in knowledge.incidents] == batch.changes.incidents
+    assert list(knowledge.members) == [(leak.id, batch.changes.incidents[0].id)]
+    assert list(knowledge.deployed) == [change for _, change in batch.deployed]
+    assert [(slot, bucket.having({"cachenode": "c-1"})) for slot, bucket in knowledge.counted] == [
+        (slot, 3) for slot, _ in batch.changes.counted.changed
+    ]
     assert store.coverage() == batch.covered
 
 
@@ -246,7 +261,6 @@ def test_a_withdrawn_alert_stays_visible_and_leaves_the_engines_knowledge(store:
     assert found.withdrawal == withdrawal
     assert found.incident == incident.id
     assert list(store.knowledge().alerts) == [alerts[1]]
-    assert list(store.knowledge().incidents) == [incident]
     assert store.incident(incident.id) == incident
     assert [stored.alert for stored in store.alerts(AlertFilter(withdrawn=True)).items] == [alerts[0]]
     assert [stored.alert for stored in store.alerts(AlertFilter(withdrawn=False)).items] == [alerts[1]]
@@ -263,7 +277,11 @@ def test_a_growing_incident_keeps_its_alerts_and_its_place(store: SqlStore) -> N
     assert (summary.leaks, summary.viewers, summary.owners, summary.stands) == (3, 3, 3, True)
     assert store.incident(summary.id) == incident
     assert len(store.alerts(AlertFilter(incident=summary.id)).items) == 3
-    assert store.incidents("another").items == ()
+    assert store.incidents(IncidentFilter("another")).items == ()
+    assert store.incidents(IncidentFilter(state=State.OPEN)).items == (summary,)
+    assert store.incidents(IncidentFilter(state=State.RESOLVED)).items == ()
+    assert store.incidents(IncidentFilter(until=summary.first)).items == ()
+    assert store.incidents(IncidentFilter(since=summary.last, until=summary.last)).items == (summary,)
 
 
 def test_coverage_adds_up_and_is_cut_by_hours(store: SqlStore) -> None:

@@ -7,14 +7,15 @@ alerts stored meanwhile never shift it. streams/store/walk.py says how alerts ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection, Select, func, select
 
-from detector.incident import Incident, State as IncidentState
+from detector.incident import Incident
+from detector.incident import State as IncidentState
 from models.placeholder import SHOWN, Placeholder, PlaceholderId, Shelf, State
 from models.records import AlertId, IncidentId, Verdict
 from streams.judge import Covered
@@ -111,6 +112,18 @@ class Queries:
                 return None
             found = connection.execute(standing().where(schema.alerts.c.incident == id).order_by(schema.alerts.c.seq))
             return rows.to_incident(row, map(rows.to_alert, found))
+
+    def incident_summary(self, id: IncidentId) -> IncidentSummary | None:
+        """The incident of that id without its alerts, or None."""
+        with self.database.reading() as connection:
+            row = connection.execute(select(schema.incidents).where(schema.incidents.c.id == id)).one_or_none()
+            return None if row is None else rows.to_summary(row)
+
+    def snoozed(self) -> Set[IncidentId]:
+        """Incidents whose notices persons hold back now, by the database's clock."""
+        table = schema.triage
+        with self.database.reading() as connection:
+            return set(connection.scalars(select(table.c.subject).where(table.c.snoozed_until > schema.now())))
 
     def coverage(self, since: datetime | None = None, until: datetime | None = None) -> Counter[Covered]:
         """Judged deliveries by hour, integration and verdict, for hours in [since, until)."""

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from detector.analysis import Analysis
-from detector.incident import Incident, State as IncidentState
+from detector.incident import Incident
+from detector.incident import State as IncidentState
 from detector.tally import Bucket, Slot, Span
 from models.placeholder import Placeholder, PlaceholderId, Sighting, State
 from models.records import (

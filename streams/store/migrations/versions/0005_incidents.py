@@ -25,7 +25,8 @@ def _sequence() -> sa.Column[int]:
 
 
 def upgrade() -> None:
-    """New columns have defaults and new tables nobody else looks at; incidents so far count as ended when they fell quiet."""
+    """New columns have defaults and new tables nobody else looks at; incidents so far count as ended when they fell
+    quiet."""
     op.add_column("incidents", sa.Column("resolved", _moment(), nullable=True))
     for name in ("reopened", "updates"):
         op.add_column("incidents", sa.Column(name, sa.BigInteger(), server_default="0", nullable=False))
