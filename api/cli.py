@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from api.incident_cli import incidents
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
 
@@ -41,6 +42,7 @@ placeholders = typer.Typer(
     help='Pictures that anybody may get, such as a vendor\'s "camera is off": see, add, confirm, reject them.',
     no_args_is_help=True,
 )
+app.add_typer(incidents, name="incidents")
 app.add_typer(placeholders, name="placeholder")
 app.add_typer(topics, name="topics")
 app.add_typer(rights, name="rights")

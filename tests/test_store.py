@@ -159,7 +159,7 @@ def test_every_record_comes_back_as_it_was_stored(store: SqlStore) -> None:
     assert sorted(knowledge.scenes, key=lambda scene: scene.id) == batch.changes.scenes
     assert list(knowledge.alerts) == [leak, shift]
     assert [store.incident(incident.id) for incident in knowledge.incidents] == batch.changes.incidents
-    assert list(knowledge.members) == [(leak.id, batch.changes.incidents[0].id)]
+    assert dict(knowledge.members) == dict.fromkeys((leak.id, shift.id), batch.changes.incidents[0].id)
     assert list(knowledge.deployed) == [change for _, change in batch.deployed]
     assert [(slot, bucket.having({"cachenode": "c-1"})) for slot, bucket in knowledge.counted] == [
         (slot, 3) for slot, _ in batch.changes.counted.changed

@@ -67,6 +67,16 @@ class Cases:
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    def begins(self, id: str) -> list[str]:
+        """Ids of incidents and alerts that begin so, two at most: one is meant where there is one."""
+        tables = (schema.incidents, schema.alerts)
+        with self.database.reading() as connection:
+            found = [
+                connection.scalars(select(table.c.id).where(table.c.id.startswith(id, autoescape=True)).limit(2)).all()
+                for table in tables
+            ]
+        return [each for some in found for each in some][:2]
+
     # --- triage --------------------------------------------------------------------------------------------
 
     def triage(self, subject: IncidentId | AlertId) -> Triage:
