@@ -197,10 +197,10 @@ def _since(named: Named) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in words, in its largest unit."""
-    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+    """A time in words: days from four days on, else hours, minutes or seconds."""
+    for size, unit in ((4 * 86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:
-            return _count(int(seconds // size), unit)
+            return _count(int(seconds // min(size, 86_400)), unit)
     return _count(int(seconds), "second")
 
 

@@ -92,8 +92,15 @@ def leaked_of(paths: Iterable[Mapping[str, str]]) -> Bucket:
     return bucket
 
 
+def brings(window: Window, name: str, value: str, path: Path) -> float:
+    """The share of deliveries with this attribute value that meet a condition on one other attribute."""
+    having, _ = window.exposure({name: value})
+    both = sum(window.exposure({name: value, **where})[0] for where in singled(path))
+    return both / having if having else 0.0
+
+
 def candidates(leaked: Bucket, viewers: int, window: Window) -> list[Suspect]:
-    """Every condition that was tried, the one that explains most first.
+    """Every condition that was tried, the one that explains most first; pairs only that say more than either part.
 
     `leaked` counts the leaked deliveries, which reached `viewers` accounts; `window` all deliveries of the same time.
     Empty where fewer deliveries than leaks were counted: then nothing can be compared.
@@ -126,7 +133,12 @@ class _Trial:
         tried += self._pairs()
         tried += self._crossed(best)
         found = {suspect.path: suspect for suspect in reversed(tried)}
-        return sorted(found.values(), key=lambda each: (-each.score, each.path))
+        alone: dict[str, float] = {}
+        for path, suspect in found.items():
+            if len(path) == 1:
+                alone[path[0][0]] = max(suspect.score, alone.get(path[0][0], suspect.score))
+        worth = (s for s in found.values() if len(s.path) == 1 or s.score > max(alone[name] for name, _ in s.path))
+        return sorted(worth, key=lambda each: (-each.score, each.path))
 
     def _singles(self) -> Iterator[Single]:
         for name in self._names:
