@@ -38,7 +38,6 @@ class Alarms:
         self._pictured: dict[str, dict[AlertId, None]] = defaultdict(dict)
         self._raised: list[Alert] = []
         self._withdrawn: list[Withdrawal] = []
-        self._notices: list[Notice] = []
         self._fresh: list[Alert] = []
 
     def restore(
@@ -57,8 +56,8 @@ class Alarms:
     def drain(self) -> Folded:
         """What changed since the last drain."""
         changed, moved, told = self._incidents.drain()
-        out = Folded(self._raised, self._withdrawn, changed, moved, self._notices + told)
-        self._raised, self._withdrawn, self._notices = [], [], []
+        out = Folded(self._raised, self._withdrawn, changed, moved, told)
+        self._raised, self._withdrawn = [], []
         return out
 
     def about(self, camera: CameraId) -> list[Alert]:
@@ -81,7 +80,7 @@ class Alarms:
         self._raised.append(alert)
         self._fresh.append(alert)
         incident = self._incidents.add(alert)
-        self._notices.append(telling.raised(alert, None if incident is None else incident.id))
+        self._incidents.tell(telling.raised(alert, None if incident is None else incident.id))
         if alert.kind is Kind.LEAK:
             for other in self.on(alert.camera, alert.delivery, Kind.SHIFT):
                 self.withdraw(other, alert.raised_at, "the shift turned out to be a leak")
@@ -95,7 +94,7 @@ class Alarms:
         self._pictured[str(alert.numbers.get("placeholder", ""))].pop(alert.id, None)
         gone, incident = Withdrawal(alert.id, at, reason), self._incidents.withdraw(alert.id)
         self._withdrawn.append(gone)
-        self._notices.append(telling.withdrawn(alert, gone, None if incident is None else incident.id))
+        self._incidents.tell(telling.withdrawn(alert, gone, None if incident is None else incident.id))
 
     def _keep(self, alert: Alert) -> None:
         self._open[alert.id] = alert

@@ -248,6 +248,10 @@ class Incidents:
                 self._bring_on(incident, now)
             self._watch(incident)
 
+    def tell(self, notice: Notice) -> None:
+        """Tell something else among what is told of incidents: what is told stays in the order in which it happened."""
+        self._notices.append(notice)
+
     def drain(self) -> tuple[list[Incident], dict[AlertId, IncidentId], list[Notice]]:
         """What changed since the last call: incidents, alerts that went over to another one, and what is to be told."""
         out = list(self._changed.values()), self._moved, self._notices
@@ -305,7 +309,7 @@ class Incidents:
     def _tell(self, incident: Incident, notice: Notice, now: datetime) -> None:
         incident.told, incident.news = now, False
         self._changed[incident.id] = incident
-        self._notices.append(notice)
+        self.tell(notice)
 
     def _bring_on(self, incident: Incident, now: datetime) -> None:
         self._weigh(incident)

@@ -51,20 +51,21 @@ def show_all(settings: Settings, state: str | None, integration: str | None, lim
     if not found:
         typer.echo("no incidents")
         return 0
-    console = Console()
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("incident", "state", "first", "last", "leaks", "viewers", "owners", "whose"):
+    rows = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in ("incident", "leaks from, to (UTC)", "counts"):
         rows.add_column(heading, no_wrap=True)
     rows.add_column("what", overflow="fold", ratio=1)
     for one in found:
         triage = said.get(one.id, Triage())
-        counts = (str(one.leaks), str(one.viewers), str(one.owners))
-        sentence = "" if one.analysis is None else one.analysis.sentence
+        whose = triage.assignee or (f"seen by {triage.acknowledged_by}" if triage.acknowledged_by else "nobody's yet")
         rows.add_row(
-            one.id[:11], _state(one, triage), _at(one.first), _at(one.last), *counts,
-            escape(triage.assignee or ("acknowledged" if triage.acknowledged else "-")), escape(sentence),
-        )  # fmt: skip
-    console.print(rows)
+            f"{one.id[:11]}\n{_state(one, triage)}\n{escape(whose)}",
+            f"{_at(one.first)}\n{_at(one.last)}",
+            f"{one.leaks} leaks\n{one.viewers} viewers\n{one.owners} owners",
+            escape(f"{one.integration}: {one.analysis.sentence if one.analysis else ''}"),
+            end_section=True,
+        )
+    Console(highlight=False).print(rows)
     return 0
 
 
