@@ -13,6 +13,7 @@ parts only if it says more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -87,8 +88,8 @@ def meets(path: Path, attributes: Mapping[str, str]) -> bool:
 def leaked_of(paths: Iterable[Mapping[str, str]]) -> Bucket:
     """The counts of leaked deliveries, from their attributes."""
     bucket = Bucket()
-    for attributes in paths:
-        bucket.count(counted(attributes.items()))
+    for items, times in Counter(tuple(attributes.items()) for attributes in paths).items():
+        bucket.count(counted(items), times)
     return bucket
 
 

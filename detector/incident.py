@@ -37,6 +37,9 @@ UPDATE: Final = timedelta(minutes=5)
 alerts."""
 GROWTH: Final = 1.1
 """An incident is weighed anew when it has so many times the leaks it was weighed with: its cost stays in proportion."""
+HUGE: Final = 10_000
+"""Leaks from which on an incident is weighed when it has grown, and when it ends, but not for each update: to weigh a
+hundred thousand takes half a second."""
 APART: Final = 3
 """Owner-viewer pairs, and viewers, from which on leaks that do not meet an incident's cause may be another
 incident's."""
@@ -277,8 +280,9 @@ class Incidents:
         return next((i for i in quiet if not i.cause or meets(i.cause, alert.attributes)), None)
 
     def _open(self, alert: Alert, split_from: Incident | None = None) -> Incident:
+        whence = () if split_from is None else (split_from.id,)  # it may be its own first alert that leaves
         incident = Incident(
-            id=IncidentId(derived_id("in", alert.integration, alert.id)),
+            id=IncidentId(derived_id("in", alert.integration, alert.id, *whence)),
             integration=alert.integration,
             opened=alert.raised_at,
             first=alert.delivered_at,
@@ -312,8 +316,10 @@ class Incidents:
         self.tell(notice)
 
     def _bring_on(self, incident: Incident, now: datetime) -> None:
-        self._weigh(incident)
-        if incident.resolved is None and (not incident.stands or _after(incident.last, QUIET) <= now):
+        quiet = not incident.stands or _after(incident.last, QUIET) <= now
+        if quiet or incident.leaks <= HUGE:
+            self._weigh(incident)
+        if incident.resolved is None and quiet:
             incident.resolved = now if not incident.stands else _after(incident.last, QUIET)
             self._tell(incident, telling.resolved(incident, now), now)
         elif incident.news:
