@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import cursor
+from api.dossier import IncidentBody, IncidentDetail, IncidentPage
 from api.house import House, house
 from api.pages import PAGE_HEADERS, Moment, Name, link_next
 from api.problems import (
@@ -21,7 +22,7 @@ from api.problems import (
     ProblemError,
     documented,
 )
-from api.schemas import Coverage, Covered, IncidentBody, IncidentDetail, IncidentPage
+from api.schemas import Coverage, Covered
 from detector.incident import State
 from detector.triage import Triage
 from models.records import IncidentId

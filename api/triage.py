@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from api.dossier import DeedBody, TriageBody, TriageDetail
 from api.house import House, house
 from api.pages import Moment, Name
 from api.problems import (
@@ -23,7 +24,6 @@ from api.problems import (
     ProblemError,
     documented,
 )
-from api.schemas import DeedBody, TriageBody, TriageDetail
 from detector.triage import Act, Did, Ruling
 from models.records import AlertId, IncidentId
 from streams.cloudevents import instant

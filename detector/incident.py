@@ -16,13 +16,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import islice
 from typing import Final
 
 from detector import telling
 from detector.analysis import Analysis, analyse
-from detector.cause import Path, Suspect, brings, candidates, leaked_of, meets
+from detector.cause import Path, meets
 from detector.notice import Notice
+from detector.split import apart
 from detector.tally import Tally
 from models.records import AccountId, Alert, AlertId, ChangeDeployed, IncidentId, Kind, derived_id
 
@@ -40,18 +40,6 @@ GROWTH: Final = 1.1
 HUGE: Final = 10_000
 """Leaks from which on an incident is weighed when it has grown, and when it ends, but not for each update: to weigh a
 hundred thousand takes half a second."""
-APART: Final = 3
-"""Owner-viewer pairs, and viewers, from which on leaks that do not meet an incident's cause may be another
-incident's."""
-SPLITS: Final = 1.5
-"""Lower bound of the lift that two causes need for their leaks to be two incidents: half of a cloud is one region,
-whose lift is 2 at most."""
-OWN: Final = 0.9
-"""Share of the leaks beside the cause that the other cause must hold."""
-STRANGE: Final = 1.5
-"""The other cause may hold of the first one's leaks at most so many times its share among all deliveries."""
-TRIED: Final = 4
-"""Conditions beside which another cause is looked for, those that explain most."""
 LOOKED_AT: Final = 64
 """Incidents of an integration that a leak may belong to, the latest."""
 CHANGES: Final = 256
@@ -333,37 +321,11 @@ class Incidents:
             self._due = min(self._due, due)
 
     def _split(self, incident: Incident, now: datetime) -> None:
-        """Leaks beside a cause that have another one, of another attribute, become an incident of their own."""
+        """Leaks that another cause explains become an incident of their own."""
         assert incident.analysis is not None
-        strong = (s for s in incident.analysis.suspects if len(s.path) == 1 and s.low >= SPLITS)
-        for cause in islice(strong, TRIED):
-            leaks = incident.leaked()
-            beside = [alert for alert in leaks if not meets(cause.path, alert.attributes)]
-            pairs = {(alert.owner, alert.recipient) for alert in beside}
-            if min(len(pairs), len({viewer for _, viewer in pairs})) < APART:
-                continue
-            own = [alert for alert in leaks if meets(cause.path, alert.attributes)]
-            other = self._cause_beside(incident.integration, cause, own, beside)
-            if other is not None:
-                self._part([alert for alert in beside if meets(other.path, alert.attributes)], incident, now)
-                return
-
-    def _cause_beside(self, integration: str, cause: Suspect, own: list[Alert], beside: list[Alert]) -> Suspect | None:
-        """What sets these leaks apart, if something does that the cause's own leaks do not show, and that their values
-        of the cause's attribute do not bring with them: a node of another region is no other bug."""
-        since, until = min(a.delivered_at for a in beside), max(a.delivered_at for a in beside)
-        window = self._tally.window(integration, since, until + timedelta(microseconds=1))
-        viewers = len({alert.recipient for alert in beside})
-        ((name, _),) = cause.path
-        of_it = Counter(alert.attributes.get(name, "") for alert in beside)
-        for other in candidates(leaked_of(alert.attributes for alert in beside), viewers, window):
-            if len(other.path) > 1 or other.path[0][0] == name or other.low < SPLITS or other.share < OWN:
-                continue
-            shown = sum(meets(other.path, alert.attributes) for alert in own)
-            brought = sum(count * brings(window, name, value, other.path) for value, count in of_it.items())
-            if shown <= STRANGE * other.base * len(own) and other.share >= SPLITS * brought / len(beside):
-                return other
-        return None
+        leaving = apart(incident.leaked(), incident.analysis.suspects, incident.integration, self._tally)
+        if leaving:
+            self._part(leaving, incident, now)
 
     def _part(self, leaving: list[Alert], incident: Incident, now: datetime) -> None:
         new = self._open(leaving[0], incident)

@@ -136,17 +136,16 @@ class Bucket:
         values."""
         if not where:
             return self.deliveries
-        singles = [self._single(name, value) for name, value in where.items()]
-        if len(singles) == 1:
-            return singles[0]
-        if len(singles) > 2:
+        if len(where) == 1:
+            return self._single(*next(iter(where.items())))
+        if len(where) > 2:
             raise ValueError("single attributes and pairs are counted, no more than two together")
         (name, value), (other, another) = sorted(where.items())
         held = self.pairs.counts.get((name, value, other, another))
         if held is not None:
             return held
         whole = self._counts(name, value) and self._counts(other, another) and not self.pairs.closed
-        return 0 if whole else min(singles)
+        return 0 if whole else min(self._single(name, value), self._single(other, another))
 
     def _single(self, name: str, value: str) -> int:
         top = self.singles.get(name)

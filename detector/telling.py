@@ -16,10 +16,12 @@ from models.records import Alert, IncidentId, Withdrawal
 if TYPE_CHECKING:
     from detector.incident import Incident
 
-LONGEST: Final = 256
-"""Characters of one attribute's value that are told, and attributes that are told at most 16 of: a notice stays under
-20 kB."""
-ATTRIBUTES: Final = 16
+LONGEST: Final = 128
+"""Characters of an attribute's value that are told."""
+ATTRIBUTES: Final = 12
+"""Attributes that are told: with ids of 1,024 bytes each, a notice stays under 20 kB."""
+SENTENCE: Final = 1000
+"""Characters of a sentence that are told."""
 _GOES_ON: Final = (NoticeType.ALERT_RAISED, NoticeType.ALERT_WITHDRAWN, NoticeType.INCIDENT_UPDATED)
 
 
@@ -76,7 +78,7 @@ def _incident(incident: Incident) -> dict[str, Any]:
         "viewers": len(incident.viewers),
         "owners": len(incident.owners),
         "shape": None if analysis is None else analysis.shape.form.value,
-        "sentence": incident.sentence[:2000],
+        "sentence": incident.sentence[:SENTENCE],
         "suspects": [
             {"path": {name: [_short(v) for v in values] for name, values in each.path}, "share": round(each.share, 4),
              "base": round(each.base, 4), "lift": round(each.lift, 2), "low": round(each.low, 2)}
@@ -100,7 +102,7 @@ def _alert(alert: Alert, incident: IncidentId | None) -> dict[str, Any]:
         "owner_camera": alert.owner_camera,
         "presumed": alert.presumed,
         "rule": alert.rule,
-        "why": alert.why[:4000],
+        "why": alert.why[:SENTENCE],
         "attributes": _told(alert.attributes),
     }
 

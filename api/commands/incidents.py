@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from api.dossier import IncidentBody, IncidentDetail, TriageBody
 from api.options import fail
 from api.reach import ReachBody, table
-from api.schemas import Answer, IncidentBody, IncidentDetail, TriageBody
+from api.schemas import Answer
 from api.triage import AlertTriage, IncidentTriage
 from detector.analysis import duration, phrase
 from detector.cause import Suspect
