@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from timeline import START, Timeline, alert
+from timeline import START, Timeline, alert, without_alerts
 
 from detector.incident import QUIET, REOPEN, Incident, Incidents, fold
 from detector.notice import Notice
@@ -97,7 +97,7 @@ def test_a_fold_that_was_stored_and_taken_up_again_goes_on_alike(found: list[Ale
         through.add(one)
     stored: dict[IncidentId, Incident] = {i.id: i for i in before.drain()[0]}
     members = [(id_, incident.id) for incident in stored.values() for id_ in incident.alerts]
-    bare = [_without_alerts(incident) for incident in stored.values()]
+    bare = [without_alerts(incident) for incident in stored.values()]
     after = Incidents()
     after.restore(bare, sorted(members), {one.id: one for one in found[:cut]})
     through.drain()
@@ -170,10 +170,3 @@ def test_alerts_that_go_over_to_another_incident_are_told_to_the_store() -> None
     assert set(moved.values()) == {second.id}
     assert moved.keys() <= second.alerts.keys()
     assert not moved.keys() & first.alerts.keys()
-
-
-def _without_alerts(incident: Incident) -> Incident:
-    """As the store gives it back before its alerts are found."""
-    names = ("id", "integration", "opened", "first", "last", "leaks", "shifts", "resolved", "reopened", "updates")
-    more = ("told", "news", "split_from", "analysis")
-    return Incident(**{name: getattr(incident, name) for name in (*names, *more)})

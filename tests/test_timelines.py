@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from timeline import Timeline, at
+import pytest
+from timeline import Timeline, at, without_alerts
 
 from detector.incident import QUIET, State
 
@@ -93,11 +94,13 @@ def test_a_reply_left_on_a_pooled_connection_is_a_chain_by_one() -> None:
     assert line.form() == "chain-by-one"
 
 
-def test_two_bugs_at_one_time_are_two_incidents() -> None:
-    """A node that leaks, and half an hour later a swap in one region's web view."""
+def two_bugs(restart_every: int = 10**9) -> Timeline:
+    """A node that leaks, and half an hour later another one in the web view."""
     line = Timeline()
     line.traffic(0, 60)
     for step in range(1200):
+        if step % restart_every == restart_every - 1:
+            line.restart()
         path = line.path()
         line.deliver(60 + step / 10, **path)
         if step % 20 == 0:
@@ -107,6 +110,11 @@ def test_two_bugs_at_one_time_are_two_incidents() -> None:
         if step > 300 and step % 25 == 0:
             web = line.path(cachenode="cache-7", surface="web")
             line.leak(60 + step / 10, f"home-{step}", f"guest-{step}", **web)
+    return line
+
+
+def test_two_bugs_at_one_time_are_two_incidents() -> None:
+    line = two_bugs()
     first, second = line.incidents.values()
     assert second.split_from == first.id
     assert first.cause == (("cachenode", ("cache-3",)),)
@@ -114,6 +122,15 @@ def test_two_bugs_at_one_time_are_two_incidents() -> None:
     assert {alert.attributes["cachenode"] for alert in first.leaked()} == {"cache-3"}
     assert {alert.attributes["cachenode"] for alert in second.leaked()} == {"cache-7"}
     assert first.leaks + second.leaks == line.number
+
+
+@pytest.mark.parametrize("every", [100, 333])
+def test_a_judge_that_starts_again_finds_the_same_causes_and_splits(every: int) -> None:
+    through, again = two_bugs(), two_bugs(every)
+    assert again.told == through.told
+    assert [without_alerts(one) for one in again.incidents.values()] == [
+        without_alerts(one) for one in through.incidents.values()
+    ]
 
 
 def test_what_leaks_without_any_path_of_its_own_says_so() -> None:

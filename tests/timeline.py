@@ -5,13 +5,15 @@ Owns deliveries with the attributes of a path, and alerts as the engine raises t
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from detector.analysis import Analysis
 from detector.incident import Incident, Incidents
 from detector.notice import Notice
-from detector.tally import Tally
+from detector.tally import Bucket, Slot, Tally
 from models.records import AccountId, Alert, CameraId, ChangeDeployed, DeliveryId, Kind, Level, alert_id
 
 START = datetime(2026, 1, 5, 6, tzinfo=UTC)
@@ -56,6 +58,15 @@ def alert(
     )
 
 
+def without_alerts(incident: Incident) -> Incident:
+    """As the store gives it back before its alerts are found."""
+    names = ("id", "integration", "opened", "first", "last", "leaks", "shifts", "resolved", "reopened", "updates")
+    kept = {name: getattr(incident, name) for name in (*names, "told", "news", "split_from")}
+    analysis = incident.analysis
+    said = None if analysis is None else Analysis.from_json(json.loads(json.dumps(analysis.to_json())))
+    return Incident(**kept, analysis=said)
+
+
 @dataclass
 class Timeline:
     """Pushes what happens, in order, and keeps what was told of it."""
@@ -64,6 +75,7 @@ class Timeline:
     tally: Tally = field(default_factory=Tally)
     told: list[Notice] = field(default_factory=list)
     incidents: dict[str, Incident] = field(default_factory=dict)
+    stored: dict[Slot, Bucket] = field(default_factory=dict)
     number: int = 0
 
     def __post_init__(self) -> None:
@@ -102,6 +114,22 @@ class Timeline:
         """Clean stills, one every `each` minutes."""
         for step in range(round((end - begin) / each)):
             self.deliver(begin + step * each, **self.path(**fixed))
+
+    def restart(self) -> None:
+        """Go on from what the store would give back."""
+        counts, deployed = self.tally.drain(), self.fold._deployed
+        self.stored.update(counts.changed)
+        for slot in counts.gone:
+            del self.stored[slot]
+        self.tally = Tally()
+        self.tally.restore((slot, Bucket.from_bytes(bucket.to_bytes())) for slot, bucket in self.stored.items())
+        self.fold = Incidents(self.tally)
+        self.fold.deployed(deployed)
+        alerts = {id_: one for incident in self.incidents.values() for id_, one in incident.alerts.items()}
+        members = sorted((id_, incident.id) for incident in self.incidents.values() for id_ in incident.alerts)
+        self.incidents = {id_: without_alerts(incident) for id_, incident in self.incidents.items()}
+        order = {id_: place for place, id_ in enumerate(sorted(alerts, key=lambda id_: alerts[id_].raised_at))}
+        self.fold.restore(self.incidents.values(), sorted(members, key=lambda each: order[each[0]]), alerts)
 
     def types(self) -> list[str]:
         """What was told, in order."""
