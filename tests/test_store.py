@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -581,6 +582,24 @@ def test_upgrading_twice_is_upgrading_once(url: str) -> None:
     assert migrations.upgrade(database) == (migrations.HEAD, migrations.HEAD)
     migrations.check(database)
     database.close()
+
+
+def test_incidents_of_a_program_that_knew_no_end_count_as_quiet(url: str) -> None:
+    database = Database(url)
+    with database.writing() as connection:
+        command.upgrade(migrations.configuration(connection), "0003")
+        moment = 1_800_000_000_000_000 if database.is_sqlite else "'2027-01-15T08:00:00Z'"
+        connection.execute(
+            text(
+                "INSERT INTO incidents (id, integration, opened, first, last, leaks, shifts, viewers, owners) "
+                f"VALUES ('in-old', 'tv', {moment}, {moment}, {moment}, 1, 0, 1, 1)"
+            )
+        )
+    database.close()
+    with SqlStore(url) as store:
+        (old,) = store.knowledge().incidents
+    assert old.resolved == datetime(2027, 1, 15, 14, tzinfo=UTC)
+    assert (old.state, old.reopened, old.news, old.analysis) == (State.RESOLVED, 0, False, None)
 
 
 def test_an_empty_database_is_outdated_until_it_is_upgraded(url: str) -> None:
