@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from api import alerts, health, hooks, incidents, ingest, problems
+from api import alerts, facts, health, hooks, incidents, ingest, problems, reach, triage
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
@@ -31,6 +31,8 @@ TAGS: Final = [
     {"name": "incidents", "description": "Alerts that belong together."},
     {"name": "coverage", "description": "What was watched."},
     {"name": "hooks", "description": "Who is told of what, by signed webhooks, and what came of it."},
+    {"name": "triage", "description": "What persons say of incidents and alerts. Every act names its actor."},
+    {"name": "facts", "description": "Changes, rights: what the camera cloud told."},
     {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
     {"name": "health", "description": "For probes and scrapers."},
 ]
@@ -90,7 +92,8 @@ def create_app(
     )
     app.state.house = house
     problems.install(app)
-    for room in (ingest, alerts, incidents, hooks, health):  # tried in this order, and most of the traffic is stills
+    # tried in this order, and most of the traffic is stills
+    for room in (ingest, alerts, incidents, triage, reach, facts, hooks, health):
         app.include_router(room.router)
     _describe(app)
     return app

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from api.incident_cli import incidents
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
 
@@ -44,6 +45,7 @@ placeholders = typer.Typer(
 )
 hooks = typer.Typer(help="Hooks: who is told of what, by signed webhooks, and what came of it.", no_args_is_help=True)
 app.add_typer(hooks, name="hooks")
+app.add_typer(incidents, name="incidents")
 app.add_typer(placeholders, name="placeholder")
 app.add_typer(topics, name="topics")
 app.add_typer(rights, name="rights")

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import cursor
+from api.dossier import IncidentBody, IncidentDetail, IncidentPage
 from api.house import House, house
 from api.pages import PAGE_HEADERS, Moment, Name, link_next
 from api.problems import (
@@ -21,8 +22,12 @@ from api.problems import (
     ProblemError,
     documented,
 )
-from api.schemas import Coverage, Covered, IncidentBody, IncidentDetail, IncidentPage
+from api.schemas import Coverage, Covered
+from detector.incident import State
+from detector.triage import Triage
 from models.records import IncidentId
+from streams.store.cases import Cases
+from streams.store.queries import IncidentFilter
 
 router = APIRouter()
 COLLECTION = "incidents"
@@ -33,9 +38,20 @@ class IncidentQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    state: State | None = Field(None, description="open or resolved.", examples=["open"])
     integration: Name | None = Field(None, examples=["homeview"])
+    since: Moment | None = Field(
+        None, description="With a leak delivered at or after; RFC 3339 with a zone.", examples=["2026-01-05T00:00:00Z"]
+    )
+    until: Moment | None = Field(
+        None, description="With a leak delivered before; RFC 3339 with a zone.", examples=["2026-01-06T00:00:00Z"]
+    )
     limit: int = Field(50, ge=1, le=500, description="Incidents on a page, at most.")
     cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
+
+    def filter(self) -> IncidentFilter:
+        """As the store takes it."""
+        return IncidentFilter(self.integration, self.state, self.since, self.until)
 
 
 class CoverageQuery(BaseModel):
@@ -63,12 +79,14 @@ def list_incidents(
     response: Response,
     here: Annotated[House, Depends(house)],
 ) -> IncidentPage:
-    """One incident holds the leaks of one integration that follow each other without a long gap. An incident whose
-    alerts were all withdrawn stays, with `stands` false.
+    """One incident holds the leaks of one integration that follow each other without a long gap and have no causes that
+    differ. An incident whose alerts were all withdrawn stays, with `stands` false.
     """
     after = None if query.cursor is None else cursor.decode(COLLECTION, query.cursor)
-    page = here.store().incidents(query.integration, after, query.limit)
-    items = [IncidentBody.of(incident) for incident in page.items]
+    store = here.store()
+    page = store.incidents(query.filter(), after, query.limit)
+    said = Cases(store.database).triages([incident.id for incident in page.items])
+    items = [IncidentBody.of(incident, said.get(incident.id, Triage())) for incident in page.items]
     return IncidentPage(items=items, next=link_next(request, response, COLLECTION, page.next))
 
 
@@ -81,11 +99,15 @@ def list_incidents(
 def show_incident(
     id: Annotated[Name, Path(examples=["in-77ab"])], here: Annotated[House, Depends(house)]
 ) -> IncidentDetail:
-    """One incident and the pairs of owner and viewer in it. Its alerts are at `/v1/alerts?incident=ID`."""
-    found = here.store().incident(IncidentId(id))
+    """One incident: what sets its leaks apart, who saw whom, what persons said, which deadlines run. Its alerts are at
+    `/v1/alerts?incident=ID`.
+    """
+    store, incident = here.store(), IncidentId(id)
+    found = store.incident_summary(incident)
     if found is None:
         raise ProblemError(NO_SUCH_INCIDENT)
-    return IncidentDetail.of(found)
+    cases = Cases(store.database)
+    return IncidentDetail.of(found, cases.met(incident), cases.triage(incident), here.now())
 
 
 @router.get(

@@ -56,6 +56,7 @@ NO_SUCH_HOOK: Final = Problem("no-such-hook", 404, "There is no hook with this i
 NO_SUCH_DELIVERY: Final = Problem("no-such-delivery", 404, "Nothing was sent to this hook under this id")
 METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", 405, "This resource does not know the method")
 DELIVERY_DIFFERS: Final = Problem("delivery-differs", 409, "Another delivery with this source and id was judged")
+PRECONDITION_FAILED: Final = Problem("precondition-failed", 412, "Somebody else said something of it meanwhile")
 TOO_LARGE: Final = Problem("too-large", 413, "The body is larger than what is accepted")
 UNSUPPORTED_MEDIA: Final = Problem("unsupported-media-type", 415, "The body's media type is not accepted here")
 BAD_HOOK_URL: Final = Problem("bad-hook-url", 422, "A hook cannot have this URL")
@@ -81,6 +82,7 @@ CATALOGUE: Final = (
     NO_SUCH_DELIVERY,
     METHOD_NOT_ALLOWED,
     DELIVERY_DIFFERS,
+    PRECONDITION_FAILED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     BAD_HOOK_URL,

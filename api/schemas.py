@@ -6,18 +6,16 @@ are UTC with milliseconds and Z; a field never changes its meaning; what is not 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from detector.incident import Incident
 from models.records import DeliveryId, Judgement, Kind, Level, Verdict
 from streams.cloudevents import instant
 from streams.judge import Covered as CoveredKey
-from streams.store.rows import IncidentSummary, StoredAlert
+from streams.store.rows import StoredAlert
 
 Instant = Annotated[
     datetime,
@@ -26,11 +24,13 @@ Instant = Annotated[
 ]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What every answer is made of: exactly the fields that are declared, null where nothing is known."""
+
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
-class Delivered(_Answer):
+class Delivered(Answer):
     """What identifies a delivery: CloudEvents' source and id together."""
 
     source: str = Field(examples=["/edge/eu-1"])
@@ -41,14 +41,14 @@ class Delivered(_Answer):
         return cls(source=key.source, id=key.id)
 
 
-class Withdrawn(_Answer):
+class Withdrawn(Answer):
     """An alert no longer stands, and why."""
 
     time: Instant
     reason: str = Field(examples=["a grant to acct-17 for cam-4 arrived late"])
 
 
-class AlertBody(_Answer):
+class AlertBody(Answer):
     """One delivery that reached, or seems to have reached, the wrong home."""
 
     id: str = Field(description="The same for the same delivery and owner, always.", examples=["al-5f0c31"])
@@ -103,83 +103,14 @@ class AlertBody(_Answer):
         )
 
 
-class AlertPage(_Answer):
+class AlertPage(Answer):
     """Alerts, newest first by the order in which they were stored."""
 
     items: list[AlertBody]
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
 
 
-class _IncidentCounts(_Answer):
-    id: str = Field(examples=["in-77ab"])
-    integration: str = Field(examples=["homeview"])
-    opened: Instant = Field(description="When the first alert was raised.")
-    first: Instant = Field(description="Delivery time of the earliest leak.")
-    last: Instant = Field(description="Delivery time of the latest leak.")
-    leaks: int
-    shifts: int
-    viewers: int = Field(description="Accounts that received somebody else's still.")
-    owners: int = Field(description="Accounts whose stills others received, where they could be named.")
-    stands: bool = Field(description="false: every leak in it was withdrawn.")
-
-
-class IncidentBody(_IncidentCounts):
-    """One bug's alerts, folded by integration and time. Counts are of alerts that stand."""
-
-    @classmethod
-    def of(cls, incident: IncidentSummary) -> IncidentBody:
-        return cls(
-            id=incident.id,
-            integration=incident.integration,
-            opened=incident.opened,
-            first=incident.first,
-            last=incident.last,
-            leaks=incident.leaks,
-            shifts=incident.shifts,
-            viewers=incident.viewers,
-            owners=incident.owners,
-            stands=incident.leaks > 0,
-        )
-
-
-class Pair(_Answer):
-    """Who saw whom."""
-
-    owner: str | None = Field(description="null: nobody could be named.")
-    viewer: str
-    stills: int = Field(description="Leaked stills of this pair that stand.")
-
-
-class IncidentDetail(_IncidentCounts):
-    """An incident with its reach. Its alerts are at `/v1/alerts?incident=ID`."""
-
-    pairs: list[Pair] = Field(description="Who saw whom, by owner and viewer.")
-
-    @classmethod
-    def of(cls, incident: Incident) -> IncidentDetail:
-        return cls(
-            id=incident.id,
-            integration=incident.integration,
-            opened=incident.opened,
-            first=incident.first,
-            last=incident.last,
-            leaks=incident.leaks,
-            shifts=incident.shifts,
-            viewers=len(incident.viewers),
-            owners=len(incident.owners),
-            stands=incident.stands,
-            pairs=list(_pairs(incident)),
-        )
-
-
-class IncidentPage(_Answer):
-    """Incidents, newest first."""
-
-    items: list[IncidentBody]
-    next: str | None = Field(description="Cursor of the next page; null on the last one.")
-
-
-class Covered(_Answer):
+class Covered(Answer):
     """How many deliveries of one integration in one hour (UTC, by delivery time) had one verdict."""
 
     hour: Instant
@@ -192,13 +123,13 @@ class Covered(_Answer):
         return cls(hour=covered.hour, integration=covered.integration, verdict=covered.verdict, deliveries=deliveries)
 
 
-class Coverage(_Answer):
+class Coverage(Answer):
     """What was judged, by hour, integration and verdict, oldest hour first."""
 
     items: list[Covered]
 
 
-class VerdictBody(_Answer):
+class VerdictBody(Answer):
     """The verdict on one delivery. It is stored when this is answered."""
 
     delivery: Delivered
@@ -220,14 +151,14 @@ class VerdictBody(_Answer):
         )
 
 
-class Receipt(_Answer):
+class Receipt(Answer):
     """Kafka acknowledged the delivery; a worker judges it. Its alerts, if any, appear at `/v1/alerts`."""
 
     delivery: Delivered
     status: Literal["accepted"] = "accepted"
 
 
-class NotTaken(_Answer):
+class NotTaken(Answer):
     """An event of a batch that was not taken."""
 
     index: int = Field(description="Its place in the batch, counted from 0.")
@@ -236,14 +167,14 @@ class NotTaken(_Answer):
     detail: str
 
 
-class EventsTaken(_Answer):
+class EventsTaken(Answer):
     """What was taken of the events that were sent, and what was not. What was taken is stored."""
 
     taken: int
     refused: list[NotTaken]
 
 
-class CheckBody(_Answer):
+class CheckBody(Answer):
     """One thing that readiness depends on."""
 
     name: str = Field(examples=["index"])
@@ -251,20 +182,20 @@ class CheckBody(_Answer):
     detail: str = Field(examples=["loaded"])
 
 
-class Health(_Answer):
+class Health(Answer):
     """The process lives."""
 
     status: Literal["ok"] = "ok"
 
 
-class Readiness(_Answer):
+class Readiness(Answer):
     """Whether stills are taken, and why not."""
 
     ready: bool
     checks: list[CheckBody]
 
 
-class Welcome(_Answer):
+class Welcome(Answer):
     """Where things are."""
 
     name: Literal["strayframe"] = "strayframe"
@@ -273,6 +204,8 @@ class Welcome(_Answer):
     incidents: str = "/v1/incidents"
     coverage: str = "/v1/coverage"
     hooks: str = "/v1/hooks"
+    changes: str = "/v1/changes"
+    rights: str = "/v1/rights"
     openapi: str = "/openapi.json"
     ready: str = "/readyz"
     metrics: str = "/metrics"
@@ -290,9 +223,3 @@ class ProblemDocument(BaseModel):
     reason: str | None = Field(None, description="Why an event was rejected: a stable word.")
     limit: int | None = Field(None, description="What is accepted at most, where the body was too large.")
     errors: list[dict[str, str]] | None = Field(None, description="Each parameter that was not accepted, and why.")
-
-
-def _pairs(incident: Incident) -> Iterable[Pair]:
-    stills = Counter((owner, viewer) for kind, owner, viewer in incident.alerts.values() if kind is Kind.LEAK)
-    for (owner, viewer), count in sorted(stills.items(), key=lambda pair: (pair[0][0] or "", pair[0][1])):
-        yield Pair(owner=owner, viewer=viewer, stills=count)

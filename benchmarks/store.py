@@ -43,6 +43,7 @@ from streams.decode import Decoder
 from streams.judge import Batch, Covered
 from streams.simulator.render import Mode, Moment, jpeg, stage, still
 from streams.store import schema
+from streams.store.queries import IncidentFilter
 from streams.store.sql import SqlStore
 from streams.warm import warm
 
@@ -110,7 +111,7 @@ def pages(store: SqlStore, name: str, alerts: int, asked: int) -> list[Row]:
         told = ", ".join(f"{median(times):.2f}" for times in took)
         options = f"first, middle, last page: {told} ms; p99 {p99:.2f} ms; 50 alerts a page"
         rows.append(Row(f"{name}, {alerts} alerts: {question}", "ms", p50, peers, bars, options))
-    took = [timed(asked, lambda at=at: store.incidents("lab", at)) for at in (None, 500)]
+    took = [timed(asked, lambda at=at: store.incidents(IncidentFilter("lab"), at)) for at in (None, 500)]
     p50 = max(median(times) for times in took)
     rows.append(Row(f"{name}: incidents", "ms", p50, {}, (Bar("p50, ms", p50, PAGE_MS, at_least=False),)))
     return rows

@@ -13,16 +13,21 @@ from typing import Final
 
 from detector import verdict
 from detector.alarms import Alarms
-from detector.incident import Incident
+from detector.incident import Incident, Incidents
 from detector.known import Watched
 from detector.memory import RING, VERDICTS, Image, Memory, ticket
+from detector.notice import Notice
 from detector.picture import Finding, Onlooker
 from detector.placeholder import Placeholders
+from detector.tally import Bucket, Counted, Slot, Tally
 from models.fingerprint import Still
 from models.placeholder import Placeholder, PlaceholderId, Shelf, Sighting
 from models.records import (
     Alert,
+    AlertId,
+    ChangeDeployed,
     Delivery,
+    IncidentId,
     Judgement,
     Kind,
     RightChanged,
@@ -42,9 +47,10 @@ AGAIN: Final = "again"
 class Changes:
     """What the engine's knowledge became since the last `drain`: the store writes exactly this, in one transaction.
 
-    `scenes`, `cameras` and `incidents` are upserts of the state as it is now, each id once; `removed` are scenes
-    to delete; `rights` and `sightings` are to be appended, the same one twice being one. `placeholders` are upserts of
-    all but what a person says of them (state and label); `unmet` are to be deleted.
+    `scenes`, `cameras` and `incidents` are upserts of the state as it is now, each id once; `removed` are scenes to
+    delete; `rights` and `sightings` are to be appended, the same one twice being one. `placeholders` are upserts of
+    all but what a person says of them (state and label); `unmet` are to be deleted. `moved` are alerts that went over
+    to another incident; `counted` is what became of the counts of deliveries; `notices` are what is to be told.
     """
 
     scenes: list[Scene] = field(default_factory=list)
@@ -57,6 +63,9 @@ class Changes:
     placeholders: list[Placeholder] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
     unmet: list[PlaceholderId] = field(default_factory=list)
+    moved: dict[AlertId, IncidentId] = field(default_factory=dict)
+    counted: Counted = field(default_factory=Counted)
+    notices: list[Notice] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -69,6 +78,9 @@ class Knowledge:
     alerts: Iterable[Alert] = ()
     incidents: Iterable[Incident] = ()
     placeholders: Shelf = field(default_factory=Shelf)
+    members: Iterable[tuple[AlertId, IncidentId]] = ()
+    deployed: Iterable[ChangeDeployed] = ()
+    counted: Iterable[tuple[Slot, Bucket]] = ()
 
 
 class Engine:
@@ -82,7 +94,9 @@ class Engine:
     def __init__(self, model: Callable[[], ShiftModel] = shipped) -> None:
         self._memory = Memory()
         self._rights = Rights()
-        self._alarms = Alarms()
+        self._tally = Tally()
+        self._incidents = Incidents(self._tally)
+        self._alarms = Alarms(self._incidents)
         self._placeholders = Placeholders(self._memory, self._rights, self._alarms)
         self._onlooker = Onlooker(self._memory, self._rights, self._alarms, self._placeholders, model)
         self._new_rights: list[RightChanged] = []
@@ -96,7 +110,9 @@ class Engine:
             if camera.presumed_owner is not None:
                 self._rights.presume(camera.id, camera.presumed_owner)
         self._memory.restore(cameras, knowledge.scenes, image)
-        self._alarms.restore(knowledge.alerts, knowledge.incidents)
+        self._tally.restore(knowledge.counted)
+        self._incidents.deployed(knowledge.deployed)
+        self._alarms.restore(knowledge.alerts, knowledge.incidents, knowledge.members)
         self._placeholders.take(knowledge.placeholders)
 
     def shelve(self, shelf: Shelf) -> None:
@@ -113,6 +129,10 @@ class Engine:
             if alert.kind is Kind.LEAK and self._rights.may_see(alert.recipient, shown, alert.delivered_at):
                 self._alarms.withdraw(alert, event.time, "the viewer had a right to that camera after all")
 
+    def change(self, change: ChangeDeployed) -> None:
+        """Take note of a deploy: a suspect when a leak follows."""
+        self._incidents.deployed([change])
+
     def judge(self, delivery: Delivery, look: Callable[[], Still]) -> Judgement:
         """The verdict on a delivery. `look` decodes and fingerprints; it is called only when rights do not decide.
 
@@ -122,6 +142,8 @@ class Engine:
         key = ticket(delivery.key)
         if key in camera.ring:
             return Judgement(delivery, VERDICTS[camera.ring[key]], AGAIN, {})
+        self._tally.add(delivery.integration, delivery.time, delivery.attributes)
+        self._incidents.pass_time(delivery.time)
         finding = self._by_rights(camera, delivery) or self._onlooker.judge(camera, delivery, look())
         camera.ring[key] = VERDICTS.index(finding.verdict)
         while len(camera.ring) > RING:
@@ -134,14 +156,39 @@ class Engine:
     def drain(self) -> Changes:
         """What changed since the last call, for the store."""
         scenes, removed, cameras = self._memory.drain()
-        raised, withdrawn, incidents = self._alarms.drain()
+        folded = self._alarms.drain()
         rights, self._new_rights = self._new_rights, []
-        return Changes(scenes, removed, cameras, rights, raised, withdrawn, incidents, *self._placeholders.drain())
+        placeholders, sightings, unmet = self._placeholders.drain()
+        return Changes(
+            scenes,
+            removed,
+            cameras,
+            rights,
+            folded.raised,
+            folded.withdrawn,
+            folded.incidents,
+            placeholders,
+            sightings,
+            unmet,
+            folded.moved,
+            self._tally.drain(),
+            folded.notices,
+        )
 
     @property
     def memory(self) -> Memory:
         """Cameras and scenes as known now: to be read, never changed, from outside (detector/explain.py)."""
         return self._memory
+
+    @property
+    def incidents(self) -> Incidents:
+        """Incidents as known now: to be read, never changed, from outside."""
+        return self._incidents
+
+    @property
+    def tally(self) -> Tally:
+        """Deliveries as counted now: to be read, never changed, from outside."""
+        return self._tally
 
     @property
     def rights(self) -> Rights:

@@ -8,7 +8,7 @@ they have read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,10 +16,21 @@ from typing import ClassVar, Final, Protocol
 
 from detector.engine import AGAIN, Changes, Engine, Knowledge
 from detector.notice import Notice
+from detector.telling import audible
 from models.errors import StrayframeError
 from models.fingerprint import Still
 from models.placeholder import Shelf
-from models.records import ChangeDeployed, Delivery, DeliveryId, Event, Judgement, RightChanged, StillOpened, Verdict
+from models.records import (
+    ChangeDeployed,
+    Delivery,
+    DeliveryId,
+    Event,
+    IncidentId,
+    Judgement,
+    RightChanged,
+    StillOpened,
+    Verdict,
+)
 from streams.cloudevents import Message, Rejected, instant
 from streams.crew import Crew
 from streams.decode import Decoder
@@ -77,6 +88,9 @@ class Store(Protocol):
 
     def rulings(self) -> int:
         """How often persons have ruled on placeholders."""
+
+    def snoozed(self) -> Set[IncidentId]:
+        """Incidents whose notices persons hold back now."""
 
     def shelf(self) -> Shelf:
         """The placeholders, with what persons said of them."""
@@ -166,6 +180,7 @@ class Judge:
             case StillOpened() as opened:
                 self._batch.opened.append(opened)
             case ChangeDeployed() as change:
+                self.engine.change(change)
                 self._batch.deployed.append((message.key, change))
         return None
 
@@ -174,6 +189,9 @@ class Judge:
         self._require_whole()
         batch, self._batch = self._batch, Batch()
         batch.changes, batch.moves = self.engine.drain(), moves
+        batch.notices += batch.changes.notices
+        if batch.notices and self._store is not None:
+            batch.notices = audible(batch.notices, self._store.snoozed())
         if self._store is not None:
             with self._metrics.commit_seconds.time():
                 self._store.commit(batch)

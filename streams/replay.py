@@ -114,7 +114,7 @@ def replay(
     for alert in outcome.alerts.values():
         _write(alerts, report.alert(alert))
     for incident in outcome.incidents.values():
-        _write(incidents, report.incident(incident))
+        _write(incidents, report.incident(incident, judge.engine.incidents.analyse(incident)))
     return outcome
 
 

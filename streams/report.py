@@ -6,8 +6,11 @@ its meaning (docs/replay.md).
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from detector.analysis import Analysis
+from detector.cause import Suspect
 from detector.incident import Incident
 from models.records import Alert, Judgement
 from streams.cloudevents import instant
@@ -48,8 +51,8 @@ def alert(raised: Alert) -> dict[str, Any]:
     }
 
 
-def incident(found: Incident) -> dict[str, Any]:
-    """One incident: when, how much, who, and the alerts that it is made of."""
+def incident(found: Incident, analysis: Analysis | None) -> dict[str, Any]:
+    """One incident: when, how much, who, why, and the alerts that it is made of."""
     return {
         "id": found.id,
         "integration": found.integration,
@@ -61,4 +64,40 @@ def incident(found: Incident) -> dict[str, Any]:
         "viewers": sorted(found.viewers),
         "owners": sorted(found.owners),
         "alerts": list(found.alerts),
+        "state": found.state.value,
+        "resolved": None if found.resolved is None else instant(found.resolved),
+        "reopened": found.reopened,
+        "split_from": found.split_from,
+        **concluded(analysis),
+    }
+
+
+def concluded(analysis: Analysis | None) -> dict[str, Any]:
+    """What is said of an incident: sentence, shape, suspects, changes."""
+    if analysis is None:
+        return {"sentence": "", "shape": None, "suspects": [], "changes": []}
+    return {
+        "sentence": analysis.sentence,
+        "shape": {"form": analysis.shape.form.value, "numbers": dict(analysis.shape.numbers)},
+        "suspects": [suspect(each) for each in analysis.suspects],
+        "changes": [asdict(each) | {"time": instant(each.time)} for each in analysis.changes],
+    }
+
+
+def suspect(found: Suspect) -> dict[str, Any]:
+    """One condition: its share among the leaked beside its share among all, with the interval of their ratio."""
+    return {
+        "path": {name: list(values) for name, values in found.path},
+        "leaked": found.leaked,
+        "leaks": found.leaks,
+        "share": round(found.share, 4),
+        "delivered": found.delivered,
+        "deliveries": found.deliveries,
+        "base": round(found.base, 6),
+        "elsewhere": round(found.elsewhere, 6),
+        "lift": round(found.lift, 3),
+        "low": round(found.low, 3),
+        "high": round(found.high, 3),
+        "tried": found.tried,
+        "stands_out": found.stands_out,
     }

@@ -98,7 +98,7 @@ def test_an_incident_says_who_saw_whom_and_its_alerts_are_found_by_it(leaked: Se
     (incident,) = leaked.client.get("/v1/incidents", params={"integration": "homeview"}).json()["items"]
     shown = leaked.client.get(f"/v1/incidents/{incident['id']}").json()
     assert shown.pop("pairs") == [{"owner": "acct-1", "viewer": "acct-0", "stills": 1}]
-    assert shown == incident
+    assert incident.items() <= shown.items()
     assert (incident["leaks"], incident["viewers"], incident["owners"], incident["stands"]) == (1, 1, 1, True)
     assert listed(leaked, incident=incident["id"]) == ["fetched"]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -23,7 +24,8 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 
 from detector.engine import Changes
-from detector.incident import Incidents
+from detector.incident import Incidents, State
+from detector.tally import Counted, Tally
 from models.errors import NaiveTimeError
 from models.records import (
     AccountId,
@@ -48,7 +50,7 @@ from streams.store import migrations, schema
 from streams.store.database import BadStoreUrl, Database, StoreRefused, StoreUnavailable
 from streams.store.lease import Fenced
 from streams.store.migrations import SchemaOutdated, SchemaTooNew
-from streams.store.queries import Queries
+from streams.store.queries import IncidentFilter, Queries
 from streams.store.sql import SqlStore
 from streams.store.walk import AlertFilter
 
@@ -89,6 +91,14 @@ def scene_of(n: int) -> Scene:
     )  # fmt: skip
 
 
+def counted() -> Counted:
+    """Three deliveries on one path, in a minute and its hour."""
+    tally = Tally()
+    for _ in range(3):
+        tally.add("display", NOON, {"integration": "display", "cachenode": "c-1", "network": "poor"})
+    return tally.drain()
+
+
 def batch_of(*alerts: Alert, moves: tuple[Move, ...] = ()) -> Batch:
     """A batch that raises these alerts, folded into incidents, and touches every table."""
     folded = Incidents()
@@ -102,11 +112,12 @@ def batch_of(*alerts: Alert, moves: tuple[Move, ...] = ()) -> Batch:
         rights=[RightChanged(CameraId("cam-1"), AccountId("a"), RightAction.ENROL, NOON)],
         raised=list(alerts),
         incidents=list(touched.values()),
+        counted=counted(),
     )  # fmt: skip
     covered = Counter({Covered(NOON, "display", Verdict.CLEAR): 3, Covered(NOON, "", Verdict.LEAK): len(alerts)})
     opened = [StillOpened(DeliveryId("//cloud", "d1"), NOON, AccountId("viewer-1"))]
     deployed = [(DeliveryId("ci", "1"), ChangeDeployed("cache", "2.0", NOON))]
-    return Batch(changes, covered, opened, deployed, moves)
+    return Batch(changes, covered, opened, deployed, moves=moves)
 
 
 def everything(store: SqlStore) -> dict[str, list[Any]]:
@@ -148,7 +159,12 @@ def test_every_record_comes_back_as_it_was_stored(store: SqlStore) -> None:
     )
     assert sorted(knowledge.scenes, key=lambda scene: scene.id) == batch.changes.scenes
     assert list(knowledge.alerts) == [leak, shift]
-    assert list(knowledge.incidents) == batch.changes.incidents
+    assert [store.incident(incident.id) for incident in knowledge.incidents] == batch.changes.incidents
+    assert dict(knowledge.members) == dict.fromkeys((leak.id, shift.id), batch.changes.incidents[0].id)
+    assert list(knowledge.deployed) == [change for _, change in batch.deployed]
+    assert [(slot, bucket.having({"cachenode": "c-1"})) for slot, bucket in knowledge.counted] == [
+        (slot, 3) for slot, _ in batch.changes.counted.changed
+    ]
     assert store.coverage() == batch.covered
 
 
@@ -246,7 +262,6 @@ def test_a_withdrawn_alert_stays_visible_and_leaves_the_engines_knowledge(store:
     assert found.withdrawal == withdrawal
     assert found.incident == incident.id
     assert list(store.knowledge().alerts) == [alerts[1]]
-    assert list(store.knowledge().incidents) == [incident]
     assert store.incident(incident.id) == incident
     assert [stored.alert for stored in store.alerts(AlertFilter(withdrawn=True)).items] == [alerts[0]]
     assert [stored.alert for stored in store.alerts(AlertFilter(withdrawn=False)).items] == [alerts[1]]
@@ -263,7 +278,11 @@ def test_a_growing_incident_keeps_its_alerts_and_its_place(store: SqlStore) -> N
     assert (summary.leaks, summary.viewers, summary.owners, summary.stands) == (3, 3, 3, True)
     assert store.incident(summary.id) == incident
     assert len(store.alerts(AlertFilter(incident=summary.id)).items) == 3
-    assert store.incidents("another").items == ()
+    assert store.incidents(IncidentFilter("another")).items == ()
+    assert store.incidents(IncidentFilter(state=State.OPEN)).items == (summary,)
+    assert store.incidents(IncidentFilter(state=State.RESOLVED)).items == ()
+    assert store.incidents(IncidentFilter(until=summary.first)).items == ()
+    assert store.incidents(IncidentFilter(since=summary.last, until=summary.last)).items == (summary,)
 
 
 def test_coverage_adds_up_and_is_cut_by_hours(store: SqlStore) -> None:
@@ -563,6 +582,24 @@ def test_upgrading_twice_is_upgrading_once(url: str) -> None:
     assert migrations.upgrade(database) == (migrations.HEAD, migrations.HEAD)
     migrations.check(database)
     database.close()
+
+
+def test_incidents_of_a_program_that_knew_no_end_count_as_quiet(url: str) -> None:
+    database = Database(url)
+    with database.writing() as connection:
+        command.upgrade(migrations.configuration(connection), "0003")
+        moment = 1_800_000_000_000_000 if database.is_sqlite else "'2027-01-15T08:00:00Z'"
+        connection.execute(
+            text(
+                "INSERT INTO incidents (id, integration, opened, first, last, leaks, shifts, viewers, owners) "
+                f"VALUES ('in-old', 'tv', {moment}, {moment}, {moment}, 1, 0, 1, 1)"
+            )
+        )
+    database.close()
+    with SqlStore(url) as store:
+        (old,) = store.knowledge().incidents
+    assert old.resolved == datetime(2027, 1, 15, 14, tzinfo=UTC)
+    assert (old.state, old.reopened, old.news, old.analysis) == (State.RESOLVED, 0, False, None)
 
 
 def test_an_empty_database_is_outdated_until_it_is_upgraded(url: str) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Select, select
 from stored import DAY, MONTH, QUESTIONS, fill
 
 from streams.store import schema
-from streams.store.queries import incidents_statement, members
+from streams.store.queries import EVERY_INCIDENT, IncidentFilter, incidents_statement, standing
 from streams.store.sql import SqlStore
 from streams.store.walk import ANY, AlertFilter, Shape, Span, asked, statement
 
@@ -84,9 +84,9 @@ def test_sqlite_looks_up_a_short_span_by_its_index(sqlite: Connection, name: str
 
 OTHERS: dict[str, tuple[Select[Any], str]] = {
     "one alert": (select(schema.alerts).where(schema.alerts.c.id == "al-1"), "ix_alerts_id"),
-    "an incident's alerts": (members().where(schema.alerts.c.incident == "in-1"), "ix_alerts_incident_walk"),
-    "incidents": (incidents_statement(None, 50, 51), "PRIMARY KEY"),
-    "incidents of an integration": (incidents_statement("lab", 50, 51), "ix_incidents_integration_seq"),
+    "an incident's alerts": (standing().where(schema.alerts.c.incident == "in-1"), "ix_alerts_incident_walk"),
+    "incidents": (incidents_statement(EVERY_INCIDENT, 50, 51), "PRIMARY KEY"),
+    "incidents of an integration": (incidents_statement(IncidentFilter("lab"), 50, 51), "ix_incidents_integration_seq"),
     "one incident": (select(schema.incidents).where(schema.incidents.c.id == "in-1"), "ix_incidents_id"),
 }
 

@@ -188,11 +188,7 @@ def _summary(console: Console, watch: Watch, seconds: float) -> None:
 
 
 def _incident_line(incident: Incident) -> str:
-    path = incident.integration or "no integration"
-    return (
-        f"{len(incident.viewers)} viewers received stills of {len(incident.owners)} other homes through {path}, "
-        f"{incident.first:%H:%M} to {incident.last:%H:%M} UTC ({incident.id})"
-    )
+    return f"{incident.sentence} ({incident.first:%H:%M} to {incident.last:%H:%M} UTC, {incident.id})"
 
 
 def _delay_line(watch: Watch) -> str:

@@ -7,7 +7,7 @@ alerts stored meanwhile never shift it. streams/store/walk.py says how alerts ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, Select, func, select
 
 from detector.incident import Incident
+from detector.incident import State as IncidentState
 from models.placeholder import SHOWN, Placeholder, PlaceholderId, Shelf, State
 from models.records import AlertId, IncidentId, Verdict
 from streams.judge import Covered
@@ -41,6 +42,23 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    """Which incidents; None means any. All that are given must hold.
+
+    `since` and `until`: those with a leak delivered at or after, and one delivered before.
+    """
+
+    integration: str | None = None
+    state: IncidentState | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+EVERY_INCIDENT: Final = IncidentFilter()
+"""The filter that every incident passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +97,12 @@ class Queries:
             return None if row is None else rows.to_stored_alert(row)
 
     def incidents(
-        self, integration: str | None = None, after: int | None = None, limit: int = 50
+        self, wanted: IncidentFilter = EVERY_INCIDENT, after: int | None = None, limit: int = 50
     ) -> Page[IncidentSummary]:
         """Incidents, latest stored first; those of which nothing stands any more are among them."""
-        wanted = incidents_statement(integration, after, limit + 1)
+        asked_for = incidents_statement(wanted, after, limit + 1)
         with self.database.reading() as connection:
-            return _page([rows.to_summary(row) for row in connection.execute(wanted)], limit)
+            return _page([rows.to_summary(row) for row in connection.execute(asked_for)], limit)
 
     def incident(self, id: IncidentId) -> Incident | None:
         """The incident of that id with its standing alerts, or None."""
@@ -92,7 +110,20 @@ class Queries:
             row = connection.execute(select(schema.incidents).where(schema.incidents.c.id == id)).one_or_none()
             if row is None:
                 return None
-            return rows.to_incident(row, connection.execute(members().where(schema.alerts.c.incident == id)))
+            found = connection.execute(standing().where(schema.alerts.c.incident == id).order_by(schema.alerts.c.seq))
+            return rows.to_incident(row, map(rows.to_alert, found))
+
+    def incident_summary(self, id: IncidentId) -> IncidentSummary | None:
+        """The incident of that id without its alerts, or None."""
+        with self.database.reading() as connection:
+            row = connection.execute(select(schema.incidents).where(schema.incidents.c.id == id)).one_or_none()
+            return None if row is None else rows.to_summary(row)
+
+    def snoozed(self) -> Set[IncidentId]:
+        """Incidents whose notices persons hold back now, by the database's clock."""
+        table = schema.triage
+        with self.database.reading() as connection:
+            return set(connection.scalars(select(table.c.subject).where(table.c.snoozed_until > schema.now())))
 
     def coverage(self, since: datetime | None = None, until: datetime | None = None) -> Counter[Covered]:
         """Judged deliveries by hour, integration and verdict, for hours in [since, until)."""
@@ -173,20 +204,25 @@ def rulings(connection: Connection) -> int:
     return 0 if value is None else int(value)
 
 
-def incidents_statement(integration: str | None, after: int | None, limit: int) -> Select[Any]:
+def incidents_statement(wanted: IncidentFilter, after: int | None, limit: int) -> Select[Any]:
     """The statement behind `incidents`."""
     table = schema.incidents
     found = select(table).order_by(table.c.seq.desc()).limit(limit)
-    if integration is not None:
-        found = found.where(table.c.integration == integration)
+    if wanted.integration is not None:
+        found = found.where(table.c.integration == wanted.integration)
+    if wanted.state is not None:
+        is_open = table.c.resolved.is_(None)
+        found = found.where(is_open if wanted.state is IncidentState.OPEN else ~is_open)
+    if wanted.since is not None:
+        found = found.where(table.c.last >= wanted.since)
+    if wanted.until is not None:
+        found = found.where(table.c.first < wanted.until)
     return found if after is None else found.where(table.c.seq < after)
 
 
-def members() -> Select[Any]:
-    """What `rows.to_incident` needs of the alerts that stand, in any order."""
-    alerts = schema.alerts
-    columns = (alerts.c.id, alerts.c.kind, alerts.c.owner, alerts.c.recipient)
-    return select(*columns).where(alerts.c.withdrawn_at.is_(None))
+def standing() -> Select[Any]:
+    """The alerts that stand, in any order."""
+    return select(schema.alerts).where(schema.alerts.c.withdrawn_at.is_(None))
 
 
 def _numbers(connection: Connection, wanted: AlertFilter) -> tuple[int, int]:

@@ -9,7 +9,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from detector.analysis import Analysis
 from detector.incident import Incident
+from detector.incident import State as IncidentState
+from detector.tally import Bucket, Slot, Span
 from models.placeholder import Placeholder, PlaceholderId, Sighting, State
 from models.records import (
     AccountId,
@@ -64,6 +67,15 @@ class IncidentSummary:
     shifts: int
     viewers: int
     owners: int
+    resolved: datetime | None
+    reopened: int
+    split_from: IncidentId | None
+    analysis: Analysis | None
+
+    @property
+    def state(self) -> IncidentState:
+        """Whether it goes on, as far as is known."""
+        return IncidentState.OPEN if self.resolved is None else IncidentState.RESOLVED
 
     @property
     def stands(self) -> bool:
@@ -208,6 +220,13 @@ def of_incident(incident: Incident) -> Values:
         "shifts": incident.shifts,
         "viewers": len(incident.viewers),
         "owners": len(incident.owners),
+        "resolved": incident.resolved,
+        "reopened": incident.reopened,
+        "updates": incident.updates,
+        "told": incident.told,
+        "news": incident.news,
+        "split_from": incident.split_from,
+        "analysis": None if incident.analysis is None else incident.analysis.to_json(),
     }
 
 
@@ -224,11 +243,15 @@ def to_summary(row: Row[Any]) -> IncidentSummary:
         row.shifts,
         row.viewers,
         row.owners,
+        row.resolved,
+        row.reopened,
+        row.split_from,
+        _analysis(row),
     )
 
 
-def to_incident(row: Row[Any], members: Iterable[Sequence[Any]]) -> Incident:
-    """The incident of a row. `members` are (id, kind, owner, recipient) of its alerts that stand."""
+def to_incident(row: Row[Any], alerts: Iterable[Alert] = ()) -> Incident:
+    """The incident of a row, with those of its alerts that stand and are given."""
     return Incident(
         id=IncidentId(row.id),
         integration=row.integration,
@@ -237,14 +260,29 @@ def to_incident(row: Row[Any], members: Iterable[Sequence[Any]]) -> Incident:
         last=row.last,
         leaks=row.leaks,
         shifts=row.shifts,
-        alerts={id_: (kind, owner, viewer) for id_, kind, owner, viewer in map(to_member, members)},
+        resolved=row.resolved,
+        reopened=row.reopened,
+        updates=row.updates,
+        told=row.told,
+        news=row.news,
+        split_from=row.split_from,
+        analysis=_analysis(row),
+        alerts={alert.id: alert for alert in alerts},
     )
 
 
-def to_member(row: Sequence[Any]) -> tuple[AlertId, Kind, AccountId | None, AccountId]:
-    """What an incident keeps of an alert that stands, from (id, kind, owner, recipient)."""
-    id_, kind, owner, recipient = row
-    return AlertId(id_), _KINDS[kind], _account(owner), AccountId(recipient)
+def _analysis(row: Row[Any]) -> Analysis | None:
+    return None if row.analysis is None else Analysis.from_json(row.analysis)
+
+
+def of_bucket(slot: Slot, bucket: Bucket) -> Values:
+    """The row of counts, as they are now."""
+    return {"integration": slot.integration, "span": slot.span.value, "number": slot.number, "body": bucket.to_bytes()}
+
+
+def to_bucket(row: Row[Any]) -> tuple[Slot, Bucket]:
+    """The counts of a row."""
+    return Slot(row.integration, Span(row.span), row.number), Bucket.from_bytes(bytes(row.body))
 
 
 def of_opened(fact: StillOpened) -> Values:
@@ -268,6 +306,11 @@ def of_deployed(key: DeliveryId, change: ChangeDeployed) -> Values:
         "version": change.version,
         "time": change.time,
     }
+
+
+def to_deployed(row: Row[Any]) -> ChangeDeployed:
+    """The change of a row."""
+    return ChangeDeployed(row.component, row.version, row.time)
 
 
 def of_covered(covered: Mapping[Covered, int]) -> list[Values]:

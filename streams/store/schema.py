@@ -28,6 +28,7 @@ from sqlalchemy import (
     Text,
     case,
     literal_column,
+    text,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import Grouping
@@ -192,6 +193,8 @@ rights = Table(
     Column("action", Text, nullable=False),
     Column("time", Instant, nullable=False),
     Index("ix_rights_id", "id", unique=True),
+    Index("ix_rights_camera_seq", "camera", "seq"),
+    Index("ix_rights_account_seq", "account", "seq"),
     sqlite_autoincrement=True,
 )
 
@@ -233,6 +236,13 @@ incidents = Table(
     Column("shifts", BigInteger, nullable=False),
     Column("viewers", BigInteger, nullable=False),
     Column("owners", BigInteger, nullable=False),
+    Column("resolved", Instant),
+    Column("reopened", BigInteger, nullable=False, server_default="0"),
+    Column("updates", BigInteger, nullable=False, server_default="0"),
+    Column("told", Instant),
+    Column("news", Boolean, nullable=False, server_default=text("false")),
+    Column("split_from", Text),
+    Column("analysis", Json),
     Index("ix_incidents_id", "id", unique=True),
     Index("ix_incidents_integration_seq", "integration", "seq"),
     sqlite_autoincrement=True,
@@ -304,6 +314,44 @@ coverage = Table(
     Column("integration", Text, primary_key=True),
     Column("verdict", Text, primary_key=True),
     Column("stills", BigInteger, nullable=False),
+)
+
+tally = Table(
+    "tally",  # deliveries of a minute or an hour by their attributes: detector/tally.py
+    metadata,
+    Column("integration", Text, primary_key=True),
+    Column("span", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+triage = Table(
+    "triage",  # what persons say of an incident or an alert, as it is now
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("acknowledged", Instant),
+    Column("acknowledged_by", Text),
+    Column("assignee", Text),
+    Column("ruling", Text),
+    Column("confirmed", Instant),
+    Column("snoozed_until", Instant),
+    Column("snoozed_by", Text),
+    Index("ix_triage_ruling", "ruling"),
+    Index("ix_triage_snoozed_until", "snoozed_until"),
+)
+
+triage_log = Table(
+    "triage_log",  # who said it, when: never changed, never deleted
+    metadata,
+    _sequence(),
+    Column("subject", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("did", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Index("ix_triage_log_subject_seq", "subject", "seq"),
+    sqlite_autoincrement=True,
 )
 
 opened = Table(

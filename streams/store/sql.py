@@ -7,7 +7,7 @@ commit is all of the batch or nothing, and a judge that was replaced writes noth
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
 
 from detector.engine import Changes, Knowledge
-from detector.incident import Incident
+from detector.tally import Counted
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
@@ -23,7 +23,7 @@ from streams.store import lease as leasing
 from streams.store import migrations, outbox, rows, schema
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
-from streams.store.queries import RULINGS, Queries, members, rulings
+from streams.store.queries import RULINGS, Queries, rulings, standing
 from streams.store.rows import Values
 
 T = TypeVar("T")
@@ -96,14 +96,19 @@ class SqlStore(Queries):
         Rights and alerts come in the order in which they were stored, incidents oldest first; withdrawn alerts
         stay out. Placeholders alone are read at once. To be read under the lease, when nobody else judges.
         """
-        alerts = schema.alerts
-        standing = select(alerts).where(alerts.c.withdrawn_at.is_(None)).order_by(alerts.c.seq)
+        alerts, incidents, deployed = schema.alerts, schema.incidents, schema.deployed
+        within = select(alerts.c.id, alerts.c.incident).where(
+            alerts.c.withdrawn_at.is_(None), alerts.c.incident.is_not(None)
+        )
         return Knowledge(
             rights=self._all(select(schema.rights).order_by(schema.rights.c.seq), rows.to_right),
             cameras=self._all(select(schema.cameras), rows.to_camera),
             scenes=self._all(select(schema.scenes), rows.to_scene),
-            alerts=self._all(standing, rows.to_alert),
-            incidents=_Read(self._incidents),
+            alerts=self._all(standing().order_by(alerts.c.seq), rows.to_alert),
+            incidents=self._all(select(incidents).order_by(incidents.c.seq), rows.to_incident),
+            members=self._all(within.order_by(alerts.c.seq), tuple),
+            deployed=self._all(select(deployed).order_by(deployed.c.time, deployed.c.id), rows.to_deployed),
+            counted=self._all(select(schema.tally), rows.to_bucket),
             placeholders=self.shelf(),
         )
 
@@ -223,7 +228,9 @@ class SqlStore(Queries):
         self._upsert(connection, schema.incidents, [rows.of_incident(incident) for incident in changes.incidents])
         if changes.raised:
             self._raise(connection, changes)
+        _move_over(connection, changes.moved)
         _withdraw(connection, changes.withdrawn)
+        self._count(connection, changes.counted)
         self._meet(connection, changes)
 
     def _meet(self, connection: Connection, changes: Changes) -> None:
@@ -290,16 +297,22 @@ class SqlStore(Queries):
 
         return _Read(read)
 
-    def _incidents(self) -> Iterator[Incident]:
-        table, alerts = schema.incidents, schema.alerts
-        within = members().add_columns(alerts.c.incident).where(alerts.c.incident.is_not(None))
-        with self.database.reading() as connection:
-            found = connection.execute(select(table).order_by(table.c.opened, table.c.seq))
-            held = {row.id: rows.to_incident(row, ()) for row in found}
-            for chunk in connection.execution_options(yield_per=CHUNK).execute(within).partitions():
-                for *member, incident in chunk:
-                    held[incident].put(*rows.to_member(member))
-        yield from held.values()
+    def _count(self, connection: Connection, counted: Counted) -> None:
+        table = schema.tally
+        keys = ("integration", "span", "number")
+        if counted.changed:
+            insert = self.database.insert(table)
+            new = insert.on_conflict_do_update(index_elements=list(keys), set_={"body": insert.excluded.body})
+            connection.execute(new, [rows.of_bucket(slot, bucket) for slot, bucket in counted.changed])
+        if counted.gone:
+            gone = delete(table).where(*(table.c[key] == bindparam(f"gone_{key}") for key in keys))
+            connection.execute(
+                gone,
+                [
+                    {"gone_integration": slot.integration, "gone_span": slot.span.value, "gone_number": slot.number}
+                    for slot in counted.gone
+                ],
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +350,14 @@ def _unmeet(connection: Connection, ids: Iterable[PlaceholderId]) -> int:
         connection.execute(delete(sightings).where(sightings.c.placeholder == id_))
         gone += connection.execute(delete(table).where(table.c.id == id_)).rowcount
     return gone
+
+
+def _move_over(connection: Connection, moved: Mapping[AlertId, IncidentId]) -> None:
+    """Alerts whose cause turned out to be another incident's."""
+    if moved:
+        alerts = schema.alerts
+        statement = update(alerts).where(alerts.c.id == bindparam("alert")).values(incident=bindparam("new"))
+        connection.execute(statement, [{"alert": alert, "new": incident} for alert, incident in moved.items()])
 
 
 def _withdraw(connection: Connection, withdrawals: Iterable[Withdrawal]) -> None:

@@ -1,0 +1,188 @@
+"""What persons say of incidents and alerts: GET and PATCH of their triage.
+
+Owns the body of a PATCH and the version in ETag and If-Match (RFC 9110, 13.1.1). Refuses to decide what an act changes:
+`detector.triage` does. A snooze holds back notices; evidence and suspensions are as they would be without it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Path, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from api.dossier import DeedBody, TriageBody, TriageDetail
+from api.house import House, house
+from api.pages import Moment, Name
+from api.problems import (
+    BAD_PARAMETER,
+    NO_SUCH_ALERT,
+    NO_SUCH_INCIDENT,
+    PRECONDITION_FAILED,
+    STORE_UNAVAILABLE,
+    Problem,
+    ProblemError,
+    documented,
+)
+from detector.triage import Act, Did, Ruling
+from models.records import AlertId, IncidentId
+from streams.cloudevents import instant
+from streams.store.cases import Cases, OutOfDate
+
+router = APIRouter(tags=["triage"])
+LONGEST_NOTE: Final = 10_000
+"""Characters of a note, at most: some pages."""
+_ETAG: Final[dict[str, Any]] = {
+    "headers": {"ETag": {"description": "Its version, for If-Match.", "schema": {"type": "string"}, "example": '"v3"'}}
+}
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", description="The ETag that was read: refused if it is another one by now.")
+]
+
+
+class AlertTriage(BaseModel):
+    """What is said of an alert. A field that is left out changes nothing; null takes a verdict back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    actor: Name = Field(description="Who says so.", examples=["kim@example.com"])
+    verdict: Ruling | None = Field(None, description="true_positive or false_positive.")
+    note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> AlertTriage:
+        if not self.acts():
+            raise ValueError("says nothing: give a verdict, a note, or another act beside the actor")
+        return self
+
+    def acts(self) -> list[Act]:
+        """What is to be done, in this order."""
+        acts = []
+        if "verdict" in self.model_fields_set:
+            acts.append(Act(Did.RULED, "" if self.verdict is None else self.verdict.value))
+        if self.note is not None:
+            acts.append(Act(Did.NOTED, self.note))
+        return acts
+
+
+class IncidentTriage(AlertTriage):
+    """What is said of an incident. A field that is left out changes nothing; null takes it back."""
+
+    acknowledged: bool = Field(False, description="true: somebody looks after it. It cannot be taken back.")
+    assignee: Name | None = Field(None, description="Whose it is.")
+    snoozed_until: Moment | None = Field(
+        None, description="Hold back notices of what goes on in it until then.", examples=["2026-01-05T18:00:00Z"]
+    )
+
+    def acts(self) -> list[Act]:
+        """What is to be done, in this order."""
+        acts = [Act(Did.ACKNOWLEDGED)] if self.acknowledged else []
+        if "assignee" in self.model_fields_set:
+            acts.append(Act(Did.ASSIGNED, self.assignee or ""))
+        if "snoozed_until" in self.model_fields_set:
+            acts.append(Act(Did.SNOOZED, "" if self.snoozed_until is None else instant(self.snoozed_until)))
+        return acts + super().acts()
+
+
+@router.get(
+    "/v1/incidents/{id}/triage",
+    summary="Show what persons said of an incident",
+    responses={**documented(NO_SUCH_INCIDENT, BAD_PARAMETER, STORE_UNAVAILABLE), 200: _ETAG},
+)
+def show_incident_triage(
+    id: Annotated[Name, Path(examples=["in-77ab"])], response: Response, here: Annotated[House, Depends(house)]
+) -> TriageDetail:
+    """What persons said of an incident, and all that was said before."""
+    return _shown(_incident(id, here), response, here)
+
+
+@router.patch(
+    "/v1/incidents/{id}/triage",
+    summary="Acknowledge, assign, rule, note or snooze an incident",
+    responses={**documented(NO_SUCH_INCIDENT, PRECONDITION_FAILED, BAD_PARAMETER, STORE_UNAVAILABLE), 200: _ETAG},
+)
+def triage_incident(
+    id: Annotated[Name, Path(examples=["in-77ab"])],
+    said: IncidentTriage,
+    response: Response,
+    here: Annotated[House, Depends(house)],
+    if_match: IfMatch = None,
+) -> TriageBody:
+    """All that is said is done at once. A verdict `true_positive` is the confirmation from which the deadlines run."""
+    return _said(_incident(id, here), said, if_match, response, here)
+
+
+@router.get(
+    "/v1/alerts/{id}/triage",
+    summary="Show what persons said of an alert",
+    responses={**documented(NO_SUCH_ALERT, BAD_PARAMETER, STORE_UNAVAILABLE), 200: _ETAG},
+)
+def show_alert_triage(
+    id: Annotated[Name, Path(examples=["al-5f0c31"])], response: Response, here: Annotated[House, Depends(house)]
+) -> TriageDetail:
+    """What persons said of an alert, and all that was said before."""
+    return _shown(_alert(id, here), response, here)
+
+
+@router.patch(
+    "/v1/alerts/{id}/triage",
+    summary="Rule or note an alert",
+    responses={**documented(NO_SUCH_ALERT, PRECONDITION_FAILED, BAD_PARAMETER, STORE_UNAVAILABLE), 200: _ETAG},
+)
+def triage_alert(
+    id: Annotated[Name, Path(examples=["al-5f0c31"])],
+    said: AlertTriage,
+    response: Response,
+    here: Annotated[House, Depends(house)],
+    if_match: IfMatch = None,
+) -> TriageBody:
+    """A verdict on one alert. The alert stands as it stood: a late grant withdraws alerts, a verdict does not."""
+    return _said(_alert(id, here), said, if_match, response, here)
+
+
+def _incident(id: str, here: House) -> IncidentId:
+    return IncidentId(_there(id, here.store().incident_summary(IncidentId(id)), NO_SUCH_INCIDENT))
+
+
+def _alert(id: str, here: House) -> AlertId:
+    return AlertId(_there(id, here.store().alert(AlertId(id)), NO_SUCH_ALERT))
+
+
+def _there(id: str, found: object | None, problem: Problem) -> str:
+    if found is None:
+        raise ProblemError(problem)
+    return id
+
+
+def _shown(subject: IncidentId | AlertId, response: Response, here: House) -> TriageDetail:
+    cases = Cases(here.store().database)
+    history = [DeedBody.of(deed) for deed in cases.history(subject)]
+    body = TriageBody.of(cases.triage(subject))
+    response.headers["ETag"] = _etag(body.version)
+    return TriageDetail(**body.model_dump(), history=history)
+
+
+def _said(
+    subject: IncidentId | AlertId, said: AlertTriage, if_match: str | None, response: Response, here: House
+) -> TriageBody:
+    try:
+        after = Cases(here.store().database).act(subject, said.acts(), said.actor, here.now(), _version(if_match))
+    except OutOfDate as error:
+        raise ProblemError(PRECONDITION_FAILED, f"{error}.") from None
+    response.headers["ETag"] = _etag(after.version)
+    return TriageBody.of(after)
+
+
+def _etag(version: int) -> str:
+    return f'"v{version}"'
+
+
+def _version(if_match: str | None) -> int | None:
+    """The version that If-Match names; None where any will do. What is no tag of ours matches none."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = if_match.strip()
+    number = tag.removeprefix('"v').removesuffix('"')
+    if not number.isascii() or not number.isdigit() or tag != _etag(int(number)):
+        raise ProblemError(PRECONDITION_FAILED, 'If-Match takes one ETag as it was read, such as "v3".')
+    return int(number)

@@ -1,0 +1,101 @@
+"""A draft of the facts that a notification of a breach asks for, as Markdown, for a person to complete.
+
+Owns which facts are told under which heading (GDPR Art. 33(3), CRA Art. 14). Refuses to advise: what Strayframe cannot
+know stands as a gap, and no name of an account is in it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from detector.analysis import duration, phrase
+from detector.incident import Incident
+from detector.reach import Reach
+from detector.triage import Clock, Triage
+
+GAP = "*(to be completed)*"
+
+
+def draft(incident: Incident, reach: Reach, triage: Triage, clocks: tuple[Clock, ...], now: datetime) -> str:
+    """The draft as of `now`."""
+    return "\n".join(
+        [
+            f"# Draft: facts of incident {incident.id}",
+            "",
+            f"As of {_at(now)}. Counts are of what was found; a person confirms them before they are sent.",
+            "",
+            "## What happened",
+            "",
+            f"- {incident.sentence}.",
+            f"- First known still {_at(reach.first)}, last {_at(reach.last)}; the incident is {_state(incident)}.",
+            f"- Detected {_at(incident.opened)}; confirmed by a person {_at(triage.confirmed)}.",
+            f"- Integration: {incident.integration or GAP}.",
+            *_cause(incident),
+            "",
+            "## Who is concerned",
+            "",
+            f"- {len(reach.owners):,} accounts whose stills others received"
+            + (f", and {reach.unnamed:,} stills whose owner cannot be named." if reach.unnamed else "."),
+            f"- {len(reach.viewers):,} accounts that received them, in {reach.stills:,} stills; {reach.opened:,} are "
+            "known to have been opened.",
+            _bound(reach),
+            "- Kind of data: single pictures from cameras in or at homes, which may show persons.",
+            f"- Countries, and whether children or other vulnerable persons are concerned: {GAP}.",
+            "",
+            "## Likely consequences",
+            "",
+            f"- Strangers saw the inside of homes. {GAP}",
+            "",
+            "## Measures",
+            "",
+            f"- Taken and proposed: {GAP}.",
+            f"- Contact for further information: {GAP}.",
+            "",
+            "## Deadlines",
+            "",
+            *(_deadline(clock, now) for clock in clocks),
+            "",
+        ]
+    )
+
+
+def _cause(incident: Incident) -> list[str]:
+    analysis = incident.analysis
+    if analysis is None:
+        return []
+    told = [f"- Shape: {analysis.shape.form.value}."]
+    if analysis.cause:
+        first = analysis.suspects[0]
+        told.append(
+            f"- Suspected path: {phrase(analysis.cause)}: {100 * first.share:.0f} % of the leaked deliveries, "
+            f"{100 * first.base:.1f} % of all."
+        )
+    told += [f"- Change: {c.component} {c.version}, deployed {_at(c.time)}." for c in analysis.changes]
+    return told
+
+
+def _state(incident: Incident) -> str:
+    if incident.resolved is None:
+        return "open"
+    return f"resolved since {_at(incident.resolved)}: no further leak was found"
+
+
+def _bound(reach: Reach) -> str:
+    if reach.at_most is None or reach.deliveries is None:
+        return f"- Upper bound of stills concerned: {GAP}."
+    return (
+        f"- Upper bound: {reach.at_most:,} deliveries went the suspected path in that time, of {reach.deliveries:,} in "
+        "all. Not all of them leaked."
+    )
+
+
+def _deadline(clock: Clock, now: datetime) -> str:
+    left = clock.left(now)
+    if left is None or clock.ends is None:
+        return f"- {clock.law}: runs from the confirmation, which is still missing."
+    told = f"{duration(left)} left" if left > 0 else f"over since {duration(-left)}"
+    return f"- {clock.law}: {_at(clock.ends)}, {told}."
+
+
+def _at(when: datetime | None) -> str:
+    return GAP if when is None else f"{when:%Y-%m-%d %H:%M} UTC"
