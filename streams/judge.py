@@ -16,6 +16,8 @@ from typing import ClassVar, Final, Protocol
 
 from detector.engine import AGAIN, Changes, Engine, Knowledge
 from detector.notice import Notice
+from detector.suspension import Transition
+from detector.switchboard import Standing, Switchboard, Turn
 from models.errors import StrayframeError
 from models.fingerprint import Still
 from models.placeholder import Shelf
@@ -51,13 +53,15 @@ class Covered:
 
 @dataclass(slots=True)
 class Batch:
-    """All that one transaction writes: what the engine's knowledge became, counts, plain facts, notices, offsets."""
+    """All that one transaction writes: what the engine's knowledge became, counts, plain facts, notices, what
+    suspensions became, offsets."""
 
     changes: Changes = field(default_factory=Changes)
     covered: Counter[Covered] = field(default_factory=Counter)
     opened: list[StillOpened] = field(default_factory=list)
     deployed: list[tuple[DeliveryId, ChangeDeployed]] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    turn: Turn | None = None
     moves: Sequence[Move] = ()
 
 
@@ -81,8 +85,23 @@ class Store(Protocol):
     def shelf(self) -> Shelf:
         """The placeholders, with what persons said of them."""
 
+    def words(self) -> int:
+        """How often persons have spoken of suspensions."""
+
+    def standing(self) -> Standing:
+        """How suspensions stand, with what persons said of them."""
+
     def commit(self, batch: Batch) -> None:
-        """Write the batch in one transaction, or nothing. Raises Fenced when another judge has taken over."""
+        """Write the batch in one transaction, or nothing.
+
+        Raises Fenced when another judge has taken over, Overtaken when a person spoke since `batch.turn` was decided.
+        """
+
+
+class Overtaken(StrayframeError):
+    """A person acted on suspensions since this was decided. Nothing was written; decide again on what is stored."""
+
+    retry: ClassVar[bool] = True
 
 
 class EngineTorn(StrayframeError):
@@ -100,7 +119,8 @@ class Judge:
     After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
-    are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored.
+    are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored. Without a
+    `board` nothing is ever suspended.
     """
 
     def __init__(
@@ -113,6 +133,7 @@ class Judge:
         now: Callable[[], datetime] | None = None,
         crew: Crew | None = None,
         stored: Callable[[], None] | None = None,
+        board: Switchboard | None = None,
     ) -> None:
         self.engine = engine
         self._decoder = decoder
@@ -125,6 +146,10 @@ class Judge:
         self._batch = Batch()
         self._torn = False
         self._rulings = 0
+        self._board = board
+        self._judged: list[Judgement] = []
+        self.transitions: list[Transition] = []
+        """What the last batch did to suspensions, in order."""
 
     @property
     def hungry(self) -> bool:
@@ -171,14 +196,45 @@ class Judge:
         self._require_whole()
         batch, self._batch = self._batch, Batch()
         batch.changes, batch.moves = self.engine.drain(), moves
-        if self._store is not None:
+        if self._store is None:
+            self._decide(batch)
+        else:
             with self._metrics.commit_seconds.time():
-                self._store.commit(batch)
+                self._write(batch, self._store)
             self._shelve(self._store)
-            if self._tell_stored is not None:
-                self._tell_stored()
+        self._settle(self._store)
+        if self._store is not None and self._tell_stored is not None:
+            self._tell_stored()
         self._metrics.stored(batch.changes)
         return batch.changes
+
+    def _write(self, batch: Batch, store: Store) -> None:
+        """Store the batch. When a person has spoken since its suspensions were decided, they are decided again."""
+        told = batch.notices
+        while True:
+            batch.notices = [*told, *self._decide(batch)]
+            try:
+                return store.commit(batch)
+            except Overtaken:
+                assert self._board is not None
+                self._board.take(store.standing())
+
+    def _decide(self, batch: Batch) -> list[Notice]:
+        if self._board is None:
+            return []
+        now = None if self._now is None else self._now()
+        batch.turn = self._board.turn(self._judged, batch.changes.withdrawn, now)
+        self.transitions = batch.turn.transitions
+        return batch.turn.notices
+
+    def _settle(self, store: Store | None) -> None:
+        """What was decided is so; what persons said meanwhile is taken up."""
+        self._judged = []
+        if self._board is None:
+            return
+        self._board.settle()
+        if store is not None and store.words() != self._board.words:
+            self._board.take(store.standing())
 
     def _shelve(self, store: Store) -> None:
         """A person may have ruled on a placeholder meanwhile; what follows from it is stored by the next commit."""
@@ -196,6 +252,8 @@ class Judge:
         if judgement.rule != AGAIN:  # the same delivery counts once
             self._batch.covered[_covered(judgement)] += 1
             self._metrics.judged(judgement)
+            if self._board is not None:
+                self._judged.append(judgement)
         return judgement
 
     def _require_past(self, event: Event) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, 
 
 from detector.engine import Changes, Knowledge
 from detector.incident import Incident
+from detector.switchboard import Standing
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
@@ -25,6 +26,7 @@ from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, members, rulings
 from streams.store.rows import Values
+from streams.store.suspensions import Suspensions
 
 T = TypeVar("T")
 
@@ -46,6 +48,7 @@ class SqlStore(Queries):
     def __init__(self, url: str, *, upgrade: bool = True) -> None:
         super().__init__(Database(url))
         self.lease: Lease | None = None
+        self.suspensions = Suspensions(self.database)
         try:
             if upgrade:
                 migrations.upgrade(self.database)
@@ -154,6 +157,16 @@ class SqlStore(Queries):
         assert offset is not None
         return int(offset)
 
+    # --- what persons said of suspensions, for the judge ---------------------------------------------------------
+
+    def words(self) -> int:
+        """How often persons have spoken of suspensions."""
+        return self.suspensions.words()
+
+    def standing(self) -> Standing:
+        """All that a switchboard starts from."""
+        return self.suspensions.standing()
+
     # --- what a person says of a placeholder: no lease is needed, the judge looks after its next commit -----------
 
     def put_placeholder(self, given: Placeholder) -> None:
@@ -194,8 +207,9 @@ class SqlStore(Queries):
     def commit(self, batch: Batch) -> None:
         """Write the batch in one transaction, or nothing.
 
-        Raises Fenced when another judge took over, when a partition was not where the batch began, or when no lease
-        is held; StoreUnavailable when it may succeed later. After either the caller starts again from the store: a
+        Raises Overtaken when a person spoke since its turn was decided: decide again. Raises Fenced when another judge
+        took over, when a partition was not where the batch began, or when no lease is held; StoreUnavailable when it
+        may succeed later. After either of these the caller starts again from the store: a
         connection that broke at the last moment does not tell whether the transaction was kept.
         """
         held = self._held()
@@ -204,6 +218,8 @@ class SqlStore(Queries):
             self._add(connection, schema.coverage, rows.of_covered(batch.covered), adds="stills")
             self._append(connection, schema.opened, [rows.of_opened(fact) for fact in batch.opened])
             self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
+            if batch.turn is not None:
+                self.suspensions.write(connection, batch.turn)
             for move in batch.moves:
                 _move(connection, move, held)
             held.fence(connection)  # last: from here to the end of the transaction nobody can take over

@@ -1,0 +1,451 @@
+"""The switchboard: every switch there is, and what a batch of judgements moves.
+
+Owns what the policy needs to have at hand (leaks that stand, rolls, modes, the switches), the count of deliveries in
+scopes that are shut or tried, and the order in which events reach the switches. `turn` decides and changes nothing that
+matters; `settle` takes up what was stored. So a turn that a person's word has overtaken is thrown away, and decided
+again. Refuses to store and to read a clock: time is that of the deliveries, so that a replay decides alike.
+
+While nothing is shut or tried no delivery is looked at for it; else one costs a look into a table by its attributes.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from detector import policy
+from detector.notice import Notice
+from detector.policy import BEFORE, Decision, Exposure, Held, Mode, Reason, Rules, Situation
+from detector.roll import Roll
+from detector.scope import Scope, SuspensionId, link, wider
+from detector.suspension import POLICY, SHUT, TRIED, Do, Event, State, Suspension, Transition, step
+from models.records import Alert, AlertId, Delivery, Judgement, Kind, Verdict, Withdrawal
+
+LEAKS_MOST: Final = 1000
+"""Leaks at hand of one integration, the latest delivered: twice what one decision looks at."""
+HOUR: Final = timedelta(hours=1)
+_WATCHED: Final = (SHUT | TRIED) - {State.FORCED}
+
+
+@dataclass(slots=True)
+class Standing:
+    """What a switchboard starts from. `words` numbers what persons said so far; `suspensions` are all that were
+    touched.
+
+    `leaks` are those raised in the last day that stand, `orders` when the policy suspended within the last hour,
+    `capped` when a cap was last met.
+    """
+
+    words: int = 0
+    killed: bool = False
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    suspensions: Sequence[Suspension] = ()
+    rolls: Sequence[Roll] = ()
+    leaks: Sequence[Alert] = ()
+    orders: Sequence[datetime] = ()
+    capped: datetime | None = None
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a batch moved. To be stored whole, while persons have said no more than `words`, or not at all.
+
+    `switches` are all that moved, or whose counts changed, as they are behind it.
+    """
+
+    words: int = 0
+    transitions: list[Transition] = field(default_factory=list)
+    switches: list[Suspension] = field(default_factory=list)
+    rolls: list[Roll] = field(default_factory=list)
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What the world outside hears of it, in order."""
+        return [told for each in self.transitions if (told := each.notice) is not None]
+
+    def __bool__(self) -> bool:
+        return bool(self.switches or self.rolls)
+
+
+class Switchboard:
+    """The switches of one judge. `counts` tells how many deliveries there were."""
+
+    def __init__(self, rules: Rules | None = None, counts: Exposure | None = None) -> None:
+        self.rules = rules or Rules()
+        self.counts: Exposure = counts or policy.Unknown()
+        self._rolls: dict[str, Roll] = {}
+        self._rolled: dict[str, Roll] = {}
+        self._wide: set[SuspensionId] = set()
+        self._latest: datetime | None = None
+        self._standing = Standing()
+        self._switches: dict[SuspensionId, Suspension] = {}
+        self._leaks: dict[str, list[Alert]] = {}
+        self._watch = Watch()
+        self._next: _Turning | None = None
+
+    @property
+    def words(self) -> int:
+        """The number of what persons said that is known here."""
+        return self._standing.words
+
+    def take(self, standing: Standing) -> None:
+        """Take up what is stored. What was counted of integrations since stays."""
+        self._standing = standing
+        self._switches = {each.id: each for each in standing.suspensions}
+        self._wide = {each.id for each in standing.suspensions if each.scope.is_wide}
+        self._watch = Watch()
+        for each in standing.suspensions:
+            self._watch.add(each)
+        for roll in standing.rolls:
+            self._rolls.setdefault(roll.integration, roll)
+        self._leaks = {}
+        for alert in standing.leaks:
+            _keep(self._leaks.setdefault(alert.integration, []), alert)
+
+    def turn(self, judged: Sequence[Judgement], withdrawn: Sequence[Withdrawal], now: datetime | None = None) -> Turn:
+        """What these judgements, in their order, and the withdrawals after them move. `now` is from when on others can
+        know; without it, the time of what led to a move."""
+        self._next = _Turning(self, withdrawn, now)
+        return self._next.run(judged)
+
+    def settle(self) -> None:
+        """The last turn was stored."""
+        done, self._next = self._next, None
+        if done is None:
+            return
+        self._latest = done.latest
+        self._rolled = {}
+        self._switches.update(done.moved)
+        self._leaks.update(done.leaks)
+        standing = self._standing
+        standing.orders, standing.capped = done.orders, done.capped
+        for integration in done.leaks:
+            self._leaks[integration] = self._recent(self._leaks[integration])
+
+    def _recent(self, leaks: list[Alert]) -> list[Alert]:
+        oldest = None if self._latest is None else self._latest - BEFORE
+        return [each for each in leaks if oldest is None or each.raised_at >= oldest][-LEAKS_MOST:]
+
+
+class Watch:
+    """Which switches a delivery may lie under. What is no longer watched is found too, and told apart by its state."""
+
+    def __init__(self) -> None:
+        self._links: dict[tuple[str, str], SuspensionId] = {}
+        self._others: dict[str, dict[tuple[str, str], dict[SuspensionId, Scope]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._links or self._others)
+
+    def add(self, suspension: Suspension) -> None:
+        """Watch a switch, if its state is one that is."""
+        if suspension.state not in _WATCHED:
+            return
+        of = suspension.scope
+        if not of.is_wide:
+            self._links[of.integration, of.where[0][1][0]] = of.id
+            return
+        by = self._others.setdefault(of.integration, {})
+        name, values = of.where[0] if of.where else ("", ("",))
+        for value in values:
+            by.setdefault((name, value), {})[of.id] = of
+
+    def of(self, delivery: Delivery) -> list[SuspensionId]:
+        """Switches whose scope holds the delivery."""
+        integration = delivery.integration
+        found = []
+        if (one := self._links.get((integration, delivery.account))) is not None:
+            found.append(one)
+        if (others := self._others.get(integration)) is not None:
+            for (name, value), scopes in others.items():
+                if not name or delivery.attributes.get(name) == value:
+                    found += [id_ for id_, each in scopes.items() if each.has(delivery)]
+        return found
+
+
+class _Turning:
+    """One turn in the making: reads the switchboard, and keeps what it changes to itself."""
+
+    def __init__(self, board: Switchboard, withdrawn: Sequence[Withdrawal], now: datetime | None) -> None:
+        self._board = board
+        self._rules = board.rules
+        self._withdrawn = {each.alert: each for each in withdrawn}
+        self._now = now
+        self.latest = board._latest
+        self.moved: dict[SuspensionId, Suspension] = {}
+        self.leaks: dict[str, list[Alert]] = {}
+        self.orders = list(board._standing.orders)
+        self.capped = board._standing.capped
+        self._transitions: list[Transition] = []
+        self._links: Counter[str] | None = None
+
+    def run(self, judged: Sequence[Judgement]) -> Turn:
+        """Every judgement in its order, then what no longer stands, then what time alone shows."""
+        watch = self._board._watch
+        for judgement in judged:
+            delivery = judgement.delivery
+            self._enrol(judgement)
+            if watch:
+                for id_ in watch.of(delivery):
+                    self._count(self._get(id_), judgement)
+            if self.latest is None or delivery.time > self.latest:
+                self.latest = delivery.time
+            for alert in judgement.alerts:
+                if alert.kind is Kind.LEAK and alert.id not in self._withdrawn:
+                    self._leak(alert)
+        if self._withdrawn:
+            self._take_back()
+        self._look()
+        rolls = list(self._board._rolled.values())
+        return Turn(self._board.words, self._transitions, list(self.moved.values()), rolls)
+
+    # --- deliveries -------------------------------------------------------------------------------------
+
+    def _enrol(self, judgement: Judgement) -> None:
+        """Ids are counted once, however often a turn is decided."""
+        delivery, rules, board = judgement.delivery, self._rules, self._board
+        name = delivery.integration
+        roll = board._rolls.get(name)
+        if roll is None:
+            roll = board._rolls[name] = Roll(name, delivery.time)
+        known = judgement.verdict is Verdict.CLEAR
+        if roll.note(delivery.camera, delivery.account, known=known):
+            board._rolled[name] = roll
+            roll.warm(delivery.time, rules.warm_cameras, rules.warm_share)
+
+    def _count(self, switch: Suspension, judgement: Judgement) -> None:
+        """A delivery came in a scope that is shut, or tried."""
+        when = judgement.delivery.time
+        if switch.state in TRIED:
+            assert switch.since is not None
+            if when > switch.since and judgement.verdict is Verdict.CLEAR:
+                self._clean(replace(switch, clean=switch.clean + 1), when)
+        elif switch.is_shut and switch.state is not State.FORCED:
+            self._came(switch, judgement.delivery)
+
+    def _clean(self, switch: Suspension, when: datetime) -> None:
+        self.moved[switch.id] = switch
+        if switch.clean >= self._rules.clean:
+            why = f"{switch.clean} explained deliveries came and no leak, {switch.share:.0%} of what may pass."
+            self._move(switch, Event(Do.RAMP, POLICY, when, "clean", why, {"clean": switch.clean}, ordered=self._now))
+
+    def _came(self, switch: Suspension, delivery: Delivery) -> None:
+        """By its own time, so that a backlog is not taken for disobedience."""
+        ordered = switch.ordered
+        assert ordered is not None
+        if delivery.time <= ordered + self._rules.grace:
+            return
+        self._stop_if_quiet(switch)
+        switch = self._get(switch.id)
+        last = delivery.time if switch.last is None else max(switch.last, delivery.time)
+        switch = self.moved[switch.id] = replace(switch, last=last)
+        if switch.state is State.FAILED:
+            return
+        seconds = (delivery.time - ordered).total_seconds()
+        why = f"Delivery {delivery.key} came {seconds:.0f} seconds after the order, {self._rules.grace} being granted."
+        numbers = {"seconds": round(seconds, 3), "grace_seconds": self._rules.grace.total_seconds()}
+        self._move(switch, Event(Do.DISOBEYED, POLICY, delivery.time, "not-obeyed", why, numbers, page=True))
+        self._widen(switch, delivery)
+
+    def _widen(self, switch: Suspension, delivery: Delivery) -> None:
+        wide = wider(switch.scope, delivery.account, delivery.attributes)
+        if wide is not None:
+            why = f"{switch.scope} was ordered shut, and deliveries go on; this is the next wider scope."
+            event = Event(
+                Do.PROPOSE, POLICY, delivery.time, Reason.STILL_LEAKING, why, {}, switch.evidence, self._now, page=True
+            )
+            self._move(self._get(wide.id, wide), event)
+
+    def _look(self) -> None:
+        """What is shut and stayed quiet for long enough has stopped; what nothing carries any more is lifted."""
+        for switch in self._all() if self._board._switches or self.moved else ():
+            self._stop_if_quiet(switch)
+            if switch.carried and not switch.evidence and switch.state is not State.ARMED:
+                self._unload(switch, (), "nothing carries it any more")
+
+    def _stop_if_quiet(self, switch: Suspension) -> None:
+        if switch.state not in (State.SUSPENDING, State.FAILED) or self.latest is None:
+            return
+        assert switch.ordered is not None
+        begin = switch.ordered + self._rules.grace
+        begin = begin if switch.last is None else max(begin, switch.last)
+        seen = begin + self._rules.watch
+        if self.latest >= seen:
+            seconds = self._rules.watch.total_seconds()
+            why = f"No delivery in {switch.scope} for {seconds:.0f} seconds, while others went on."
+            self._move(switch, Event(Do.STOPPED, POLICY, seen, "stopped", why, {"watched_seconds": seconds}))
+
+    # --- alerts -----------------------------------------------------------------------------------------
+
+    def _leak(self, alert: Alert) -> None:
+        for switch in self._over(alert):
+            if switch.state in TRIED and switch.ordered is not None and alert.delivered_at > switch.ordered:
+                self._back(switch, alert)
+        leaks = self._of(alert.integration)
+        if all(each.id != alert.id for each in leaks):
+            _keep(leaks, alert)
+        here, wide = self._situation(alert), [each for each in self._over(alert) if each.scope.is_wide]
+        if here.mode is Mode.OFF or any(self._is_answered(each, alert) for each in wide):
+            return
+        quiet = here.mode is Mode.SHADOW or not here.warm
+        acts = here.mode is Mode.AUTO and here.warm and not here.killed and here.ordered < self._rules.per_hour
+        if not acts and any(each.state is State.PROPOSED and (quiet or not each.shadow) for each in wide):
+            return  # a wider scope is proposed, and that is all that may be done
+        self._decide(alert, leaks)
+
+    def _decide(self, alert: Alert, leaks: Sequence[Alert]) -> None:
+        news = [
+            each for each in leaks if not any(self._is_answered(over, each) for over in self._over(each, wide=True))
+        ]
+        for decision in policy.decide(alert, news, self._board.counts, self._rules):
+            over = list(self._over(alert))
+            if not decision.scope.is_wide and any(self._is_answered(each, alert) for each in over):
+                continue
+            tempered = policy.temper(decision, self._situation(alert), self._rules)
+            if tempered is None:
+                continue
+            proposed = any(each.state is State.PROPOSED and each.scope.is_wide for each in over)
+            if tempered.suspends or decision.scope.is_wide or not proposed:
+                self._carry_out(alert, tempered)
+
+    def _carry_out(self, alert: Alert, decision: Decision) -> None:
+        what = Do.SUSPEND if decision.suspends else Do.PROPOSE
+        numbers = dict(decision.numbers) | ({} if decision.held is None else {"held": decision.held.value})
+        event = Event(
+            what,
+            POLICY,
+            alert.raised_at,
+            decision.reason.value,
+            decision.why,
+            numbers,
+            decision.evidence,
+            self._now,
+            decision.is_shadow,
+            decision.page,
+        )
+        moved = self._move(self._get(decision.scope.id, decision.scope), event)
+        if moved and decision.suspends:
+            self.orders.append(alert.raised_at)
+        if moved and decision.page and decision.held in (Held.RATE_CAP, Held.LINKS_CAP):
+            self.capped = alert.raised_at
+
+    def _back(self, switch: Suspension, alert: Alert) -> None:
+        why = f"A leak came while {switch.scope} was being tried: {alert.why}"
+        event = Event(
+            Do.LEAKED,
+            POLICY,
+            alert.raised_at,
+            "leaked",
+            why,
+            {"clean": switch.clean},
+            (alert.id,),
+            self._now,
+            page=True,
+        )
+        if not self._move(switch, event):
+            self.moved[switch.id] = replace(switch, clean=0)  # the kill switch is on: nothing moves, nor does it count
+
+    def _take_back(self) -> None:
+        """Alerts that no longer stand, and what nothing else carries."""
+        for integration, leaks in self._board._leaks.items():
+            if any(each.id in self._withdrawn for each in leaks):
+                self._of(integration)
+        for integration, leaks in self.leaks.items():
+            self.leaks[integration] = [each for each in leaks if each.id not in self._withdrawn]
+        for switch in self._all():
+            gone = tuple(alert for alert in switch.evidence if alert in self._withdrawn)
+            if gone:
+                self._unload(switch, gone, self._withdrawn[gone[0]].reason)
+
+    def _unload(self, switch: Suspension, gone: tuple[AlertId, ...], reason: str) -> None:
+        carries = tuple(each.id for each in self._of(switch.scope.integration) if _carries(switch, each))
+        at = self.latest or (self._withdrawn[gone[0]].time if gone else switch.since)
+        assert at is not None
+        why = f"{len(gone)} alerts no longer stand: {reason}." if gone else f"Lifted: {reason}."
+        event = Event(
+            Do.WITHDRAWN,
+            POLICY,
+            at,
+            "evidence-withdrawn",
+            why,
+            {"withdrawn": len(gone)},
+            gone,
+            self._now,
+            carries=carries,
+        )
+        self._move(switch, replace(event, held=self._board._standing.killed))
+
+    # --- switches ---------------------------------------------------------------------------------------
+
+    def _move(self, switch: Suspension, event: Event) -> bool:
+        """Let the event reach the switch; whether it moved."""
+        moved = step(switch, event)
+        if not isinstance(moved, Transition) or (moved.acts and self._board._standing.killed):
+            return False
+        self._transitions.append(moved)
+        after = self.moved[switch.id] = moved.after
+        self._board._watch.add(after)
+        if after.scope.is_wide:
+            self._board._wide.add(after.id)
+        elif self._links is not None:
+            self._links[after.scope.integration] += after.is_shut - switch.is_shut
+        return True
+
+    def _get(self, id_: SuspensionId, of: Scope | None = None) -> Suspension:
+        found = self.moved.get(id_) or self._board._switches.get(id_)
+        if found is None:
+            assert of is not None
+            return Suspension(of)
+        return found
+
+    def _all(self) -> list[Suspension]:
+        return list({**self._board._switches, **self.moved}.values())
+
+    def _over(self, alert: Alert, *, wide: bool = False) -> Iterator[Suspension]:
+        """Switches whose scope holds the alert's delivery; `wide` leaves the account's link out."""
+        narrow = () if wide else (link(alert.integration, alert.recipient).id,)
+        for id_ in (*self._board._wide, *narrow):
+            each = self.moved.get(id_) or self._board._switches.get(id_)
+            if each is not None and each.scope.holds(alert.integration, alert.recipient, alert.attributes):
+                yield each
+
+    def _is_answered(self, switch: Suspension, alert: Alert) -> bool:
+        return switch.is_shut or switch.answers(alert.delivered_at, self._rules.grace)
+
+    def _of(self, integration: str) -> list[Alert]:
+        """The integration's leaks, to be changed."""
+        return self.leaks.setdefault(integration, list(self._board._leaks.get(integration, ())))
+
+    def _situation(self, alert: Alert) -> Situation:
+        standing, name = self._board._standing, alert.integration
+        roll = self._board._rolls.get(name)
+        if self._links is None:
+            shut = (each.scope for each in self._all() if each.is_shut)
+            self._links = Counter(of.integration for of in shut if not of.is_wide)
+        return Situation(
+            standing.modes.get(name, self._rules.mode),
+            roll is not None and roll.warm_at is not None,
+            standing.killed,
+            sum(alert.raised_at - HOUR < when for when in self.orders),
+            self._links[name],
+            0 if roll is None else len(roll.accounts),
+            self.capped is not None and alert.raised_at - HOUR < self.capped,
+        )
+
+
+def _carries(switch: Suspension, alert: Alert) -> bool:
+    """Whether a leak that stands is reason enough to leave the switch where it is."""
+    return (
+        alert.owner is not None
+        and not alert.presumed
+        and switch.scope.holds(alert.integration, alert.recipient, alert.attributes)
+        and (switch.settled is None or alert.delivered_at > switch.settled)
+    )
+
+
+def _keep(leaks: list[Alert], alert: Alert) -> None:
+    insort(leaks, alert, key=lambda each: (each.delivered_at, each.id))
