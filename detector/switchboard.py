@@ -92,6 +92,10 @@ class Switchboard:
         """The number of what persons said that is known here."""
         return self._standing.words
 
+    def switches(self) -> list[Suspension]:
+        """Every switch that was touched, as it stands."""
+        return list(self._switches.values())
+
     def take(self, standing: Standing) -> None:
         """Take up what is stored. What was counted of integrations since stays."""
         self._standing = standing
@@ -182,10 +186,12 @@ class _Turning:
         self.capped = board._standing.capped
         self._transitions: list[Transition] = []
         self._links: Counter[str] | None = None
+        self._due: datetime | None = None
 
     def run(self, judged: Sequence[Judgement]) -> Turn:
-        """Every judgement in its order, then what no longer stands, then what time alone shows."""
+        """What time alone shows, every judgement in its order, then what no longer stands."""
         watch = self._board._watch
+        self._look()
         for judgement in judged:
             delivery = judgement.delivery
             self._enrol(judgement)
@@ -194,12 +200,13 @@ class _Turning:
                     self._count(self._get(id_), judgement)
             if self.latest is None or delivery.time > self.latest:
                 self.latest = delivery.time
+                if self._due is not None and self.latest >= self._due:
+                    self._look()
             for alert in judgement.alerts:
                 if alert.kind is Kind.LEAK and alert.id not in self._withdrawn:
                     self._leak(alert)
         if self._withdrawn:
             self._take_back()
-        self._look()
         rolls = list(self._board._rolled.values())
         return Turn(self._board.words, self._transitions, list(self.moved.values()), rolls)
 
@@ -262,22 +269,33 @@ class _Turning:
 
     def _look(self) -> None:
         """What is shut and stayed quiet for long enough has stopped; what nothing carries any more is lifted."""
+        self._due = None
         for switch in self._all() if self._board._switches or self.moved else ():
             self._stop_if_quiet(switch)
+            self._expect(self._get(switch.id))
             if switch.carried and not switch.evidence and switch.state is not State.ARMED:
                 self._unload(switch, (), "nothing carries it any more")
 
     def _stop_if_quiet(self, switch: Suspension) -> None:
-        if switch.state not in (State.SUSPENDING, State.FAILED) or self.latest is None:
-            return
-        assert switch.ordered is not None
-        begin = switch.ordered + self._rules.grace
-        begin = begin if switch.last is None else max(begin, switch.last)
-        seen = begin + self._rules.watch
-        if self.latest >= seen:
+        quiet = self._quiet(switch)
+        if quiet is not None and self.latest is not None and self.latest >= quiet:
             seconds = self._rules.watch.total_seconds()
             why = f"No delivery in {switch.scope} for {seconds:.0f} seconds, while others went on."
-            self._move(switch, Event(Do.STOPPED, POLICY, seen, "stopped", why, {"watched_seconds": seconds}))
+            self._move(switch, Event(Do.STOPPED, POLICY, quiet, "stopped", why, {"watched_seconds": seconds}))
+
+    def _expect(self, switch: Suspension) -> None:
+        """Look again when the switch may have been quiet for long enough."""
+        quiet = self._quiet(switch)
+        if quiet is not None and (self._due is None or quiet < self._due):
+            self._due = quiet
+
+    def _quiet(self, switch: Suspension) -> datetime | None:
+        """Until when nothing may come for the switch to count as suspended; None where that is not the question."""
+        if switch.state not in (State.SUSPENDING, State.FAILED):
+            return None
+        assert switch.ordered is not None
+        begin = switch.ordered + self._rules.grace
+        return (begin if switch.last is None else max(begin, switch.last)) + self._rules.watch
 
     # --- alerts -----------------------------------------------------------------------------------------
 
@@ -389,6 +407,7 @@ class _Turning:
         self._transitions.append(moved)
         after = self.moved[switch.id] = moved.after
         self._board._watch.add(after)
+        self._expect(after)
         if after.scope.is_wide:
             self._board._wide.add(after.id)
         elif self._links is not None:
