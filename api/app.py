@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from api import alerts, health, incidents, ingest, problems
+from api import alerts, health, incidents, ingest, problems, suspensions, switches
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
@@ -28,6 +28,7 @@ from streams.store.sql import SqlStore
 TAGS: Final = [
     {"name": "alerts", "description": "Deliveries that reached, or seem to have reached, the wrong home."},
     {"name": "incidents", "description": "Alerts that belong together."},
+    {"name": "suspensions", "description": "Delivery paths that are switched off, and what may switch them."},
     {"name": "coverage", "description": "What was watched."},
     {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
     {"name": "health", "description": "For probes and scrapers."},
@@ -85,7 +86,14 @@ def create_app(
     )
     app.state.house = house
     problems.install(app)
-    for room in (ingest, alerts, incidents, health):  # tried in this order, and most of the traffic is stills
+    for room in (
+        ingest,
+        alerts,
+        incidents,
+        suspensions,
+        switches,
+        health,
+    ):  # tried in this order, and most of the traffic is stills
         app.include_router(room.router)
     _describe(app)
     return app

@@ -5,7 +5,7 @@ Owns how a scope is named, what lies in it and what the next wider one is. Refus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NewType
@@ -105,6 +105,17 @@ def whole(integration: str) -> Scope:
     return Scope(Breadth.INTEGRATION, integration)
 
 
+def named(integration: str, where: Mapping[str, str | Sequence[str]]) -> Scope:
+    """The scope of these attributes, its breadth told by their names. Raises BadScope."""
+    values = {name: (each,) if isinstance(each, str) else tuple(each) for name, each in where.items()}
+    alone = {ACCOUNT: Breadth.LINK, NODE: Breadth.NODE, RELEASE: Breadth.RELEASE, SURFACE: Breadth.SURFACE}
+    breadth = Breadth.ATTRIBUTES if values else Breadth.INTEGRATION
+    if len(values) == 1:
+        name = next(iter(values))
+        breadth = Breadth.NODES if name == NODE and len(set(values[name])) > 1 else alone.get(name, breadth)
+    return scope(breadth, integration, values)
+
+
 def of_record(record: Mapping[str, Any]) -> Scope:
     """The scope that `record` wrote. Raises BadScope."""
     try:
@@ -141,7 +152,9 @@ def _wrong(made: Scope) -> str | None:
     if named is not None and names != named:
         return f"names {', '.join(named) or 'no attribute'}, and nothing else"
     if named is None and (len(names) != 2 or ACCOUNT in names):
-        return "names two attributes of a delivery"
+        return (
+            f"names two attributes of a delivery; alone, only {ACCOUNT}, {NODE}, {RELEASE} and {SURFACE} can be named"
+        )
     least, most = (2, NODES_MOST) if made.breadth is Breadth.NODES else (1, 1)
     if not all(least <= len(values) <= most and all(values) for _, values in made.where):
         return f"has from {least} to {most} values for each attribute" if most > 1 else "has one value an attribute"

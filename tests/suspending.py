@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from serving import picture
+
 from detector.engine import Engine
 from detector.policy import Mode, Rules
 from detector.suspension import State, Transition
 from detector.switchboard import Standing, Switchboard
 from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged
-from serving import picture
 from streams.cloudevents import Message
 from streams.decode import Decoder
 from streams.judge import Judge, Store
@@ -37,9 +38,7 @@ class Counted:
         self.seen: list[Delivery] = []
         self.more: list[tuple[Mapping[str, str], int]] = []
 
-    def exposure(
-        self, integration: str, since: datetime, until: datetime, where: Mapping[str, str]
-    ) -> tuple[int, int]:
+    def exposure(self, integration: str, since: datetime, until: datetime, where: Mapping[str, str]) -> tuple[int, int]:
         """As `detector.policy.Exposure` says."""
 
         def within(attributes: Mapping[str, str]) -> bool:

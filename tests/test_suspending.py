@@ -239,8 +239,7 @@ def test_clean_deliveries_promote_step_by_step_until_it_is_lifted() -> None:
     resumed(path, 500)
     shares = []
     for second in range(30):
-        for each in path.push(1, None, 501 + second):
-            shares.append((each.after.state.value, each.after.share, second))
+        shares += [(m.after.state.value, m.after.share, second) for m in path.push(1, None, 501 + second)]
     assert shares == [
         ("ramping", 0.01, 2),
         ("ramping", 0.1, 5),

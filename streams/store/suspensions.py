@@ -78,6 +78,11 @@ class Word:
     value: str
     why: str
 
+    @property
+    def is_on(self) -> bool:
+        """Of the kill switch: whether it is on."""
+        return self.value == ON
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -359,7 +364,7 @@ def _latest(connection: Connection, subject: str) -> dict[str, Word]:
 
 def _is_killed(connection: Connection) -> bool:
     last = _latest(connection, KILL).get("")
-    return last is not None and last.value == ON
+    return last is not None and last.is_on
 
 
 def _modes(connection: Connection) -> dict[str, Mode]:
