@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from api import cli_suspensions
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
 
@@ -45,6 +46,9 @@ app.add_typer(placeholders, name="placeholder")
 app.add_typer(topics, name="topics")
 app.add_typer(rights, name="rights")
 app.add_typer(store, name="store")
+app.add_typer(cli_suspensions.suspensions, name="suspensions")
+app.add_typer(cli_suspensions.integrations, name="integrations")
+app.add_typer(cli_suspensions.kill_switch, name="kill-switch")
 
 
 @app.command()
