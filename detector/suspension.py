@@ -185,7 +185,8 @@ class Transition:
         type_ = self._type()
         if type_ is None:
             return None
-        return notice(type_, self.event.at, after.scope.integration, self.told(), after.id, str(after.version))
+        cause = (after.id, str(after.version), self.event.at.isoformat())
+        return notice(type_, self.event.at, after.scope.integration, self.told(), *cause)
 
     def told(self) -> dict[str, Any]:
         """What a receiver is told of it."""

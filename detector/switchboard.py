@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -33,8 +33,7 @@ _WATCHED: Final = (SHUT | TRIED) - {State.FORCED}
 
 @dataclass(slots=True)
 class Standing:
-    """What a switchboard starts from. `words` numbers what persons said so far; `suspensions` are all that were
-    touched.
+    """What a switchboard starts from. `words` numbers what persons said so far; `suspensions` are those ever touched.
 
     `leaks` are those raised in the last day that stand, `orders` when the policy suspended within the last hour,
     `capped` when a cap was last met.
@@ -79,12 +78,14 @@ class Switchboard:
         self.counts: Exposure = counts or policy.Unknown()
         self._rolls: dict[str, Roll] = {}
         self._rolled: dict[str, Roll] = {}
-        self._wide: set[SuspensionId] = set()
+        self._wide: dict[str, set[SuspensionId]] = {}
         self._latest: datetime | None = None
         self._standing = Standing()
         self._switches: dict[SuspensionId, Suspension] = {}
         self._leaks: dict[str, list[Alert]] = {}
         self._watch = Watch()
+        self._due: datetime | None = None
+        self._taken = True
         self._next: _Turning | None = None
 
     @property
@@ -98,12 +99,13 @@ class Switchboard:
 
     def take(self, standing: Standing) -> None:
         """Take up what is stored. What was counted of integrations since stays."""
-        self._standing = standing
+        self._standing, self._taken = standing, True
         self._switches = {each.id: each for each in standing.suspensions}
-        self._wide = {each.id for each in standing.suspensions if each.scope.is_wide}
-        self._watch = Watch()
+        self._wide = {}
         for each in standing.suspensions:
-            self._watch.add(each)
+            if each.scope.is_wide:
+                self._wide.setdefault(each.scope.integration, set()).add(each.id)
+        self._watch = Watch(standing.suspensions)
         for roll in standing.rolls:
             self._rolls.setdefault(roll.integration, roll)
         self._leaks = {}
@@ -121,12 +123,15 @@ class Switchboard:
         done, self._next = self._next, None
         if done is None:
             return
-        self._latest = done.latest
+        self._latest, self._due, self._taken = done.latest, done.due, False
         self._rolled = {}
         self._switches.update(done.moved)
         self._leaks.update(done.leaks)
         standing = self._standing
-        standing.orders, standing.capped = done.orders, done.capped
+        standing.orders = [each for each in done.orders if each > max(done.orders) - HOUR]
+        standing.capped = done.capped
+        if any(each.state not in _WATCHED for each in done.moved.values()):
+            self._watch = Watch(self._switches.values())
         for integration in done.leaks:
             self._leaks[integration] = self._recent(self._leaks[integration])
 
@@ -138,9 +143,11 @@ class Switchboard:
 class Watch:
     """Which switches a delivery may lie under. What is no longer watched is found too, and told apart by its state."""
 
-    def __init__(self) -> None:
+    def __init__(self, suspensions: Iterable[Suspension] = ()) -> None:
         self._links: dict[tuple[str, str], SuspensionId] = {}
         self._others: dict[str, dict[tuple[str, str], dict[SuspensionId, Scope]]] = {}
+        for each in suspensions:
+            self.add(each)
 
     def __bool__(self) -> bool:
         return bool(self._links or self._others)
@@ -186,12 +193,13 @@ class _Turning:
         self.capped = board._standing.capped
         self._transitions: list[Transition] = []
         self._links: Counter[str] | None = None
-        self._due: datetime | None = None
+        self.due = board._due
 
     def run(self, judged: Sequence[Judgement]) -> Turn:
         """What time alone shows, every judgement in its order, then what no longer stands."""
         watch = self._board._watch
-        self._look()
+        if self._board._taken:
+            self._look()
         for judgement in judged:
             delivery = judgement.delivery
             self._enrol(judgement)
@@ -200,7 +208,7 @@ class _Turning:
                     self._count(self._get(id_), judgement)
             if self.latest is None or delivery.time > self.latest:
                 self.latest = delivery.time
-                if self._due is not None and self.latest >= self._due:
+                if self.due is not None and self.latest >= self.due:
                     self._look()
             for alert in judgement.alerts:
                 if alert.kind is Kind.LEAK and alert.id not in self._withdrawn:
@@ -269,8 +277,8 @@ class _Turning:
 
     def _look(self) -> None:
         """What is shut and stayed quiet for long enough has stopped; what nothing carries any more is lifted."""
-        self._due = None
-        for switch in self._all() if self._board._switches or self.moved else ():
+        self.due = None
+        for switch in self._all():
             self._stop_if_quiet(switch)
             self._expect(self._get(switch.id))
             if switch.carried and not switch.evidence and switch.state is not State.ARMED:
@@ -286,8 +294,8 @@ class _Turning:
     def _expect(self, switch: Suspension) -> None:
         """Look again when the switch may have been quiet for long enough."""
         quiet = self._quiet(switch)
-        if quiet is not None and (self._due is None or quiet < self._due):
-            self._due = quiet
+        if quiet is not None and (self.due is None or quiet < self.due):
+            self.due = quiet
 
     def _quiet(self, switch: Suspension) -> datetime | None:
         """Until when nothing may come for the switch to count as suspended; None where that is not the question."""
@@ -316,9 +324,8 @@ class _Turning:
         self._decide(alert, leaks)
 
     def _decide(self, alert: Alert, leaks: Sequence[Alert]) -> None:
-        news = [
-            each for each in leaks if not any(self._is_answered(over, each) for over in self._over(each, wide=True))
-        ]
+        wide = self._wide(alert.integration)
+        news = [each for each in leaks[-policy.CONSIDERED :] if not self._is_answered_by(wide, each)]
         for decision in policy.decide(alert, news, self._board.counts, self._rules):
             over = list(self._over(alert))
             if not decision.scope.is_wide and any(self._is_answered(each, alert) for each in over):
@@ -409,7 +416,7 @@ class _Turning:
         self._board._watch.add(after)
         self._expect(after)
         if after.scope.is_wide:
-            self._board._wide.add(after.id)
+            self._board._wide.setdefault(after.scope.integration, set()).add(after.id)
         elif self._links is not None:
             self._links[after.scope.integration] += after.is_shut - switch.is_shut
         return True
@@ -424,16 +431,27 @@ class _Turning:
     def _all(self) -> list[Suspension]:
         return list({**self._board._switches, **self.moved}.values())
 
-    def _over(self, alert: Alert, *, wide: bool = False) -> Iterator[Suspension]:
-        """Switches whose scope holds the alert's delivery; `wide` leaves the account's link out."""
-        narrow = () if wide else (link(alert.integration, alert.recipient).id,)
-        for id_ in (*self._board._wide, *narrow):
-            each = self.moved.get(id_) or self._board._switches.get(id_)
-            if each is not None and each.scope.holds(alert.integration, alert.recipient, alert.attributes):
+    def _over(self, alert: Alert) -> Iterator[Suspension]:
+        """Switches whose scope holds the alert's delivery: the account's link, and wider ones."""
+        narrow = self._get(link(alert.integration, alert.recipient).id, link(alert.integration, alert.recipient))
+        for each in (*self._wide(alert.integration), narrow):
+            if each.scope.holds(alert.integration, alert.recipient, alert.attributes):
                 yield each
+
+    def _wide(self, integration: str) -> list[Suspension]:
+        """Switches of the integration that are wider than a link."""
+        ids = self._board._wide.get(integration, ())
+        found = (self.moved.get(id_) or self._board._switches.get(id_) for id_ in ids)
+        return [each for each in found if each is not None]
 
     def _is_answered(self, switch: Suspension, alert: Alert) -> bool:
         return switch.is_shut or switch.answers(alert.delivered_at, self._rules.grace)
+
+    def _is_answered_by(self, switches: Iterable[Suspension], alert: Alert) -> bool:
+        return any(
+            each.scope.holds(alert.integration, alert.recipient, alert.attributes) and self._is_answered(each, alert)
+            for each in switches
+        )
 
     def _of(self, integration: str) -> list[Alert]:
         """The integration's leaks, to be changed."""
