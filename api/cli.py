@@ -70,7 +70,7 @@ def demo(
 
 
 @app.command()
-@takes_settings("still_bytes", "still_pixels", "processes")
+@takes_settings("still_bytes", "still_pixels", "processes", "policy_mode", "warm_up_cameras", "warm_up_share")
 def replay(
     settings: Settings,
     events: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="CloudEvents, one JSON object a line.")],
@@ -79,6 +79,9 @@ def replay(
     incidents: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the incidents.")] = None,
     rejects: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the lines that were refused, why.")
+    ] = None,
+    suspensions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what the policy would do, move by move.")
     ] = None,
     placeholder: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="A picture that shows nobody's home; may be given again.")
@@ -93,7 +96,8 @@ def replay(
     from api.commands.replay import run
 
     given = placeholder or []
-    raise typer.Exit(run(settings, events, verdicts, alerts, incidents, rejects, placeholders=given, strict=strict))
+    files = (verdicts, alerts, incidents, rejects)
+    raise typer.Exit(run(settings, events, *files, suspensions=suspensions, placeholders=given, strict=strict))
 
 
 @app.command()

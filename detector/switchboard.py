@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from detector import policy
 from detector.notice import Notice
@@ -28,6 +28,7 @@ from models.records import Alert, AlertId, Delivery, Judgement, Kind, Verdict, W
 LEAKS_MOST: Final = 1000
 """Leaks at hand of one integration, the latest delivered: twice what one decision looks at."""
 HOUR: Final = timedelta(hours=1)
+_NONE: Final[dict[Any, Any]] = {}
 _WATCHED: Final = (SHUT | TRIED) - {State.FORCED}
 
 
@@ -145,7 +146,7 @@ class Watch:
 
     def __init__(self, suspensions: Iterable[Suspension] = ()) -> None:
         self._links: dict[tuple[str, str], SuspensionId] = {}
-        self._others: dict[str, dict[tuple[str, str], dict[SuspensionId, Scope]]] = {}
+        self._others: dict[str, dict[str, dict[str | None, dict[SuspensionId, Scope]]]] = {}
         for each in suspensions:
             self.add(each)
 
@@ -160,21 +161,21 @@ class Watch:
         if not of.is_wide:
             self._links[of.integration, of.where[0][1][0]] = of.id
             return
-        by = self._others.setdefault(of.integration, {})
-        name, values = of.where[0] if of.where else ("", ("",))
+        name, values = of.where[0] if of.where else ("integration", (of.integration,))
+        by = self._others.setdefault(of.integration, {}).setdefault(name, {})
         for value in values:
-            by.setdefault((name, value), {})[of.id] = of
+            by.setdefault(value, {})[of.id] = of
 
     def of(self, delivery: Delivery) -> list[SuspensionId]:
         """Switches whose scope holds the delivery."""
-        integration = delivery.integration
+        attributes, integration = delivery.attributes, delivery.integration
         found = []
         if (one := self._links.get((integration, delivery.account))) is not None:
             found.append(one)
-        if (others := self._others.get(integration)) is not None:
-            for (name, value), scopes in others.items():
-                if not name or delivery.attributes.get(name) == value:
-                    found += [id_ for id_, each in scopes.items() if each.has(delivery)]
+        for name, by in self._others.get(integration, _NONE).items():
+            for id_, each in by.get(attributes.get(name), _NONE).items():
+                if each.has(delivery):
+                    found.append(id_)
         return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from detector.incident import Incident
+from detector.suspension import Transition
 from models.records import Alert, Judgement
 from streams.cloudevents import instant
 
@@ -62,3 +63,8 @@ def incident(found: Incident) -> dict[str, Any]:
         "owners": sorted(found.owners),
         "alerts": list(found.alerts),
     }
+
+
+def transition(moved: Transition) -> dict[str, Any]:
+    """One move of a suspension, as a receiver of hooks is told it, and whether anybody would be."""
+    return {"at": instant(moved.event.at), "shadow": moved.after.shadow, **moved.told()}

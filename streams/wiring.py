@@ -88,7 +88,7 @@ def _opened(
     log.info("judge.restored", store=store.database.name, snapshot=image is not None)
     keeper = None if path is None else Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
     stored = None if keeper is None else keeper.stored
-    board = Switchboard(rules_of(settings))
+    board = board_of(settings)
     board.take(store.standing())
     judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew, stored=stored, board=board)
     opened = OpenJudge(judge, store, ends.pop_all())
@@ -114,6 +114,11 @@ def decoder(settings: Settings, store: SqlStore) -> Decoder:
     """The decoder under the digest key in force: the one that is set, else the store's own."""
     key = settings.digest_key.get_secret_value().encode() or store.digest_key()
     return Decoder(key, settings.still_bytes, settings.still_pixels)
+
+
+def board_of(settings: Settings) -> Switchboard:
+    """A switchboard without a switch that was touched, by the thresholds in force."""
+    return Switchboard(rules_of(settings))
 
 
 def rules_of(settings: Settings) -> Rules:
