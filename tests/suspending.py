@@ -72,11 +72,11 @@ class Path:
         self._right(RightAction.GRANT, home, f"acct-{viewer}", when(seconds))
         return self.commit()
 
-    def still(self, home: int, viewer: int | None, seconds: float, **attributes: str) -> Delivery:
+    def still(self, home: int, viewer: int | None, seconds: float, *, id: str = "", **attributes: str) -> Delivery:
         """Camera cam-HOME is delivered to the viewer: a leak, where that is not its owner; it is not committed yet."""
         self._number += 1
         account = AccountId(f"acct-{home if viewer is None else viewer}")
-        key = DeliveryId("cloud", f"d-{self._number}")
+        key = DeliveryId("cloud", id or f"d-{self._number}")
         attributes = {"integration": HOME, **attributes}
         delivery = Delivery(key, when(seconds), account, CameraId(f"cam-{home}"), attributes)
         self.counts.seen.append(delivery)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path as File
 from typing import Any
 
 import pytest
+import suspending_process
 from sqlalchemy import event, func, select
 from suspending import HOME, Path, told, when
 
@@ -321,3 +327,50 @@ def test_nothing_is_read_anew_while_nobody_speaks(store: SqlStore, monkeypatch: 
     store.suspensions.act(NODE, ask(Do.PROPOSE))
     path.push(3, None, 12)
     assert reads == [1]
+
+
+def everything(store: SqlStore) -> list[tuple[object, ...]]:
+    """Every move that was stored, but for when."""
+    columns = [column for column in transitions.c if column.name not in ("seq", "stored_at")]
+    with store.database.reading() as connection:
+        rows = connection.execute(select(*columns).order_by(transitions.c.seq)).all()
+    return [tuple(dict(each) if isinstance(each, Mapping) else each for each in row) for row in rows]
+
+
+def test_a_judge_that_is_killed_again_and_again_decides_what_an_undisturbed_one_does(url: str, tmp_path: File) -> None:
+    with SqlStore(f"sqlite:///{tmp_path}/undisturbed.db") as quiet:
+        quiet.acquire(60)
+        with_homes(Path(None, quiet))
+        suspending_process.steps(Path(None, quiet), 0)
+        expected = everything(quiet)
+    assert {row[5] for row in expected} >= {"suspending", "failed", "suspended"}
+    with SqlStore(url) as store:
+        store.acquire(60)
+        with_homes(Path(None, store))
+    moments, kills = random.Random(7), 0
+    while (code := lived(url, moments)) != 0:
+        assert code == -signal.SIGKILL
+        kills += 1
+    assert kills >= 3
+    with SqlStore(url) as store:
+        assert everything(store) == expected
+
+
+def lived(url: str, moments: random.Random) -> int:
+    """Start a judge, and kill it somewhere between two of its first batches; its exit code."""
+    command = [sys.executable, suspending_process.__file__, url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(moments.randint(8, 24)):
+            if not process.stdout.readline():
+                break
+        else:
+            time.sleep(moments.uniform(0, 0.02))
+            process.kill()
+    return process.returncode
+
+
+def with_homes(path: Path) -> None:
+    for home in range(12):
+        path.enrol(home)
+    path.commit()
