@@ -94,8 +94,10 @@ class House:
 
     def kill_check(self) -> Check:
         """How the kill switch stands: on, it stops no still from being taken, and everybody should see it."""
+        if self._store is None:
+            return Check("kill-switch", True, f"unknown: {self._wrong}")
         try:
-            word = None if self._store is None else self._store.suspensions.kill_switch()
+            word = self._store.suspensions.kill_switch()
         except StrayframeError as error:
             return Check("kill-switch", True, f"unknown: {error}")
         if word is None or not word.is_on:

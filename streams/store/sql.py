@@ -209,8 +209,8 @@ class SqlStore(Queries):
 
         Raises Overtaken when a person spoke since its turn was decided: decide again. Raises Fenced when another judge
         took over, when a partition was not where the batch began, or when no lease is held; StoreUnavailable when it
-        may succeed later. After either of these the caller starts again from the store: a
-        connection that broke at the last moment does not tell whether the transaction was kept.
+        may succeed later. After either of these the caller starts again from the store: a connection that broke at
+        the last moment does not tell whether the transaction was kept.
         """
         held = self._held()
         with self.database.writing() as connection:
