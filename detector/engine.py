@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from detector import verdict
@@ -137,6 +138,11 @@ class Engine:
         raised, withdrawn, incidents = self._alarms.drain()
         rights, self._new_rights = self._new_rights, []
         return Changes(scenes, removed, cameras, rights, raised, withdrawn, incidents, *self._placeholders.drain())
+
+    @property
+    def latest(self) -> datetime | None:
+        """Delivery time of the latest delivery judged, None before the first; looks at every camera to say it."""
+        return max((each.record.last_seen for each in self._memory.cameras.values()), default=None)
 
     @property
     def memory(self) -> Memory:

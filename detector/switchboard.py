@@ -113,6 +113,10 @@ class Switchboard:
         for alert in standing.leaks:
             _keep(self._leaks.setdefault(alert.integration, []), alert)
 
+    def begin(self, latest: datetime | None) -> None:
+        """Go on from the delivery time of the latest delivery that was ever judged."""
+        self._latest = latest
+
     def turn(self, judged: Sequence[Judgement], withdrawn: Sequence[Withdrawal], now: datetime | None = None) -> Turn:
         """What these judgements, in their order, and the withdrawals after them move. `now` is from when on others can
         know; without it, the time of what led to a move."""

@@ -90,6 +90,7 @@ def _opened(
     stored = None if keeper is None else keeper.stored
     board = board_of(settings)
     board.take(store.standing())
+    board.begin(engine.latest)
     judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew, stored=stored, board=board)
     opened = OpenJudge(judge, store, ends.pop_all())
     if keeper is not None:

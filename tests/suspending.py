@@ -60,6 +60,7 @@ class Path:
         self.judge = Judge(Engine(), Decoder(b"k"), Metrics(), store, board=self.board)
         if store is not None:
             self.judge.engine.restore(store.knowledge())
+            self.board.begin(self.judge.engine.latest)
         self.transitions: list[Transition] = []
         self._number = 0
 

@@ -187,16 +187,16 @@ def test_two_persons_at_once_suspend_once(url: str, store: SqlStore) -> None:
 
 
 def test_persons_approve_while_the_judge_commits_and_nothing_happens_twice(url: str, store: SqlStore) -> None:
-    """Many links leak; two persons suspend and resume them from other connections while the judge does its part."""
+    """All links leak; a person suspends and resumes half of them from elsewhere while the judge does its part."""
     path = judged(store, Rules(mode=Mode.AUTO, warm_cameras=0, warm_share=0, per_hour=1000, links_least=1000))
     stop = threading.Event()
 
     def persons() -> None:
         with SqlStore(url, upgrade=False) as mine:
             number = 0
-            while not stop.is_set():
+            while not stop.wait(0.01):  # SQLite's lock is not fair: somebody who never pauses keeps it
                 number += 1
-                of = link(HOME, f"acct-{number % 8}")
+                of = link(HOME, f"acct-{number % 4}")
                 for what in (Do.SUSPEND, Do.RESUME, Do.RAMP):
                     try:
                         mine.suspensions.act(of, ask(what, "ben", number))
@@ -206,7 +206,7 @@ def test_persons_approve_while_the_judge_commits_and_nothing_happens_twice(url: 
     thread = threading.Thread(target=persons)
     thread.start()
     try:
-        for number in range(60):
+        for number in range(32):
             path.push((number + 1) % 8, number % 8, 10 * number, cachenode=f"cache-{number}")
     finally:
         stop.set()
