@@ -283,9 +283,11 @@ class _Turning:
     def _look(self) -> None:
         """What is shut and stayed quiet for long enough has stopped; what nothing carries any more is lifted."""
         self.due = None
+        pending = [(quiet, each.id) for each in self._all() if (quiet := self._quiet(each)) is not None]
+        for _, id_ in sorted(pending):  # those due at one moment in an order that a restart does not change
+            self._stop_if_quiet(self._get(id_))
+            self._expect(self._get(id_))
         for switch in self._all():
-            self._stop_if_quiet(switch)
-            self._expect(self._get(switch.id))
             if switch.carried and not switch.evidence and switch.state is not State.ARMED:
                 self._unload(switch, (), "nothing carries it any more")
 
@@ -434,7 +436,9 @@ class _Turning:
         return found
 
     def _all(self) -> list[Suspension]:
-        return list({**self._board._switches, **self.moved}.values())
+        """Every switch, in an order that does not depend on what happened."""
+        every = {**self._board._switches, **self.moved}
+        return [every[id_] for id_ in sorted(every)]
 
     def _over(self, alert: Alert) -> Iterator[Suspension]:
         """Switches whose scope holds the alert's delivery: the account's link, and wider ones."""
