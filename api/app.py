@@ -14,7 +14,19 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from api import alerts, facts, health, hooks, incidents, ingest, problems, reach, triage
+from api import (
+    alerts,
+    facts,
+    health,
+    hooks,
+    incidents,
+    ingest,
+    problems,
+    reach,
+    suspensions,
+    switches,
+    triage,
+)
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
@@ -29,6 +41,7 @@ from streams.store.sql import SqlStore
 TAGS: Final = [
     {"name": "alerts", "description": "Deliveries that reached, or seem to have reached, the wrong home."},
     {"name": "incidents", "description": "Alerts that belong together."},
+    {"name": "suspensions", "description": "Delivery paths that are switched off, and what may switch them."},
     {"name": "coverage", "description": "What was watched."},
     {"name": "hooks", "description": "Who is told of what, by signed webhooks, and what came of it."},
     {"name": "triage", "description": "What persons say of incidents and alerts. Every act names its actor."},
@@ -93,7 +106,7 @@ def create_app(
     app.state.house = house
     problems.install(app)
     # tried in this order, and most of the traffic is stills
-    for room in (ingest, alerts, incidents, triage, reach, facts, hooks, health):
+    for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, facts, hooks, health):
         app.include_router(room.router)
     _describe(app)
     return app

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from api import cli_suspensions
 from api.incident_cli import incidents
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
@@ -50,6 +51,9 @@ app.add_typer(placeholders, name="placeholder")
 app.add_typer(topics, name="topics")
 app.add_typer(rights, name="rights")
 app.add_typer(store, name="store")
+app.add_typer(cli_suspensions.suspensions, name="suspensions")
+app.add_typer(cli_suspensions.integrations, name="integrations")
+app.add_typer(cli_suspensions.kill_switch, name="kill-switch")
 
 
 @app.command()
@@ -71,7 +75,7 @@ def demo(
 
 
 @app.command()
-@takes_settings("still_bytes", "still_pixels", "processes")
+@takes_settings("still_bytes", "still_pixels", "processes", "policy_mode", "warm_up_cameras", "warm_up_share")
 def replay(
     settings: Settings,
     events: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="CloudEvents, one JSON object a line.")],
@@ -80,6 +84,9 @@ def replay(
     incidents: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the incidents.")] = None,
     rejects: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the lines that were refused, why.")
+    ] = None,
+    suspensions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what the policy would do, move by move.")
     ] = None,
     placeholder: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="A picture that shows nobody's home; may be given again.")
@@ -94,7 +101,8 @@ def replay(
     from api.commands.replay import run
 
     given = placeholder or []
-    raise typer.Exit(run(settings, events, verdicts, alerts, incidents, rejects, placeholders=given, strict=strict))
+    files = (verdicts, alerts, incidents, rejects)
+    raise typer.Exit(run(settings, events, *files, suspensions=suspensions, placeholders=given, strict=strict))
 
 
 @app.command()

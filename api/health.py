@@ -41,9 +41,10 @@ async def healthz() -> Health:
 )
 async def readyz(here: Annotated[House, Depends(house)]) -> Response:
     """200 when the index is loaded, the lease is held and the store answers; with Kafka behind it, when the brokers and
-    the store answer. 503 otherwise. For a readiness probe.
+    the store answer. 503 otherwise. For a readiness probe. The kill switch is told here and changes nothing of it.
     """
     checks = [*await here.intake.checks(), await run_in_threadpool(here.store_check)]
+    checks.append(await run_in_threadpool(here.kill_check))
     ready = all(check.ok for check in checks)
     told = [CheckBody(name=check.name, ok=check.ok, detail=check.detail) for check in checks]
     return Response(

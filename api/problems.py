@@ -54,13 +54,19 @@ NO_SUCH_ALERT: Final = Problem("no-such-alert", 404, "There is no alert with thi
 NO_SUCH_INCIDENT: Final = Problem("no-such-incident", 404, "There is no incident with this id")
 NO_SUCH_HOOK: Final = Problem("no-such-hook", 404, "There is no hook with this id")
 NO_SUCH_DELIVERY: Final = Problem("no-such-delivery", 404, "Nothing was sent to this hook under this id")
+NO_SUCH_SUSPENSION: Final = Problem("no-such-suspension", 404, "There is no suspension with this id")
 METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", 405, "This resource does not know the method")
 DELIVERY_DIFFERS: Final = Problem("delivery-differs", 409, "Another delivery with this source and id was judged")
+SUSPENSION_CHANGED: Final = Problem("suspension-changed", 409, "The suspension is no longer as you saw it")
+NOT_MOVED: Final = Problem("not-moved", 409, "The suspension cannot do that as it stands")
+KILL_SWITCH_ON: Final = Problem("kill-switch-on", 409, "The kill switch is on: nothing acts")
 PRECONDITION_FAILED: Final = Problem("precondition-failed", 412, "Somebody else said something of it meanwhile")
 TOO_LARGE: Final = Problem("too-large", 413, "The body is larger than what is accepted")
 UNSUPPORTED_MEDIA: Final = Problem("unsupported-media-type", 415, "The body's media type is not accepted here")
 BAD_HOOK_URL: Final = Problem("bad-hook-url", 422, "A hook cannot have this URL")
 BAD_PARAMETER: Final = Problem("bad-parameter", 422, "A parameter is unknown or has a value that is not accepted")
+BAD_SCOPE: Final = Problem("bad-scope", 422, "No scope has these attributes")
+KEY_REUSED: Final = Problem("key-reused", 422, "Another request had this Idempotency-Key")
 REJECTED: Final = Problem("rejected", 422, "The event cannot be judged")
 INTERNAL: Final = Problem("internal", 500, "Something went wrong on our side")
 JUDGE_FAILED: Final = Problem("judge-failed", 500, "This event could not be judged, through a fault on our side")
@@ -80,13 +86,19 @@ CATALOGUE: Final = (
     NO_SUCH_INCIDENT,
     NO_SUCH_HOOK,
     NO_SUCH_DELIVERY,
+    NO_SUCH_SUSPENSION,
     METHOD_NOT_ALLOWED,
     DELIVERY_DIFFERS,
+    SUSPENSION_CHANGED,
+    NOT_MOVED,
+    KILL_SWITCH_ON,
     PRECONDITION_FAILED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     BAD_HOOK_URL,
     BAD_PARAMETER,
+    BAD_SCOPE,
+    KEY_REUSED,
     REJECTED,
     INTERNAL,
     JUDGE_FAILED,

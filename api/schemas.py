@@ -74,6 +74,7 @@ class AlertBody(Answer):
     )
     scene: str | None = Field(description="The scene it matched; null where rights decided.")
     incident: str | None = Field(description="The incident it belongs to.", examples=["in-77ab"])
+    warming_up: bool = Field(description="Raised while its integration warmed up: nothing acted on it.")
     withdrawn: Withdrawn | None = Field(description="null while the alert stands.")
 
     @classmethod
@@ -99,6 +100,7 @@ class AlertBody(Answer):
             numbers=dict(alert.numbers),
             scene=alert.scene,
             incident=stored.incident,
+            warming_up=stored.warming,
             withdrawn=None if gone is None else Withdrawn(time=gone.time, reason=gone.reason),
         )
 
@@ -202,6 +204,7 @@ class Welcome(Answer):
     version: str
     alerts: str = "/v1/alerts"
     incidents: str = "/v1/incidents"
+    suspensions: str = "/v1/suspensions"
     coverage: str = "/v1/coverage"
     hooks: str = "/v1/hooks"
     changes: str = "/v1/changes"

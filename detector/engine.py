@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from detector import verdict
@@ -174,6 +175,11 @@ class Engine:
             self._tally.drain(),
             folded.notices,
         )
+
+    @property
+    def latest(self) -> datetime | None:
+        """Delivery time of the latest delivery judged, None before the first; looks at every camera to say it."""
+        return max((each.record.last_seen for each in self._memory.cameras.values()), default=None)
 
     @property
     def memory(self) -> Memory:

@@ -16,6 +16,8 @@ from typing import ClassVar, Final, Protocol
 
 from detector.engine import AGAIN, Changes, Engine, Knowledge
 from detector.notice import Notice
+from detector.suspension import Transition
+from detector.switchboard import Standing, Switchboard, Turn
 from detector.telling import audible
 from models.errors import StrayframeError
 from models.fingerprint import Still
@@ -62,7 +64,8 @@ class Covered:
 
 @dataclass(slots=True)
 class Batch:
-    """All that one transaction writes: what the engine's knowledge became, counts, plain facts, notices, offsets."""
+    """All that one transaction writes: what the engine's knowledge became, counts, plain facts, notices, what
+    suspensions became, offsets."""
 
     changes: Changes = field(default_factory=Changes)
     covered: Counter[Covered] = field(default_factory=Counter)
@@ -70,6 +73,7 @@ class Batch:
     deployed: list[tuple[DeliveryId, ChangeDeployed]] = field(default_factory=list)
     moves: Sequence[Move] = ()
     notices: list[Notice] = field(default_factory=list)
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,23 @@ class Store(Protocol):
     def shelf(self) -> Shelf:
         """The placeholders, with what persons said of them."""
 
+    def words(self) -> int:
+        """How often persons have spoken of suspensions."""
+
+    def standing(self) -> Standing:
+        """How suspensions stand, with what persons said of them."""
+
     def commit(self, batch: Batch) -> None:
-        """Write the batch in one transaction, or nothing. Raises Fenced when another judge has taken over."""
+        """Write the batch in one transaction, or nothing.
+
+        Raises Fenced when another judge has taken over, Overtaken when a person spoke since `batch.turn` was decided.
+        """
+
+
+class Overtaken(StrayframeError):
+    """A person acted on suspensions since this was decided. Nothing was written; decide again on what is stored."""
+
+    retry: ClassVar[bool] = True
 
 
 class EngineTorn(StrayframeError):
@@ -115,7 +134,7 @@ class Judge:
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
     are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored,
-    `noticed` after one that held notices.
+    `noticed` after one that held notices. Without a `board` nothing is ever suspended.
     """
 
     def __init__(
@@ -129,6 +148,7 @@ class Judge:
         crew: Crew | None = None,
         stored: Callable[[], None] | None = None,
         noticed: Callable[[], None] | None = None,
+        board: Switchboard | None = None,
     ) -> None:
         self.engine = engine
         self._decoder = decoder
@@ -142,6 +162,10 @@ class Judge:
         self._batch = Batch()
         self._torn = False
         self._rulings = 0
+        self._board = board
+        self._judged: list[Judgement] = []
+        self.transitions: list[Transition] = []
+        """What the last batch did to suspensions, in order."""
 
     @property
     def hungry(self) -> bool:
@@ -190,18 +214,49 @@ class Judge:
         batch, self._batch = self._batch, Batch()
         batch.changes, batch.moves = self.engine.drain(), moves
         batch.notices += batch.changes.notices
-        if batch.notices and self._store is not None:
-            batch.notices = audible(batch.notices, self._store.snoozed())
-        if self._store is not None:
+        if self._store is None:
+            self._decide(batch)
+        else:
+            if batch.notices:
+                batch.notices = audible(batch.notices, self._store.snoozed())
             with self._metrics.commit_seconds.time():
-                self._store.commit(batch)
+                self._write(batch, self._store)
             self._shelve(self._store)
-            if self._tell_noticed is not None and batch.notices:
-                self._tell_noticed()
-            if self._tell_stored is not None:
-                self._tell_stored()
+        self._settle(self._store)
+        if self._tell_noticed is not None and batch.notices:
+            self._tell_noticed()
+        if self._store is not None and self._tell_stored is not None:
+            self._tell_stored()
         self._metrics.stored(batch.changes)
         return batch.changes
+
+    def _write(self, batch: Batch, store: Store) -> None:
+        """Store the batch. When a person has spoken since its suspensions were decided, they are decided again."""
+        told = batch.notices
+        while True:
+            batch.notices = [*told, *self._decide(batch)]
+            try:
+                return store.commit(batch)
+            except Overtaken:
+                assert self._board is not None
+                self._board.take(store.standing())
+
+    def _decide(self, batch: Batch) -> list[Notice]:
+        if self._board is None:
+            return []
+        now = None if self._now is None else self._now()
+        batch.turn = self._board.turn(self._judged, batch.changes.withdrawn, now)
+        self.transitions = batch.turn.transitions
+        return batch.turn.notices
+
+    def _settle(self, store: Store | None) -> None:
+        """What was decided is so; what persons said meanwhile is taken up."""
+        self._judged = []
+        if self._board is None:
+            return
+        self._board.settle()
+        if store is not None and store.words() != self._board.words:
+            self._board.take(store.standing())
 
     def _shelve(self, store: Store) -> None:
         """A person may have ruled on a placeholder meanwhile; what follows from it is stored by the next commit."""
@@ -219,6 +274,8 @@ class Judge:
         if judgement.rule != AGAIN:  # the same delivery counts once
             self._batch.covered[_covered(judgement)] += 1
             self._metrics.judged(judgement)
+            if self._board is not None:
+                self._judged.append(judgement)
         return judgement
 
     def _require_past(self, event: Event) -> None:

@@ -88,14 +88,15 @@ def replay(
     verdicts: TextIO | None = None,
     alerts: TextIO | None = None,
     incidents: TextIO | None = None,
+    suspensions: TextIO | None = None,
     refuse: Callable[[Line, Rejected], None] | None = None,
     progress: Callable[[Line, Outcome], None] | None = None,
 ) -> Outcome:
     """Judge every line of `path` in order and write JSON lines to the files that are given.
 
-    Verdicts are written as they come, alerts and incidents at the end, when it is known which of them stand. `refuse`
-    is called for each line that cannot be judged, `progress` every `DRAIN_EVERY` lines and at the end. Raises OSError
-    where `path` cannot be read.
+    Verdicts and moves of suspensions are written as they come, alerts and incidents at the end, when it is known which
+    of them stand. `refuse` is called for each line that cannot be judged, `progress` every `DRAIN_EVERY` lines and at
+    the end. Raises OSError where `path` cannot be read.
     """
     outcome = Outcome()
     for count, (line, step) in enumerate(_begun(path, judge), 1):
@@ -107,10 +108,10 @@ def replay(
             outcome.verdicts[judgement.verdict] += 1
             _write(verdicts, report.verdict(judgement))
         if count % DRAIN_EVERY == 0:
-            _settle(outcome, judge)
+            _settle(outcome, judge, suspensions)
             if progress is not None:
                 progress(line, outcome)
-    _settle(outcome, judge)
+    _settle(outcome, judge, suspensions)
     for alert in outcome.alerts.values():
         _write(alerts, report.alert(alert))
     for incident in outcome.incidents.values():
@@ -131,9 +132,11 @@ def _begun(path: Path, judge: Judge) -> Iterator[tuple[Line, Begun | Rejected]]:
     yield from ahead
 
 
-def _settle(outcome: Outcome, judge: Judge) -> None:
+def _settle(outcome: Outcome, judge: Judge, suspensions: TextIO | None) -> None:
     """Fold what changed into the outcome; an incident is left only while a leak in it stands."""
     changes = judge.commit()
+    for moved in judge.transitions:
+        _write(suspensions, report.transition(moved))
     outcome.alerts.update((alert.id, alert) for alert in changes.raised)
     for withdrawal in changes.withdrawn:
         outcome.withdrawn += outcome.alerts.pop(withdrawal.alert, None) is not None

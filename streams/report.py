@@ -12,6 +12,7 @@ from typing import Any
 from detector.analysis import Analysis
 from detector.cause import Suspect
 from detector.incident import Incident
+from detector.suspension import Transition
 from models.records import Alert, Judgement
 from streams.cloudevents import instant
 
@@ -101,3 +102,8 @@ def suspect(found: Suspect) -> dict[str, Any]:
         "tried": found.tried,
         "stands_out": found.stands_out,
     }
+
+
+def transition(moved: Transition) -> dict[str, Any]:
+    """One move of a suspension, as a receiver of hooks is told it, and whether anybody would be."""
+    return {"at": instant(moved.event.at), "shadow": moved.after.shadow, **moved.told()}

@@ -94,6 +94,43 @@ class Settings(BaseModel):
     hook_networks: str = Field(
         "",
         description="Networks that hooks may reach beside public addresses, with commas: 10.2.0.0/16,127.0.0.1/32.",
+    policy_mode: Literal["off", "shadow", "propose", "auto"] = Field(
+        "shadow", description="What the policy may do for an integration for which nobody has set a mode."
+    )
+    policy_pairs: int = Field(
+        3, ge=2, description="Owner-viewer pairs that share a scope, from which on it is suspended."
+    )
+    policy_minutes: float = Field(10.0, gt=0, le=1440, description="Minutes within which these pairs must come.")
+    policy_ratio: float = Field(
+        10.0, gt=1, description="Lower 95 % bound of the ratio of leak rates in and outside of a scope that it takes."
+    )
+    policy_spread_pairs: int = Field(
+        5, ge=2, description="Owner-viewer pairs on several nodes or regions, from which on the surface is suspended."
+    )
+    policy_spread_places: int = Field(2, ge=2, description="Nodes or regions over which these pairs must lie.")
+    policy_per_hour: int = Field(
+        20, ge=0, description="Suspensions by the policy in an hour; beyond, it proposes and pages."
+    )
+    policy_links_share: float = Field(
+        0.01, ge=0, le=1, description="Share of an integration's links that the policy may suspend."
+    )
+    policy_links_least: int = Field(
+        10, ge=0, description="Links that it may suspend in any case, however few the integration has."
+    )
+    policy_grace_seconds: float = Field(
+        60.0, ge=0, le=86400, description="Seconds that a receiver may take until deliveries in a scope stop."
+    )
+    policy_watch_seconds: float = Field(
+        120.0, ge=0, le=86400, description="Seconds without a delivery after which a scope counts as suspended."
+    )
+    policy_clean: int = Field(
+        3000, ge=1, description="Explained deliveries without a leak that promote probing, and each step of the ramp."
+    )
+    warm_up_cameras: int = Field(
+        20, ge=0, description="Cameras of an integration that must be known before anything acts for it."
+    )
+    warm_up_share: float = Field(
+        0.8, ge=0, le=1, description="Share of its cameras that must be known before anything acts for it."
     )
     still_bytes: int = Field(16_000_000, ge=10_000, description="Largest still accepted, in bytes.")
     still_pixels: int = Field(50_000_000, ge=100_000, description="Largest still accepted, in pixels.")

@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import structlog
 
 from detector.engine import Engine
 from detector.memory import Image
+from detector.policy import Mode, Rules
+from detector.switchboard import Switchboard
 from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
@@ -106,8 +108,11 @@ def _opened(
     log.info("judge.restored", store=store.database.name, snapshot=image is not None)
     keeper = None if path is None else Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
     stored = None if keeper is None else keeper.stored
+    board = board_of(settings, engine)
+    board.take(store.standing())
+    board.begin(engine.latest)
     now = partial(datetime.now, UTC)
-    judge = Judge(engine, decode, metrics, store, now=now, crew=crew, stored=stored, noticed=noticed)
+    judge = Judge(engine, decode, metrics, store, now=now, crew=crew, stored=stored, noticed=noticed, board=board)
     opened = OpenJudge(judge, store, ends.pop_all())
     if keeper is not None:
         opened.ends.callback(lambda: keeper.close(last=judge.whole and not opened.lost))
@@ -131,3 +136,28 @@ def decoder(settings: Settings, store: SqlStore) -> Decoder:
     """The decoder under the digest key in force: the one that is set, else the store's own."""
     key = settings.digest_key.get_secret_value().encode() or store.digest_key()
     return Decoder(key, settings.still_bytes, settings.still_pixels)
+
+
+def board_of(settings: Settings, engine: Engine) -> Switchboard:
+    """A switchboard without a switch that was touched, by the thresholds in force and the engine's counts."""
+    return Switchboard(rules_of(settings), engine.tally)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The policy's thresholds as the settings have them."""
+    return Rules(
+        Mode(settings.policy_mode),
+        settings.policy_pairs,
+        timedelta(minutes=settings.policy_minutes),
+        settings.policy_ratio,
+        settings.policy_spread_pairs,
+        settings.policy_spread_places,
+        settings.policy_per_hour,
+        settings.policy_links_share,
+        settings.policy_links_least,
+        timedelta(seconds=settings.policy_grace_seconds),
+        timedelta(seconds=settings.policy_watch_seconds),
+        settings.policy_clean,
+        settings.warm_up_cameras,
+        settings.warm_up_share,
+    )

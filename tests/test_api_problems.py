@@ -143,6 +143,7 @@ def test_a_store_that_cannot_be_reached_is_not_ready_and_reads_are_told_when_to_
             "index": False,
             "lease": False,
             "store": False,
+            "kill-switch": True,
         }
 
 
@@ -199,7 +200,7 @@ def test_every_parameter_and_body_has_a_meaning(document: dict[str, Any]) -> Non
     for path, method, it in operations(document):
         for parameter in it.get("parameters", []):
             assert parameter.get("description") or parameter["schema"].get("examples"), (path, parameter["name"])
-        assert (method in ("post", "patch")) == ("requestBody" in it), path
+        assert (method in ("post", "patch", "put")) == ("requestBody" in it), path
 
 
 def test_every_operation_is_in_the_manual(document: dict[str, Any]) -> None:

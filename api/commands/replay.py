@@ -25,6 +25,7 @@ from streams.metrics import Metrics
 from streams.placeholder import shelf_of
 from streams.replay import Line, Outcome, folder_fetch, replay
 from streams.settings import Settings
+from streams.wiring import board_of
 
 DIGEST_KEY = b"strayframe replay"
 """A replay keeps nothing, so its digests need no secret; a fixed key gives the same output each time."""
@@ -40,6 +41,7 @@ def run(
     incidents: Path | None,
     rejects: Path | None,
     *,
+    suspensions: Path | None = None,
     placeholders: Sequence[Path] = (),
     strict: bool = False,
 ) -> int:
@@ -51,11 +53,13 @@ def run(
         try:
             crew = stack.enter_context(crew_of(decoder, settings.processes, metrics.look_seconds.observe))
             fetch = folder_fetch(events.parent, settings.still_bytes)
-            judge = Judge(Engine(), decoder, metrics, fetch=fetch, crew=crew)
-            judge.engine.shelve(shelf_of(placeholders, decoder))
+            engine = Engine()
+            board = None if suspensions is None else board_of(settings, engine)
+            judge = Judge(engine, decoder, metrics, fetch=fetch, crew=crew, board=board)
+            engine.shelve(shelf_of(placeholders, decoder))
             begin = time.perf_counter()
             size = events.stat().st_size
-            out = [_open(path, stack) for path in (verdicts, alerts, incidents)]
+            out = [_open(path, stack) for path in (verdicts, alerts, incidents, suspensions)]
             refuse = _Refusals(console, _open(rejects, stack))
             bar = stack.enter_context(_bar(console))
             task = bar.add_task("judging", total=size, alerts=0, rejected=0)
@@ -65,7 +69,14 @@ def run(
                 bar.update(task, completed=line.end, alerts=len(outcome.alerts), rejected=count)
 
             outcome = replay(
-                events, judge, verdicts=out[0], alerts=out[1], incidents=out[2], refuse=refuse, progress=progress
+                events,
+                judge,
+                verdicts=out[0],
+                alerts=out[1],
+                incidents=out[2],
+                suspensions=out[3],
+                refuse=refuse,
+                progress=progress,
             )
             bar.update(task, completed=size, alerts=len(outcome.alerts), rejected=outcome.rejected.total())
         except OSError as error:

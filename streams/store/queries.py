@@ -22,6 +22,7 @@ from streams.judge import Covered
 from streams.store import rows, schema
 from streams.store.database import Database
 from streams.store.rows import IncidentSummary, StoredAlert
+from streams.store.suspension_schema import rolls
 from streams.store.walk import ANY, WAYS, AlertFilter, Shape, Span, asked, inside, statement, ways
 
 SHORT: Final = 5000
@@ -88,13 +89,14 @@ class Queries:
             shape, above, below = self.shape(connection, wanted)
             between = {"above": above, "below": below if after is None else min(after, below)}
             found = connection.execute(statement(shape), asked(wanted) | between | {"limit": limit + 1})
-            return _page([rows.to_stored_alert(row) for row in found], limit)
+            warm = _warm(connection)
+            return _page([rows.to_stored_alert(row, warm) for row in found], limit)
 
     def alert(self, id: AlertId) -> StoredAlert | None:
         """The alert of that id, or None."""
         with self.database.reading() as connection:
             row = connection.execute(select(schema.alerts).where(schema.alerts.c.id == id)).one_or_none()
-            return None if row is None else rows.to_stored_alert(row)
+            return None if row is None else rows.to_stored_alert(row, _warm(connection))
 
     def incidents(
         self, wanted: IncidentFilter = EVERY_INCIDENT, after: int | None = None, limit: int = 50
@@ -196,6 +198,11 @@ class Queries:
             above,
             below,
         )
+
+
+def _warm(connection: Connection) -> dict[str, datetime | None]:
+    """Since when each integration is warm."""
+    return {row.integration: row.warm_at for row in connection.execute(select(rolls.c.integration, rolls.c.warm_at))}
 
 
 def rulings(connection: Connection) -> int:

@@ -45,12 +45,14 @@ class StoredAlert:
     """An alert as the store holds it. `seq` grows with every alert stored; newer means larger.
 
     `withdrawal` is None while the alert stands. `incident` stays on a withdrawn alert: it was counted there once.
+    `warming` says that its integration was warming up when it was raised.
     """
 
     seq: int
     alert: Alert
     incident: IncidentId | None
     withdrawal: Withdrawal | None
+    warming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +202,15 @@ def to_alert(row: Sequence[Any]) -> Alert:
     )
 
 
-def to_stored_alert(row: Row[Any]) -> StoredAlert:
-    """The alert of a row with what the store knows of it."""
+def to_stored_alert(row: Row[Any], warm: Mapping[str, datetime | None]) -> StoredAlert:
+    """The alert of a row with what the store knows of it; `warm` says since when each integration is, None not yet."""
     withdrawal = None
     if row.withdrawn_at is not None:
         withdrawal = Withdrawal(AlertId(row.id), row.withdrawn_at, row.withdrawn_why)
-    return StoredAlert(row.seq, to_alert(row), None if row.incident is None else IncidentId(row.incident), withdrawal)
+    since = warm.get(row.integration)
+    warming = row.integration in warm and (since is None or row.raised_at < since)
+    incident = None if row.incident is None else IncidentId(row.incident)
+    return StoredAlert(row.seq, to_alert(row), incident, withdrawal, warming)
 
 
 def of_incident(incident: Incident) -> Values:

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
 
 from detector.engine import Changes, Knowledge
+from detector.switchboard import Standing
 from detector.tally import Counted
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
@@ -25,6 +26,7 @@ from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, rulings, standing
 from streams.store.rows import Values
+from streams.store.suspensions import Suspensions
 
 T = TypeVar("T")
 
@@ -48,6 +50,7 @@ class SqlStore(Queries):
     def __init__(self, url: str, *, upgrade: bool = True) -> None:
         super().__init__(Database(url))
         self.lease: Lease | None = None
+        self.suspensions = Suspensions(self.database, outbox.put)
         try:
             if upgrade:
                 migrations.upgrade(self.database)
@@ -165,6 +168,16 @@ class SqlStore(Queries):
         assert offset is not None
         return int(offset)
 
+    # --- what persons said of suspensions, for the judge ---------------------------------------------------------
+
+    def words(self) -> int:
+        """How often persons have spoken of suspensions."""
+        return self.suspensions.words()
+
+    def standing(self) -> Standing:
+        """All that a switchboard starts from."""
+        return self.suspensions.standing()
+
     # --- what a person says of a placeholder: no lease is needed, the judge looks after its next commit -----------
 
     def put_placeholder(self, given: Placeholder) -> None:
@@ -205,9 +218,10 @@ class SqlStore(Queries):
     def commit(self, batch: Batch) -> None:
         """Write the batch in one transaction, or nothing.
 
-        Raises Fenced when another judge took over, when a partition was not where the batch began, or when no lease
-        is held; StoreUnavailable when it may succeed later. After either the caller starts again from the store: a
-        connection that broke at the last moment does not tell whether the transaction was kept.
+        Raises Overtaken when a person spoke since its turn was decided: decide again. Raises Fenced when another judge
+        took over, when a partition was not where the batch began, or when no lease is held; StoreUnavailable when it
+        may succeed later. After either of these the caller starts again from the store: a connection that broke at
+        the last moment does not tell whether the transaction was kept.
         """
         held = self._held()
         with self.database.writing() as connection:
@@ -216,6 +230,8 @@ class SqlStore(Queries):
             self._append(connection, schema.opened, [rows.of_opened(fact) for fact in batch.opened])
             self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
             outbox.put(connection, batch.notices)
+            if batch.turn is not None:
+                self.suspensions.write(connection, batch.turn)
             for move in batch.moves:
                 _move(connection, move, held)
             held.fence(connection)  # last: from here to the end of the transaction nobody can take over

@@ -1,0 +1,254 @@
+"""`strayframe suspensions`, `integrations` and `kill-switch`: persons act on the store; a judge may go on meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import typer
+from pydantic import BaseModel
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from api.options import fail
+from api.suspension_schemas import ActedBody, IntegrationBody, KillSwitchBody, SuspensionBody, SuspensionDetail
+from detector.scope import Scope, SuspensionId, named
+from detector.suspension import Do, State, Suspension
+from models.errors import StrayframeError
+from streams.cloudevents import instant
+from streams.settings import Settings
+from streams.store.sql import SqlStore
+from streams.store.suspensions import KILL, MODE, OFF, ON, Acted, Asked, NotMoved, StoredTransition, Suspensions
+
+SHORTEST: Final = 6
+"""Characters that the beginning of an id needs at least to stand for it, `su-` included."""
+AT_ONCE: Final = 500
+"""Rows read at a time."""
+
+
+def show_all(settings: Settings, state: str | None, integration: str | None, *, armed: bool, as_json: bool) -> int:
+    """Print the switches, newest first; those that are armed only where they are asked for."""
+    if state is not None and state not in {each.value for each in State}:
+        fail(f"--state {state}: the states are {', '.join(State)}")
+    wanted = None if state is None else State(state)
+    with _switches(settings) as switches:
+        found = [s for s in _every(switches, wanted, integration) if armed or wanted or s.state is not State.ARMED]
+        killed = _killed(switches)
+    if as_json:
+        _print_json([SuspensionBody.of(each) for each in found])
+        return 0
+    if killed:
+        typer.echo(killed)
+    if not found:
+        typer.echo("nothing is suspended, and nothing is proposed")
+        return 0
+    table = _table("id", "state", "may pass", "scope", "since", "waits for")
+    for each in found:
+        state_ = f"{each.state.value} (shadow)" if each.shadow else each.state.value
+        table.add_row(each.id, state_, f"{each.share:.0%}", str(each.scope), _moment(each.since), _waits(each))
+    Console().print(table)
+    return 0
+
+
+def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
+    """Print one switch and its moves, oldest first."""
+    with _switches(settings) as switches:
+        one = _the(switches, id)
+        moves = switches.transitions(one.id)
+    if as_json:
+        _print_json(SuspensionDetail.with_moves(one, moves))
+        return 0
+    Console(soft_wrap=True).print(f"{one.id}: {one.scope}, {one.state.value}, {one.share:.0%} may pass", markup=False)
+    if waits := _waits(one):
+        typer.echo(f"waits for {waits}")
+    table = _table("at", "who", "action", "before", "after", "may pass", "reason", "why")
+    for each in moves:
+        table.add_row(*_row(each))
+    Console().print(table)
+    return 0
+
+
+def act_on_scope(
+    settings: Settings,
+    action: str,
+    integration: str,
+    where: Sequence[str],
+    by: str,
+    why: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Act on the scope of these attributes."""
+    values: dict[str, list[str]] = {}
+    for each in where:
+        name, equals, value = each.partition("=")
+        if not equals:
+            fail(f"--where {each}: NAME=VALUE is accepted")
+        values.setdefault(name, []).append(value)
+    with _switches(settings) as switches:
+        return _act(switches, named(integration, values), Do(action), by, why, dry_run=dry_run, as_json=as_json)
+
+
+def act_on_one(settings: Settings, action: str, id: str, by: str, why: str, *, dry_run: bool, as_json: bool) -> int:
+    """Act on the suspension of that id, or whose id alone begins so."""
+    with _switches(settings) as switches:
+        one = _the(switches, id)
+        return _act(switches, one.id, Do(action), by, why, dry_run=dry_run, as_json=as_json)
+
+
+def show_integrations(settings: Settings, *, as_json: bool) -> int:
+    """Print every integration that was seen, or has a mode."""
+    with _switches(settings) as switches:
+        found = [IntegrationBody.of(each, settings) for each in switches.integrations()]
+        killed = _killed(switches)
+    if as_json:
+        _print_json(found)
+        return 0
+    if killed:
+        typer.echo(killed)
+    table = _table("integration", "mode", "warm", "cameras known", "accounts", "first seen")
+    for each in found:
+        mode = f"{each.mode.value} (default)" if each.default else each.mode.value
+        warm = f"since {_moment(each.warm_at)}" if each.warm else "warming up: nothing acts"
+        known = f"{each.known} of {each.cameras}"
+        table.add_row(each.name, mode, warm, known, str(each.accounts), _moment(each.first_seen))
+    Console().print(table)
+    return 0
+
+
+def set_mode(settings: Settings, name: str, mode: str, by: str, why: str) -> int:
+    """Say what the policy may do for an integration."""
+    with _switches(settings) as switches:
+        switches.say(MODE, name, mode, actor=by, why=why, at=_now())
+    typer.echo(f"{name}: {mode}; judges take it up with their next batch")
+    return 0
+
+
+def set_kill_switch(settings: Settings, by: str, why: str, *, on: bool) -> int:
+    """Stop what acts, or let it go on."""
+    with _switches(settings) as switches:
+        switches.say(KILL, "", ON if on else OFF, actor=by, why=why, at=_now())
+    typer.echo("the kill switch is ON: nothing acts" if on else "the kill switch is off")
+    return 0
+
+
+def show_kill_switch(settings: Settings, *, as_json: bool) -> int:
+    """Say how it stands; 1 when it is on."""
+    with _switches(settings) as switches:
+        word, told = switches.kill_switch(), _killed(switches)
+    if as_json:
+        _print_json(KillSwitchBody.of(word))
+    else:
+        typer.echo(told or "the kill switch is off")
+    return 1 if told else 0
+
+
+def _act(
+    switches: Suspensions, of: Scope | SuspensionId, what: Do, by: str, why: str, *, dry_run: bool, as_json: bool
+) -> int:
+    try:
+        acted = switches.act(of, Asked(what, by, why, _now()), dry_run=dry_run)
+    except NotMoved as error:
+        fail(str(error), 1)
+    assert acted is not None
+    if as_json:
+        _print_json(ActedBody.of(acted, dry_run=dry_run, killed=_killed(switches) is not None))
+    else:
+        _say(acted, dry_run=dry_run, killed=_killed(switches))
+    return 0
+
+
+def _say(acted: Acted, *, dry_run: bool, killed: str | None) -> None:
+    now = acted.suspension
+    begin = "would be" if dry_run else "is"
+    typer.echo(f"{now.id}: {now.scope} {begin} {now.state.value}, {now.share:.0%} may pass")
+    if waits := _waits(now):
+        typer.echo(f"waits for {waits}")
+    if killed:
+        typer.echo(killed)
+
+
+def _waits(one: Suspension) -> str:
+    """What has to happen next, in words; empty where it goes on by itself."""
+    if one.state is State.PROPOSED:
+        return "a person: `strayframe suspensions approve` or `reject`"
+    if one.asked is not None and one.approved is None:
+        return f"the approval of somebody else than {one.asked}"
+    if one.state is State.SUSPENDING:
+        return "deliveries in its scope to stop"
+    if one.state is State.FAILED:
+        return "a person: deliveries in its scope go on"
+    return ""
+
+
+def _row(each: StoredTransition) -> list[str]:
+    event = each.event
+    moved = (event.what.value, each.before.value, each.after.value, f"{each.share:.0%}")
+    return [_moment(event.at), event.actor.name, *moved, event.reason, event.why]
+
+
+def _every(switches: Suspensions, state: State | None, integration: str | None) -> Iterator[Suspension]:
+    after: int | None = None
+    while True:
+        page = switches.page(state, integration, after, AT_ONCE)
+        yield from (each.suspension for each in page.items)
+        after = page.next
+        if after is None:
+            return
+
+
+def _the(switches: Suspensions, id: str) -> Suspension:
+    """The suspension of that id, or whose id alone begins so."""
+    exact = switches.one(SuspensionId(id))
+    if exact is not None:
+        return exact
+    found = [s for s in _every(switches, None, None) if len(id) >= SHORTEST and s.id.startswith(id)]
+    if len(found) != 1:
+        fail(f"{'no suspension' if not found else f'{len(found)} suspensions'} of id {id}", 1)
+    return found[0]
+
+
+def _killed(switches: Suspensions) -> str | None:
+    word = switches.kill_switch()
+    if word is None or not word.is_on:
+        return None
+    return f"the kill switch is ON since {instant(word.at)}, by {word.actor} ({word.why}): nothing acts"
+
+
+@contextmanager
+def _switches(settings: Settings) -> Iterator[Suspensions]:
+    """The switches, without the store's lease: a judge may go on, and looks after its next commit."""
+    try:
+        with SqlStore(settings.store) as store:
+            yield store.suspensions
+    except StrayframeError as error:
+        fail(str(error))
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _print_json(what: BaseModel | Sequence[BaseModel]) -> None:
+    told: Any
+    if isinstance(what, BaseModel):
+        told = what.model_dump(mode="json")
+    else:
+        told = [each.model_dump(mode="json") for each in what]
+    typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+
+
+def _moment(when: datetime | None) -> str:
+    return "" if when is None else instant(when)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
