@@ -21,8 +21,8 @@ from api.problems import STORE_UNAVAILABLE, ProblemError
 from api.schemas import AlertBody
 from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
-from streams.outbox.dispatch import Dispatcher
 from streams.cloudevents import instant
+from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
 from streams.store.rows import StoredAlert
 from streams.store.sql import SqlStore

@@ -94,6 +94,7 @@ class Settings(BaseModel):
     hook_networks: str = Field(
         "",
         description="Networks that hooks may reach beside public addresses, with commas: 10.2.0.0/16,127.0.0.1/32.",
+    )
     policy_mode: Literal["off", "shadow", "propose", "auto"] = Field(
         "shadow", description="What the policy may do for an integration for which nobody has set a mode."
     )

@@ -26,6 +26,7 @@ from streams.outbox.webhook import verified
 from streams.settings import Settings
 from streams.store.hooks import Hook, Hooks, Logged
 from streams.store.sql import SqlStore
+from streams.store.suspensions import KILL, OFF, ON
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = "a key for tests"
@@ -182,6 +183,20 @@ def test_what_is_switched_off_does_not_wait_behind_alerts(house: House) -> None:
             receiver.until(31)
     assert receiver.ids[0] == suspended(1).id
     assert receiver.ids[1:] == [raised(n).id for n in range(30)]
+
+
+def test_while_the_kill_switch_is_on_nobody_is_asked_to_act(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "LOOK_SECONDS", 0.05)
+    with Receiver() as receiver, house.dispatcher():
+        hook = house.hook(receiver)
+        house.store.suspensions.say(KILL, "", ON, actor="kim", why="a drill", at=NOON)
+        house.tell(suspended(1), suspended(2, NoticeType.SUSPENSION_PROPOSED), raised(3))
+        sent = house.until(hook, State.DELIVERED, 2)
+        assert {one.notice.type for one in sent} == {NoticeType.SUSPENSION_PROPOSED, NoticeType.ALERT_RAISED}
+        (held,) = house.until(hook, State.WAITING)
+        assert (held.notice.type, held.attempts) == (NoticeType.SUSPENSION_REQUESTED, ())
+        house.store.suspensions.say(KILL, "", OFF, actor="kim", why="over", at=NOON)
+        house.until(hook, State.DELIVERED, 3)
 
 
 def test_410_disables_the_hook_and_stops_what_waits(house: House) -> None:

@@ -23,8 +23,9 @@ T = TypeVar("T")
 Threaded = Callable[..., Awaitable[Any]]
 """Runs a blocking function with its arguments in a thread."""
 
-LOOK_SECONDS: Final = 60.0
-"""Longest sleep of a courier for whom nothing is due: a clock that was set back delays nothing for longer."""
+LOOK_SECONDS: Final = 5.0
+"""Longest sleep of a courier for whom nothing is due: what a clock that was set back, or the kill switch once it is off
+again, delays at most."""
 FIRST_REST: Final = 0.5
 LONGEST_REST: Final = 30.0
 """Seconds between two calls to a target at which every call fails, doubling: one that is down is not stormed with all

@@ -20,6 +20,7 @@ from streams.store.database import Database
 from streams.store.lease import Lease
 from streams.store.outbox_schema import attempts, calls, hooks, notices
 from streams.store.schema import now
+from streams.store.suspensions import killed
 
 CHANNEL: Final = "strayframe_outbox"
 """PostgreSQL's channel on which the dispatcher hears of notices and of hooks that changed."""
@@ -62,6 +63,9 @@ def to_notice(row: Row[Any]) -> Notice:
     return Notice(row.notice, NoticeType(row.type), row.at, row.integration, row.data)
 
 
+ACTS: Final = (NoticeType.SUSPENSION_REQUESTED, NoticeType.SUSPENSION_CHANGED, NoticeType.SUSPENSION_LIFTED)
+"""What asks somebody to act, and waits while the kill switch is on."""
+_HELD: Final = and_(notices.c.type.in_([each.value for each in ACTS]), killed())
 NOTICE: Final = (notices.c.type, notices.c.at, notices.c.integration, notices.c.data, notices.c.stored_at)
 _UNSETTLED: Final = calls.c.settled_at.is_(None)
 
@@ -108,7 +112,7 @@ class Outbox:
         found = (
             select(calls, *NOTICE)
             .join(notices, notices.c.id == calls.c.notice)
-            .where(calls.c.target == target, _UNSETTLED, calls.c.due_at <= at, ~held_up)
+            .where(calls.c.target == target, _UNSETTLED, calls.c.due_at <= at, ~held_up, ~_HELD)
             .order_by(calls.c.rank, calls.c.seq)
             .limit(1)
         )
@@ -119,10 +123,10 @@ class Outbox:
         return Due(CallId(row.id), to_notice(row), row.stored_at, row.tries, row.begun_at)
 
     def next_due(self, target: str) -> datetime | None:
-        """When the next call of the target is due, None where none waits."""
+        """When the next call of the target is due, None where none waits but for the kill switch."""
         with self._database.reading() as connection:
-            first = select(func.min(calls.c.due_at)).where(calls.c.target == target, _UNSETTLED)
-            at: datetime | None = connection.scalar(first)
+            waiting = select(func.min(calls.c.due_at)).join(notices, notices.c.id == calls.c.notice)
+            at: datetime | None = connection.scalar(waiting.where(calls.c.target == target, _UNSETTLED, ~_HELD))
             return at
 
     def record(self, due: Due, attempt: Attempt, state: State, due_at: datetime | None = None) -> None:

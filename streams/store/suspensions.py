@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from detector.notice import Notice
@@ -362,9 +362,14 @@ def _latest(connection: Connection, subject: str) -> dict[str, Word]:
     return {row.integration: Word(row.at, row.actor, row.subject, row.integration, row.value, row.why) for row in found}
 
 
+def killed() -> ColumnElement[bool]:
+    """Within a statement: whether the kill switch is on."""
+    last = select(words.c.value).where(words.c.subject == KILL).order_by(words.c.seq.desc()).limit(1)
+    return func.coalesce(last.scalar_subquery(), OFF) == ON
+
+
 def _is_killed(connection: Connection) -> bool:
-    last = _latest(connection, KILL).get("")
-    return last is not None and last.is_on
+    return bool(connection.scalar(select(killed())))
 
 
 def _modes(connection: Connection) -> dict[str, Mode]:
