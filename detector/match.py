@@ -20,12 +20,13 @@ from models.code import AS_IS as AS_IT_IS
 from models.code import codes_of
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
-from models.placing import AS_IS, RARE, USUAL, Placing, boxed, inverse
+from models.placing import AS_IS, QUARTER_TURNS, RARE, USUAL, Placing, boxed, inside, inverse
 from models.records import SceneId
 from models.registration import Agreement, Looked, agree_at, compare, glance
 from models.scene import Standing
-from models.thumbnail import SIDE
+from models.thumbnail import INVALID, SIDE
 from models.view import PARTIAL, WORDS_OF, View, cleaned, frames, seen
+from models.window import Box, upright, windows
 
 SAME_RADIUS: Final = 0.05
 """Share of differing bits up to which a still shows the very scene: nothing new to learn."""
@@ -103,6 +104,12 @@ TILE_SCORE: Final = 0.58
 """Score that suffices when the picture fills one half or quarter of the still exactly, as a display of four does."""
 TILE_SLACK: Final = 1.3
 """Cells by which such a tile may be off."""
+FILL_SLACK: Final = 2.0
+"""Cells by which a frame's sides may be off those of the window that it fills."""
+BESIDE_BLOCKS: Final = 8
+"""Blocks of the frame beside a window that must be there to say that it does not go on,"""
+BESIDE_CORRELATION: Final = 0.3
+"""and the correlation below which it does not."""
 VIEW_RADIUS: Final = 0.12
 """Share of differing bits of a part, or of one direction, up to which it gets a second look,"""
 VIEW_BITS: Final = 90
@@ -175,10 +182,74 @@ class Query:
         return memory.candidates(self.found.levels, self.rare[0], skip, standings)
 
     @cached_property
+    def anew(self) -> list[Reading]:
+        """The still read otherwise: turned by a quarter, put upright, and each window in it by itself."""
+        levels, cells = self.found.levels, self.found.cells
+        out = [Reading(np.ascontiguousarray(levels.T), QUARTER_TURNS)]
+        if cells is None:
+            return out
+        out += [Reading(leaning, AS_IT_IS) for leaning in upright(cells, levels)]
+        for window in windows(cells, levels):
+            rest = np.where(window.levels == INVALID, levels, np.int8(INVALID))
+            out.append(Reading(window.levels, inside(window.box), window.box, rest))
+        return out
+
+    @cached_property
     def partial(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Codes and masks of the partial views, as it is, in the order of `PARTIAL`."""
         masks = self.found.mask[None] & WORDS_OF
         return np.broadcast_to(self.found.code, masks.shape).copy(), masks
+
+
+class Reading:
+    """A still read otherwise than as it is: other levels, under placings of their own.
+
+    `box` is the window (left, right, top, bottom in cells) that is read by itself, `rest` the levels of what is beside
+    it; without one, all of the still is read.
+    """
+
+    def __init__(
+        self,
+        levels: NDArray[np.int8],
+        placings: NDArray[np.float32],
+        box: Box | None = None,
+        rest: NDArray[np.int8] | None = None,
+    ) -> None:
+        self.levels, self.placings, self.box = levels, placings, box
+        self._rest = rest
+
+    @cached_property
+    def looked(self) -> Looked:
+        """Made ready for the second look."""
+        return Looked(self.levels)
+
+    @cached_property
+    def codes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Codes and masks under each placing."""
+        return codes_of(self.levels, self.placings)
+
+    @cached_property
+    def rest(self) -> Looked | None:
+        """What is beside the window, made ready for the second look."""
+        return None if self._rest is None else Looked(self._rest)
+
+    def shows(self, scene: Looked, a: Agreement, *, negative: bool = False) -> bool:
+        """Whether the placing is one that a still read so can have.
+
+        A window shows the frame from edge to edge; or a crop of it, with another picture where it goes on: what two
+        cameras side by side have in common ends where one's frame ends, and goes on beyond a line in the still.
+        """
+        if self.box is None or self.rest is None:
+            return fits(self.looked, scene, a, negative=negative)
+        xx, _, x0, _, yy, y0 = a.placing
+        edge = SIDE / 2
+        sides = (x0 - abs(xx) * edge, x0 + abs(xx) * edge, y0 - abs(yy) * edge, y0 + abs(yy) * edge)
+        if all(abs(side + edge - line) < FILL_SLACK for side, line in zip(sides, self.box, strict=True)):
+            return True
+        if a.score < WHOLE_SCORE or a.covered < WHOLE_OVERLAP:
+            return False
+        beside = agree_at(self.rest, scene, a.placing, negative=negative)
+        return beside.textured >= BESIDE_BLOCKS and beside.correlation < BESIDE_CORRELATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +324,13 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
             best = max(best, a.score)
             if explains(a):
                 return Match(known, f.differing / max(f.common, 1), f.common, a), a.score, "own-placed"
+    for reading in query.anew:
+        hits = memory.index.match(list(rows), *reading.codes, radius=OWN_SEARCH_RADIUS, least=SEARCH_BITS)
+        for f in _ranked(memory, hits)[:OWN_LOOKS]:
+            known = rows[f.row]
+            a = compare(reading.looked, memory.looked(known), _placing(reading.placings, f), negative=f.negative)
+            if explains(a):
+                return Match(known, f.differing / max(f.common, 1), f.common, a, part=True), a.score, "own-placed"
     return None, best, ""
 
 
@@ -268,7 +346,7 @@ def search(memory: Memory, query: Query, skip: Sequence[int], standings: Sequenc
     The usual placings first, then the rare ones, then parts of the still, then the still without a regular pattern
     that lies over it: each only when the one before finds none.
     """
-    for search_stage in (_usually, _rarely, _partly, _cleaned):
+    for search_stage in (_usually, _rarely, _anew, _partly, _cleaned):
         matches = search_stage(memory, query, skip, standings)
         if matches:
             matches.sort(key=lambda m: (-m.agreement.score, m.scene.record.id))
@@ -284,6 +362,24 @@ def _usually(memory: Memory, query: Query, skip: Sequence[int], standings: Seque
 def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     rows = query.farther(memory, skip, standings)
     return _placed(memory, query, rows, query.rare, skip, short=False)
+
+
+def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
+    matches = []
+    for reading in query.anew:
+        rows = memory.candidates(reading.levels, reading.placings, skip, standings)
+        codes, masks = reading.codes
+        short = reading.box is not None
+        hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)
+        for f in _ranked(memory, hits)[:CANDIDATES]:
+            known = memory.at_row[f.row]
+            scene = memory.looked(known)
+            m = _agreeing(reading.looked, scene, known, f, _placing(reading.placings, f))
+            if m is None or not reading.shows(scene, m.agreement, negative=f.negative):
+                continue
+            if not common_view(memory, known, masks[f.hypothesis], skip):
+                matches.append(m)
+    return matches
 
 
 def _cleaned(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
@@ -323,7 +419,7 @@ def common_view(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Se
     bits = int(np.bitwise_count(both).sum())
     if bits >= COMMON_BITS:
         return False
-    camera = memory.cameras[known.record.camera].number
+    camera = _number(memory, known)
     least = int(COMMON_SHARE * bits)
     rows = memory.candidates(memory.index.levels(known.row), AS_IT_IS, [*skip, camera], _CONFIRMED, usual=1)
     return bool(memory.index.match(rows, code[None], both[None], radius=COMMON_RADIUS, least=least))
@@ -358,18 +454,34 @@ def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Se
     for f in _ranked(memory, hits)[: 4 * CANDIDATES]:
         known = memory.at_row[f.row]
         m = _look(memory.looked(known), looked, known, f, _placing(_FORTH, f))
-        if m is not None:
+        if m is not None and not common_view(memory, scene, _mask_of(memory, f), [*skip, _number(memory, known)]):
             matches.append(m)
     matches.sort(key=lambda m: (m.scene.record.first_seen, m.scene.record.id))
     return matches
 
 
+def _mask_of(memory: Memory, f: Found) -> NDArray[np.uint64]:
+    """What a kept still shows of the scene that found it, in the scene's own frame."""
+    mask: NDArray[np.uint64] = codes_of(memory.index.levels(f.row), _FORTH[f.hypothesis][None])[1][0]
+    return mask
+
+
+def _number(memory: Memory, known: Known) -> int:
+    return memory.cameras[known.record.camera].number
+
+
 def _look(query: Looked, scene: Looked, known: Known, f: Found, placing: Placing) -> Match | None:
+    m = _agreeing(query, scene, known, f, placing)
+    return m if m is not None and fits(query, scene, m.agreement, negative=f.negative) else None
+
+
+def _agreeing(query: Looked, scene: Looked, known: Known, f: Found, placing: Placing) -> Match | None:
+    """The match of a candidate, wherever it lies; None when the pictures do not agree."""
     if glance(query, scene, placing, negative=f.negative) < HOPELESS:
         return None
     a = compare(query, scene, placing, negative=f.negative)
     distance = f.differing / max(f.common, 1)
-    if not agrees(a, distance if f.votes < VOTES else 0.0, f.common) or not fits(query, scene, a, negative=f.negative):
+    if not agrees(a, distance if f.votes < VOTES else 0.0, f.common):
         return None
     return Match(known, distance, f.common, a)
 
@@ -381,6 +493,11 @@ def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) 
     aside = max(abs(a.placing[2]), abs(a.placing[5])) > ASIDE
     inside = a.covered >= (COVERED_ASIDE if aside else COVERED)
     return inside or whole or _wraps(query, scene, a, negative=negative)
+
+
+def surrounded(a: Agreement) -> bool:
+    """Whether the still shows the whole frame smaller, inside something that is not the camera's."""
+    return a.covered < COVERED <= a.overlap
 
 
 def straight(a: Agreement) -> bool:

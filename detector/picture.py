@@ -92,7 +92,8 @@ class Onlooker:
                 self._sequel.confirm(camera, known)
             elif at_home:
                 self._sequel.search_back(camera, known)
-            if mine.distance > match.SAME_RADIUS and still.complete:
+            page = match.surrounded(mine.agreement)  # a page around it is the same around everybody's pictures
+            if mine.distance > match.SAME_RADIUS and still.complete and not page:
                 standing = Standing.ONCE if rule == "own-placed" else _standing_of_look(mine)
                 self._memory.learn(camera, delivery, still, standing, novel=False).lives = known.lives
                 self._sequel.trim(camera)
