@@ -241,10 +241,7 @@ class Reading:
         """
         if self.box is None or self.rest is None:
             return fits(self.looked, scene, a, negative=negative)
-        xx, _, x0, _, yy, y0 = a.placing
-        edge = SIDE / 2
-        sides = (x0 - abs(xx) * edge, x0 + abs(xx) * edge, y0 - abs(yy) * edge, y0 + abs(yy) * edge)
-        if all(abs(side + edge - line) < FILL_SLACK for side, line in zip(sides, self.box, strict=True)):
+        if _fills(self.box, a):
             return True
         if a.score < WHOLE_SCORE or a.covered < WHOLE_OVERLAP:
             return False
@@ -495,9 +492,17 @@ def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) 
     return inside or whole or _wraps(query, scene, a, negative=negative)
 
 
-def surrounded(a: Agreement) -> bool:
-    """Whether the still shows the whole frame smaller, inside something that is not the camera's."""
-    return a.covered < COVERED <= a.overlap
+def in_window(query: Query, a: Agreement) -> bool:
+    """Whether the still shows the whole frame in a window of a page that is not the camera's."""
+    return a.covered < COVERED and any(r.box is not None and _fills(r.box, a) for r in query.anew)
+
+
+def _fills(box: Box, a: Agreement) -> bool:
+    """Whether the frame lies in this window from edge to edge."""
+    xx, _, x0, _, yy, y0 = a.placing
+    edge = SIDE / 2
+    sides = (x0 - abs(xx) * edge, x0 + abs(xx) * edge, y0 - abs(yy) * edge, y0 + abs(yy) * edge)
+    return all(abs(side + edge - line) < FILL_SLACK for side, line in zip(sides, box, strict=True))
 
 
 def straight(a: Agreement) -> bool:
