@@ -424,6 +424,7 @@ def _normalise(mean: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDA
     return out, textured, v.sum() / (n * n)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
 def normalised(cells: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.int8]:
     """The levels of other cells than a whole picture's: some of them only, or put back where they belong."""
     return _normalise(cells, valid)[0]

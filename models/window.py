@@ -125,20 +125,18 @@ def seams(cells: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The share of the rows in which the cells differ more across each line between columns than at the four lines
     beside it; the same of rows (1); (2, SIDE), 0 near the border."""
     out = np.zeros((2, SIDE), np.float32)
+    line = np.empty(SIDE, np.int32)
+    step = np.zeros(SIDE, np.int32)
     for k in range(2):
-        lines = cells if k == 0 else cells.T
         for y in range(SIDE):
+            for x in range(SIDE):
+                line[x] = cells[y, x] if k == 0 else cells[x, y]
+            for x in range(1, SIDE):
+                step[x] = abs(line[x] - line[x - 1])
             for x in range(MIDDLE, SIDE - MIDDLE + 1):
-                beside = max(
-                    _step(lines, y, x - 2), _step(lines, y, x - 1), _step(lines, y, x + 1), _step(lines, y, x + 2)
-                )
-                out[k, x] += np.float32(_step(lines, y, x) > beside + SEAM_STEP) / np.float32(SIDE)
-    return out
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _step(cells: NDArray[np.uint8], y: int, x: int) -> np.int32:
-    return abs(np.int32(cells[y, x]) - np.int32(cells[y, x - 1]))
+                beside = max(max(step[x - 2], step[x - 1]), max(step[x + 1], step[x + 2]))
+                out[k, x] += step[x] > beside + SEAM_STEP
+    return out / np.float32(SIDE)
 
 
 @njit(cache=True, nogil=True)
@@ -209,22 +207,32 @@ def upright(cells: NDArray[np.uint8], levels: NDArray[np.int8]) -> list[NDArray[
     return out
 
 
+@njit(cache=True, nogil=True)
 def _put_back(cells: NDArray[np.uint8], levels: NDArray[np.int8], lean: int) -> NDArray[np.int8]:
-    at = (np.arange(SIDE)[None] + lean * (np.arange(SIDE)[:, None] + 0.5) / SIDE) % SIDE
-    left = at.astype(np.int64)
-    right, part = (left + 1) % SIDE, (at - left).astype(np.float32)
-    row = np.arange(SIDE)[:, None]
-    mean = cells[row, left] * (1 - part) + cells[row, right] * part
-    seen = (levels != INVALID)[row, np.where(part < 0.5, left, right)]
-    return normalised(mean.astype(np.float32), seen)
+    """The levels with each row moved back by its part of the lean, what leaves it on one side entering on the other."""
+    mean = np.empty((SIDE, SIDE), np.float32)
+    seen = np.empty((SIDE, SIDE), np.bool_)
+    for y in range(SIDE):
+        by = lean * (y + 0.5) / SIDE
+        whole = int(np.floor(by))
+        part = np.float32(by - whole)
+        for x in range(SIDE):
+            left, right = (x + whole) & (SIDE - 1), (x + whole + 1) & (SIDE - 1)
+            mean[y, x] = cells[y, left] * (np.float32(1) - part) + cells[y, right] * part
+            seen[y, x] = levels[y, left if part < np.float32(0.5) else right] != INVALID
+    return normalised(mean, seen)
 
 
 def _area(box: Box) -> int:
     return (box[1] - box[0]) * (box[3] - box[2])
 
 
+@njit(cache=True, nogil=True)
 def _alone(cells: NDArray[np.uint8], levels: NDArray[np.int8], box: Box) -> NDArray[np.int8]:
+    """The levels of a window by itself."""
     x0, x1, y0, y1 = box
-    inside = np.zeros((SIDE, SIDE), np.bool_)
-    inside[y0:y1, x0:x1] = True
-    return normalised(cells.astype(np.float32), inside & (levels != INVALID))
+    seen = np.zeros((SIDE, SIDE), np.bool_)
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            seen[y, x] = levels[y, x] != INVALID
+    return normalised(cells.astype(np.float32), seen)
