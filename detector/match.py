@@ -26,7 +26,7 @@ from models.registration import Agreement, Looked, agree_at, compare, glance
 from models.scene import Standing
 from models.thumbnail import INVALID, SIDE
 from models.view import PARTIAL, WORDS_OF, View, cleaned, frames, seen
-from models.window import Box, upright, windows
+from models.window import Box, untwined, upright, windows
 
 SAME_RADIUS: Final = 0.05
 """Share of differing bits up to which a still shows the very scene: nothing new to learn."""
@@ -189,6 +189,8 @@ class Query:
         if cells is None:
             return out
         out += [Reading(leaning, AS_IT_IS) for leaning in upright(cells, levels)]
+        alone = untwined(cells, levels)
+        out += [] if alone is None else [Reading(alone, AS_IT_IS)]
         for window in windows(cells, levels):
             rest = np.where(window.levels == INVALID, levels, np.int8(INVALID))
             out.append(Reading(window.levels, inside(window.box), window.box, rest))
