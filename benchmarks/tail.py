@@ -29,8 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from detector import match
 from detector.certainty import certainty, needed
-from detector.match import Query, Reading
+from detector.match import Query
 from detector.memory import Memory
+from detector.reading import Reading
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.registration import compare
 from models.scene import Standing
@@ -92,7 +93,7 @@ def _looked_at(
         known = memory.at_row[f.row]
         scene, p = memory.looked(known), read.placings[f.hypothesis].tolist()
         a = compare(read.looked, scene, (p[0], p[1], p[2], p[3]), negative=f.negative)
-        if a.blocks < match.ACCEPT_BLOCKS or not read.shows(scene, a, negative=f.negative):
+        if a.blocks < match.ACCEPT_BLOCKS or not match.lies(read, scene, a, negative=f.negative):
             continue
         if not match.common_view(memory, known, masks[f.hypothesis], [own]):
             out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a)))

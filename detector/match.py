@@ -7,7 +7,7 @@ measured on stills of fixed cameras and their damages (docs/decisions/fingerprin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from detector.known import Known
 from detector.memory import NUMBER, Memory
+from detector.reading import Reading, readings
 from models.code import AS_IS as AS_IT_IS
 from models.code import codes_of
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
-from models.placing import AS_IS, QUARTER_TURNS, RARE, USUAL, Placing, boxed, inside, inverse
+from models.placing import AS_IS, RARE, USUAL, Placing, boxed, inverse
 from models.records import SceneId
 from models.registration import Agreement, Looked, agree_at, compare, glance
 from models.scene import Standing
-from models.thumbnail import INVALID, SIDE
+from models.thumbnail import SIDE
 from models.view import PARTIAL, WORDS_OF, View, cleaned, frames, seen
-from models.window import Box, untwined, upright, windows
 
 SAME_RADIUS: Final = 0.05
 """Share of differing bits up to which a still shows the very scene: nothing new to learn."""
@@ -104,8 +104,6 @@ TILE_SCORE: Final = 0.58
 """Score that suffices when the picture fills one half or quarter of the still exactly, as a display of four does."""
 TILE_SLACK: Final = 1.3
 """Cells by which such a tile may be off."""
-FILL_SLACK: Final = 2.0
-"""Cells by which a frame's sides may be off those of the window that it fills."""
 BESIDE_BLOCKS: Final = 8
 """Blocks of the frame beside a window that must be there to say that it does not go on,"""
 BESIDE_CORRELATION: Final = 0.3
@@ -183,18 +181,8 @@ class Query:
 
     @cached_property
     def anew(self) -> list[Reading]:
-        """The still read otherwise: turned by a quarter, put upright, and each window in it by itself."""
-        levels, cells = self.found.levels, self.found.cells
-        out = [Reading(np.ascontiguousarray(levels.T), QUARTER_TURNS)]
-        if cells is None:
-            return out
-        out += [Reading(leaning, AS_IT_IS) for leaning in upright(cells, levels)]
-        alone = untwined(cells, levels)
-        out += [] if alone is None else [Reading(alone, AS_IT_IS)]
-        for window in windows(cells, levels):
-            rest = np.where(window.levels == INVALID, levels, np.int8(INVALID))
-            out.append(Reading(window.levels, inside(window.box), window.box, rest))
-        return out
+        """The still read otherwise than as it came."""
+        return readings(self.found)
 
     @cached_property
     def partial(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -203,59 +191,12 @@ class Query:
         return np.broadcast_to(self.found.code, masks.shape).copy(), masks
 
 
-class Reading:
-    """A still read otherwise than as it is: other levels, under placings of their own.
-
-    `box` is the window (left, right, top, bottom in cells) that is read by itself, `rest` the levels of what is beside
-    it; without one, all of the still is read.
-    """
-
-    def __init__(
-        self,
-        levels: NDArray[np.int8],
-        placings: NDArray[np.float32],
-        box: Box | None = None,
-        rest: NDArray[np.int8] | None = None,
-    ) -> None:
-        self.levels, self.placings, self.box = levels, placings, box
-        self._rest = rest
-
-    @cached_property
-    def looked(self) -> Looked:
-        """Made ready for the second look."""
-        return Looked(self.levels)
-
-    @cached_property
-    def codes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Codes and masks under each placing."""
-        return codes_of(self.levels, self.placings)
-
-    @cached_property
-    def rest(self) -> Looked | None:
-        """What is beside the window, made ready for the second look."""
-        return None if self._rest is None else Looked(self._rest)
-
-    def shows(self, scene: Looked, a: Agreement, *, negative: bool = False) -> bool:
-        """Whether the placing is one that a still read so can have.
-
-        A window shows the frame from edge to edge; or a crop of it, with another picture where it goes on: what two
-        cameras side by side have in common ends where one's frame ends, and goes on beyond a line in the still.
-        """
-        if self.box is None or self.rest is None:
-            return fits(self.looked, scene, a, negative=negative)
-        if _fills(self.box, a):
-            return True
-        if a.score < WHOLE_SCORE or a.covered < WHOLE_OVERLAP:
-            return False
-        beside = agree_at(self.rest, scene, a.placing, negative=negative)
-        return beside.textured >= BESIDE_BLOCKS and beside.correlation < BESIDE_CORRELATION
-
-
 @dataclass(frozen=True, slots=True)
 class Match:
     """A scene that a still may show: the share of bits that differ, of how many, and what the second look said.
 
-    `part` says that only a part of the still, or one direction of its differences, was compared.
+    `part` says that only a part of the still, or one direction of its differences, was compared, or that a camera's
+    own scene was found in the still read otherwise than as it came.
     """
 
     scene: Known
@@ -329,7 +270,8 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
             known = rows[f.row]
             a = compare(reading.looked, memory.looked(known), _placing(reading.placings, f), negative=f.negative)
             if explains(a):
-                return Match(known, f.differing / max(f.common, 1), f.common, a, part=True), a.score, "own-placed"
+                m = Match(known, f.differing / max(f.common, 1), f.common, reading.in_still(a), part=True)
+                return m, a.score, "own-placed"
     return None, best, ""
 
 
@@ -374,10 +316,10 @@ def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence
             known = memory.at_row[f.row]
             scene = memory.looked(known)
             m = _agreeing(reading.looked, scene, known, f, _placing(reading.placings, f))
-            if m is None or not reading.shows(scene, m.agreement, negative=f.negative):
+            if m is None or not lies(reading, scene, m.agreement, negative=f.negative):
                 continue
             if not common_view(memory, known, masks[f.hypothesis], skip):
-                matches.append(m)
+                matches.append(replace(m, agreement=reading.in_still(m.agreement)))
     return matches
 
 
@@ -494,17 +436,25 @@ def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) 
     return inside or whole or _wraps(query, scene, a, negative=negative)
 
 
+def lies(reading: Reading, scene: Looked, a: Agreement, *, negative: bool = False) -> bool:
+    """Whether the placing is one that a still read so can have.
+
+    A window shows the frame from edge to edge; or a crop of it, with another picture where it goes on: what two
+    cameras side by side have in common ends where one's frame ends, and goes on beyond a line in the still.
+    """
+    if reading.beside is None:
+        return fits(reading.looked, scene, a, negative=negative)
+    if reading.filled(a):
+        return True
+    if a.score < WHOLE_SCORE or a.covered < WHOLE_OVERLAP:
+        return False
+    beside = agree_at(reading.beside, scene, a.placing, negative=negative)
+    return beside.textured >= BESIDE_BLOCKS and beside.correlation < BESIDE_CORRELATION
+
+
 def in_window(query: Query, a: Agreement) -> bool:
     """Whether the still shows the whole frame in a window of a page that is not the camera's."""
-    return a.covered < COVERED and any(r.box is not None and _fills(r.box, a) for r in query.anew)
-
-
-def _fills(box: Box, a: Agreement) -> bool:
-    """Whether the frame lies in this window from edge to edge."""
-    xx, _, x0, _, yy, y0 = a.placing
-    edge = SIDE / 2
-    sides = (x0 - abs(xx) * edge, x0 + abs(xx) * edge, y0 - abs(yy) * edge, y0 + abs(yy) * edge)
-    return all(abs(side + edge - line) < FILL_SLACK for side, line in zip(sides, box, strict=True))
+    return a.covered < COVERED and any(reading.filled(a) for reading in query.anew)
 
 
 def straight(a: Agreement) -> bool:

@@ -94,7 +94,7 @@ class Onlooker:
                 self._sequel.confirm(camera, known)
             elif at_home:
                 self._sequel.search_back(camera, known)
-            novel = mine.distance > match.SAME_RADIUS and still.complete
+            novel = mine.distance > match.SAME_RADIUS and still.complete and not mine.part
             # a page around it is the same around everybody's pictures
             if novel and not match.in_window(query, mine.agreement):
                 standing = Standing.ONCE if rule == "own-placed" else _standing_of_look(mine)

@@ -109,7 +109,8 @@ _narrow = blurring(gaussian(1.5))
 def thumbnail(
     grey: NDArray[np.uint8], lost: int, span: int
 ) -> tuple[NDArray[np.int8], NDArray[np.uint8], int, float, int, Box]:
-    """Levels, mean greys, blocks with texture (of 64), valid share, cells filled with one grey, box inside flat borders.
+    """Levels, mean greys, blocks with texture (of 64), valid share, cells filled with one grey, the box
+    inside flat borders.
 
     `lost` rows above a flat lower border are left out as well, half decoded; `span` is how many grey levels a filled
     cell may span. A picture that is blank has no texture.

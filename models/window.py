@@ -209,15 +209,16 @@ def _twice(levels: NDArray[np.int8]) -> bool:
     return bool(2 * both.mean() > 1 and a @ b > TWICE * np.sqrt((a @ a) * (b @ b)))
 
 
-def upright(cells: NDArray[np.uint8], levels: NDArray[np.int8]) -> list[NDArray[np.int8]]:
-    """The levels of a still whose rows may have been read too long or too short, each row put back, as seems likely."""
+def upright(cells: NDArray[np.uint8], levels: NDArray[np.int8]) -> list[tuple[int, NDArray[np.int8]]]:
+    """The lean, and the levels with each row put back, of a still whose rows may have been read too long or too short;
+    the likeliest first."""
     shares = leans(cells)
-    out = []
+    out: list[tuple[int, NDArray[np.int8]]] = []
     for _ in range(TRIED):
         best = int(shares.argmax())
         if shares[best] < LEANS:
             break
-        out.append(_put_back(cells, levels, best - LEAN))
+        out.append((best - LEAN, _put_back(cells, levels, best - LEAN)))
         shares[max(best - UPRIGHT + 1, 0) : best + UPRIGHT] = 0
     return out
 

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from streams.evaluation.damage.kind import Stage, bytewise, drawn, jpeg, picture, pixels
+from streams.evaluation.damage.kind import Stage, bytewise, drawn, jpeg, numbers, picture, pixels
 
 ROWS = 45
 """Rows of 16-line blocks in a still of 720 lines; smaller stills get blocks of the same share of the height."""
@@ -159,9 +159,9 @@ def lines_repeated(image: Image.Image, rng: Random) -> Image.Image:
 
 @drawn(Stage.ENCODER, held=True)
 def dc_drift(image: Image.Image, rng: Random) -> Image.Image:
-    """Brightness is coded as a difference, and each goes a little wrong: it drifts from block to block along each row."""
+    """Brightness is coded as differences, each a little wrong: it drifts from block to block along each row."""
     a, block = pixels(image), max(4, image.height // ROWS)
-    steps = np.random.default_rng(rng.randrange(2**32)).normal(0, 4, (a.shape[0] // block + 1, a.shape[1] // block + 1))
+    steps = numbers(rng).normal(0, 4, (a.shape[0] // block + 1, a.shape[1] // block + 1))
     drift = np.cumsum(steps, axis=1).repeat(block, 0).repeat(block, 1)[: a.shape[0], : a.shape[1]]
     return picture(a + drift[:, :, None].astype(np.float32))
 
