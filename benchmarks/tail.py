@@ -70,15 +70,16 @@ def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, float]]
     for (placings, codes, masks), short in ((query.usual, True), (query.rare, False)):
         rows = (query.near if short else query.farther)(memory, [own], [1])
         read = Reading(query.found.levels, placings)
-        out += _looked_at(memory, read, rows, codes, masks, own, short=short)
+        out += _looked_at(memory, query, read, rows, codes, masks, own, short=short)
     for read in query.anew:
         rows = memory.candidates(read.levels, read.placings, [own], [1])
-        out += _looked_at(memory, read, rows, *read.codes, own, short=read.box is not None)
+        out += _looked_at(memory, query, read, rows, *read.codes, own, short=read.box is not None)
     return out
 
 
 def _looked_at(
     memory: Memory,
+    query: Query,
     read: Reading,
     rows: NDArray[np.int64],
     codes: NDArray[np.uint64],
@@ -93,7 +94,12 @@ def _looked_at(
         known = memory.at_row[f.row]
         scene, p = memory.looked(known), read.placings[f.hypothesis].tolist()
         a = compare(read.looked, scene, (p[0], p[1], p[2], p[3]), negative=f.negative)
-        if a.blocks < match.ACCEPT_BLOCKS or not match.lies(read, scene, a, negative=f.negative):
+        as_it_came = read.levels is query.found.levels
+        if as_it_came:
+            placed = match.fits(read.looked, scene, a, negative=f.negative)
+        else:
+            placed = match.lies(read, scene, a, f.common, negative=f.negative)
+        if a.blocks < match.ACCEPT_BLOCKS or not placed:
             continue
         if not match.common_view(memory, known, masks[f.hypothesis], [own]):
             out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a)))

@@ -142,7 +142,8 @@ class Viewer:
                 ax, bx, ay, by = reading.placings[f.hypothesis].tolist()
                 a = compare(reading.looked, scene, (ax, bx, ay, by), negative=f.negative)
                 look = _Look(reading.in_still(a), _share(f.differing, f.common), f.common, f.negative)
-                best = look if match.lies(reading, scene, a, negative=f.negative) and look.beats(best) else best
+                if match.lies(reading, scene, a, f.common, negative=f.negative) and look.beats(best):
+                    best = look
         return best
 
 

@@ -316,7 +316,7 @@ def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence
             known = memory.at_row[f.row]
             scene = memory.looked(known)
             m = _agreeing(reading.looked, scene, known, f, _placing(reading.placings, f))
-            if m is None or not lies(reading, scene, m.agreement, negative=f.negative):
+            if m is None or not lies(reading, scene, m.agreement, f.common, negative=f.negative):
                 continue
             if not common_view(memory, known, masks[f.hypothesis], skip):
                 matches.append(replace(m, agreement=reading.in_still(m.agreement)))
@@ -436,14 +436,18 @@ def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) 
     return inside or whole or _wraps(query, scene, a, negative=negative)
 
 
-def lies(reading: Reading, scene: Looked, a: Agreement, *, negative: bool = False) -> bool:
-    """Whether the placing is one that a still read so can have.
+def lies(reading: Reading, scene: Looked, a: Agreement, common: int, *, negative: bool = False) -> bool:
+    """Whether the placing is one that a still read so can have, with so many bits in common.
 
-    A window shows the frame from edge to edge; or a crop of it, with another picture where it goes on: what two
-    cameras side by side have in common ends where one's frame ends, and goes on beyond a line in the still.
+    A still that is read otherwise as a whole must agree in the fine band too: bands that were turned over, or bridged,
+    look like other bands. A window shows the frame from edge to edge; or a crop of it, with another picture where it
+    goes on: what two cameras side by side have in common ends where one's frame ends, and goes on beyond a line in the
+    still.
     """
     if reading.beside is None:
-        return fits(reading.looked, scene, a, negative=negative)
+        return a.fine >= SMOOTH_FINE and fits(reading.looked, scene, a, negative=negative)
+    if common < SEARCH_BITS and a.score < SLIP_SCORE:
+        return False
     if reading.filled(a):
         return True
     if a.score < WHOLE_SCORE or a.covered < WHOLE_OVERLAP:

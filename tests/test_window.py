@@ -199,4 +199,4 @@ def test_a_neighbours_view_that_goes_on_beyond_a_straight_edge_is_no_window() ->
     for reading in halves:
         for ax, bx, ay, by in [*reading.placings.tolist(), (1.0, -16.0, 1.0, 0.0)]:
             a = compare(reading.looked, scene, (ax, bx, ay, by))
-            assert not (match.agrees(a, 0.0, 200) and match.lies(reading, scene, a))
+            assert not (match.agrees(a, 0.0, 200) and match.lies(reading, scene, a, 200))
