@@ -66,7 +66,7 @@ def arguments() -> argparse.Namespace:
 
 def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, float]]:
     """(camera, certainty) of every candidate that lies as a still on its way can lie, whatever its score."""
-    out = []
+    out: list[tuple[str, float]] = []
     for (placings, codes, masks), short in ((query.usual, True), (query.rare, False)):
         rows = (query.near if short else query.farther)(memory, [own], [1])
         read = Reading(query.found.levels, placings)
@@ -88,7 +88,7 @@ def _looked_at(
     *,
     short: bool,
 ) -> list[tuple[str, float]]:
-    out = []
+    out: list[tuple[str, float]] = []
     hits = memory.index.match(rows, codes, masks, radius=match.SEARCH_RADIUS, least=match.SEARCH_BITS, short=short)
     for f in sorted(hits, key=lambda f: f.differing / max(f.common, 1) - 0.05 * f.votes)[: match.CANDIDATES]:
         known = memory.at_row[f.row]

@@ -284,8 +284,8 @@ def kinship(memory: Memory, known: Known, scenes: Sequence[Known]) -> float:
 def search(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     """Scenes of other cameras that agree, best first; ties by scene id.
 
-    The usual placings first, then the rare ones, then parts of the still, then the still without a regular pattern
-    that lies over it: each only when the one before finds none.
+    The usual placings first, then the rare ones, then the still read otherwise than as it came, then parts of it, then
+    the still without a regular pattern that lies over it: each only when the one before finds none.
     """
     for search_stage in (_usually, _rarely, _anew, _partly, _cleaned):
         matches = search_stage(memory, query, skip, standings)
