@@ -112,7 +112,7 @@ class Samples:
 
 def measure(samples: Samples) -> list[Measured]:
     """Every form with every part of the evidence, the rule first."""
-    said = {("rule", ALL): _ruled(samples)}
+    said = {("rule", ALL): ruled(samples)}
     for given, names in PARTS.items():
         said["logistic", given] = _crossed(samples, _logistic, names)
         said["boosted", given] = _crossed(samples, _boosted, names)
@@ -169,8 +169,8 @@ def _crossed(samples: Samples, form: Form, names: Sequence[str]) -> Floats:
     return p
 
 
-def _ruled(samples: Samples) -> Floats:
-    """The same for the rule: the share of strangers among what it made as much of, in all other folds."""
+def ruled(samples: Samples) -> Floats:
+    """For each sample the probability by the rule: the share of strangers among what it told alike in other folds."""
     p = np.full(len(samples.y), 0.5)
     for k in np.unique(samples.fold):
         rest = samples.fold != k
