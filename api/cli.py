@@ -148,6 +148,9 @@ def explain(
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw still, match and agreeing blocks side by side.")
     ] = None,
+    placeholder: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A picture that shows nobody's home; may be given again.")
+    ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Do not read on to see what came of it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
@@ -159,7 +162,8 @@ def explain(
     """
     from api.commands.explain import run
 
-    raise typer.Exit(run(settings, events, id, source, picture, stop=stop, as_object=json))
+    given = placeholder or []
+    raise typer.Exit(run(settings, events, id, source, picture, placeholders=given, stop=stop, as_object=json))
 
 
 @app.command()

@@ -23,6 +23,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -30,6 +31,7 @@ from detector import match
 from detector.certainty import certainty, needed
 from detector.match import Query
 from detector.memory import Memory
+from detector.reading import Reading
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.registration import compare
 from models.scene import Standing
@@ -64,18 +66,43 @@ def arguments() -> argparse.Namespace:
 
 def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, float]]:
     """(camera, certainty) of every candidate that lies as a still on its way can lie, whatever its score."""
-    out = []
+    out: list[tuple[str, float]] = []
     for (placings, codes, masks), short in ((query.usual, True), (query.rare, False)):
         rows = (query.near if short else query.farther)(memory, [own], [1])
-        hits = memory.index.match(rows, codes, masks, radius=match.SEARCH_RADIUS, least=match.SEARCH_BITS, short=short)
-        for f in sorted(hits, key=lambda f: f.differing / max(f.common, 1) - 0.05 * f.votes)[: match.CANDIDATES]:
-            known = memory.at_row[f.row]
-            scene, p = memory.looked(known), placings[f.hypothesis].tolist()
-            a = compare(query.looked, scene, (p[0], p[1], p[2], p[3]), negative=f.negative)
-            if a.blocks < match.ACCEPT_BLOCKS or not match.fits(query.looked, scene, a, negative=f.negative):
-                continue
-            if not match.common_view(memory, known, masks[f.hypothesis], [own]):
-                out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a)))
+        read = Reading(query.found.levels, placings)
+        out += _looked_at(memory, query, read, rows, codes, masks, own, short=short)
+    for read in query.anew:
+        rows = memory.candidates(read.levels, read.placings, [own], [1])
+        out += _looked_at(memory, query, read, rows, *read.codes, own, short=read.box is not None)
+    return out
+
+
+def _looked_at(
+    memory: Memory,
+    query: Query,
+    read: Reading,
+    rows: NDArray[np.int64],
+    codes: NDArray[np.uint64],
+    masks: NDArray[np.uint64],
+    own: int,
+    *,
+    short: bool,
+) -> list[tuple[str, float]]:
+    out: list[tuple[str, float]] = []
+    hits = memory.index.match(rows, codes, masks, radius=match.SEARCH_RADIUS, least=match.SEARCH_BITS, short=short)
+    for f in sorted(hits, key=lambda f: f.differing / max(f.common, 1) - 0.05 * f.votes)[: match.CANDIDATES]:
+        known = memory.at_row[f.row]
+        scene, p = memory.looked(known), read.placings[f.hypothesis].tolist()
+        a = compare(read.looked, scene, (p[0], p[1], p[2], p[3]), negative=f.negative)
+        as_it_came = read.levels is query.found.levels
+        if as_it_came:
+            placed = match.fits(read.looked, scene, a, negative=f.negative)
+        else:
+            placed = match.lies(read, scene, a, f.common, negative=f.negative)
+        if a.blocks < match.ACCEPT_BLOCKS or not placed:
+            continue
+        if not match.common_view(memory, known, masks[f.hypothesis], [own]):
+            out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a)))
     return out
 
 

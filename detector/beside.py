@@ -34,6 +34,8 @@ CLEARLY: Final = 0.05
 """By how much the score must rise under another placing than as it is, for that one to be told."""
 STRAIGHT: Final = 0.04
 """Difference of a factor from 1 up to which a picture is neither cropped nor shown smaller, for the words."""
+LEANS: Final = 0.06
+"""Shear across from which on a picture leans, for the words."""
 STILL_CELLS: Final = 1.5
 """Cells up to which a picture is not shifted, for the words."""
 
@@ -113,7 +115,8 @@ class Viewer:
         standings = sorted({*NUMBER.values(), *WHOSE})
         nearest: dict[int, float] = {}
         everything = self._memory.index.rows(skip=skip, standings=standings)
-        for _, codes, masks in (query.usual, query.rare):
+        looked_up = [query.usual[1:], query.rare[1:], *(reading.codes for reading in query.anew)]
+        for codes, masks in looked_up:
             for f in self._memory.index.match(everything, codes, masks, radius=FAR, least=SHORT_BITS, short=True):
                 value = (f.differing + 1.0) / (f.common + 2.0) - 0.05 * f.votes
                 nearest[f.row] = min(value, nearest.get(f.row, 1.0))
@@ -134,6 +137,13 @@ class Viewer:
                 a = compare(query.looked, scene, (ax, bx, ay, by), negative=f.negative)
                 look = _Look(a, _share(f.differing, f.common), f.common, f.negative)
                 best = look if look.beats(best) else best
+        for reading in query.anew:
+            for f in memory.index.match([known.row], *reading.codes, radius=match.OWN_SEARCH_RADIUS, least=SHORT_BITS):
+                ax, bx, ay, by = reading.placings[f.hypothesis].tolist()
+                a = compare(reading.looked, scene, (ax, bx, ay, by), negative=f.negative)
+                look = _Look(reading.in_still(a), _share(f.differing, f.common), f.common, f.negative)
+                if match.lies(reading, scene, a, f.common, negative=f.negative) and look.beats(best):
+                    best = look
         return best
 
 
@@ -170,11 +180,16 @@ def needed_score(agreement: Agreement, distance: float, common: int) -> float | 
 
 def placed(placing: tuple[float, float, float, float, float, float], *, negative: bool = False) -> str:
     """How the scene lies in the still, in words: as it is, cropped, shown smaller, shifted, mirrored, turned."""
-    xx, _, x0, _, yy, y0 = placing
+    xx, xy, x0, yx, yy, y0 = placing
     words = []
-    if xx < 0 or yy < 0:
+    if min(abs(xy), abs(yx)) > max(abs(xx), abs(yy)):
+        words.append("turned by a quarter" if xy * yx < 0 else "turned by a quarter and mirrored")
+    elif xx < 0 or yy < 0:
         words.append("turned by 180°" if xx < 0 and yy < 0 else "mirrored" if xx < 0 else "upside down")
-    width, height = abs(xx), abs(yy)
+    elif abs(xy) > LEANS:
+        words.append(f"leaning by {100 * xy:+.0f} % of the width")
+        x0 = 0.0
+    width, height = max(abs(xx), abs(yx)), max(abs(yy), abs(xy) if abs(yx) > abs(xx) else 0.0)
     if width > 1 + STRAIGHT or height > 1 + STRAIGHT:
         words.append(f"cropped to {100 * min(1.0, 1 / width):.0f} x {100 * min(1.0, 1 / height):.0f} %")
     if width < 1 - STRAIGHT or height < 1 - STRAIGHT:

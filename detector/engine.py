@@ -201,6 +201,11 @@ class Engine:
         """Owners and grants as known now: to be read, never changed, from outside."""
         return self._rights
 
+    @property
+    def placeholders(self) -> Placeholders:
+        """The pictures that persons confirmed: to be read, never changed, from outside."""
+        return self._placeholders
+
     def _by_rights(self, camera: Watched, delivery: Delivery) -> Finding | None:
         rights, at = self._rights, delivery.time
         if rights.may_see(delivery.account, delivery.camera, at):

@@ -7,6 +7,8 @@ looks at more scenes than the engine does, and at those that the engine leaves o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +35,11 @@ def explain(engine: Engine, delivery: Delivery, still: Still) -> Explanation:
         own_match, own_score, own_rule = match.own(memory, camera.own, query)
     others = [c for c in rights.visible(delivery.account, delivery.time) if c != delivery.camera]
     viewer = Viewer(memory, rights, delivery)
+    card = None
+    if query is not None:
+        siblings = [k for c in others if c in memory.cameras for k in memory.cameras[c].own]
+        unexplained = own_match is None and match.own(memory, siblings, query)[0] is None
+        card = _card(engine, delivery, still, query, damaged=unexplained)
     return Explanation(
         delivery=delivery,
         still=still,
@@ -48,6 +55,7 @@ def explain(engine: Engine, delivery: Delivery, still: Still) -> Explanation:
         foreign=() if query is None else viewer.foreign(query, others, own_score),
         copies=_copies(memory, still),
         cameras=len(memory.cameras),
+        card=card,
     )
 
 
@@ -57,6 +65,17 @@ def beside(engine: Engine, delivery: Delivery, still: Still, scene: SceneId) -> 
     if known is None or known.row < 0 or still.fingerprint is None:
         return None
     return Viewer(engine.memory, engine.rights, delivery).near(Query(still.fingerprint), known)
+
+
+def _card(engine: Engine, delivery: Delivery, still: Still, query: Query, *, damaged: bool) -> Near | None:
+    """The confirmed placeholder that the still shows, laid beside it."""
+    found = engine.placeholders.card(still, query, damaged=damaged)
+    if found is None:
+        return None
+    memory, known, hit = found
+    near = Viewer(memory, engine.rights, delivery).near(query, known, hit)
+    note = "a confirmed placeholder: it accuses nobody" + ("" if hit is None else ", though it came damaged")
+    return replace(near, owner=None, presumed=False, counts=True, note=note)
 
 
 def _state(camera: Watched | None) -> CameraState:

@@ -85,7 +85,8 @@ class Explanation:
     score of the camera's own history, `own_rule` the rule by which it explains the still, empty when it does not.
     `own` lists the nearest scenes of the camera itself, `foreign` the nearest of each other camera, best score first.
     `siblings` counts the other cameras that the viewer may see, `reliable` the bits of 512 that can be relied on,
-    `cameras` all that are known.
+    `cameras` all that are known. `card` is the confirmed placeholder that the still shows, whole or damaged; its
+    `delivery` bears the placeholder's id.
     """
 
     delivery: Delivery
@@ -102,6 +103,7 @@ class Explanation:
     foreign: tuple[Near, ...]
     copies: tuple[Copy, ...]
     cameras: int
+    card: Near | None = None
 
     @property
     def mine(self) -> Near | None:

@@ -7,7 +7,7 @@ measured on stills of fixed cameras and their damages (docs/decisions/fingerprin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from detector.known import Known
 from detector.memory import NUMBER, Memory
+from detector.reading import Reading, readings
 from models.code import AS_IS as AS_IT_IS
 from models.code import codes_of
 from models.distance import VOTES, Found
@@ -103,6 +104,10 @@ TILE_SCORE: Final = 0.58
 """Score that suffices when the picture fills one half or quarter of the still exactly, as a display of four does."""
 TILE_SLACK: Final = 1.3
 """Cells by which such a tile may be off."""
+BESIDE_BLOCKS: Final = 8
+"""Blocks of the frame beside a window that must be there to say that it does not go on,"""
+BESIDE_CORRELATION: Final = 0.3
+"""and the correlation below which it does not."""
 VIEW_RADIUS: Final = 0.12
 """Share of differing bits of a part, or of one direction, up to which it gets a second look,"""
 VIEW_BITS: Final = 90
@@ -175,6 +180,11 @@ class Query:
         return memory.candidates(self.found.levels, self.rare[0], skip, standings)
 
     @cached_property
+    def anew(self) -> list[Reading]:
+        """The still read otherwise than as it came."""
+        return readings(self.found)
+
+    @cached_property
     def partial(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Codes and masks of the partial views, as it is, in the order of `PARTIAL`."""
         masks = self.found.mask[None] & WORDS_OF
@@ -185,7 +195,8 @@ class Query:
 class Match:
     """A scene that a still may show: the share of bits that differ, of how many, and what the second look said.
 
-    `part` says that only a part of the still, or one direction of its differences, was compared.
+    `part` says that only a part of the still, or one direction of its differences, was compared, or that a camera's
+    own scene was found in the still read otherwise than as it came.
     """
 
     scene: Known
@@ -253,6 +264,14 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
             best = max(best, a.score)
             if explains(a):
                 return Match(known, f.differing / max(f.common, 1), f.common, a), a.score, "own-placed"
+    for reading in query.anew:
+        hits = memory.index.match(list(rows), *reading.codes, radius=OWN_SEARCH_RADIUS, least=SEARCH_BITS)
+        for f in _ranked(memory, hits)[:OWN_LOOKS]:
+            known = rows[f.row]
+            a = compare(reading.looked, memory.looked(known), _placing(reading.placings, f), negative=f.negative)
+            if explains(a):
+                m = Match(known, f.differing / max(f.common, 1), f.common, reading.in_still(a), part=True)
+                return m, a.score, "own-placed"
     return None, best, ""
 
 
@@ -265,10 +284,10 @@ def kinship(memory: Memory, known: Known, scenes: Sequence[Known]) -> float:
 def search(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     """Scenes of other cameras that agree, best first; ties by scene id.
 
-    The usual placings first, then the rare ones, then parts of the still, then the still without a regular pattern
-    that lies over it: each only when the one before finds none.
+    The usual placings first, then the rare ones, then the still read otherwise than as it came, then parts of it, then
+    the still without a regular pattern that lies over it: each only when the one before finds none.
     """
-    for search_stage in (_usually, _rarely, _partly, _cleaned):
+    for search_stage in (_usually, _rarely, _anew, _partly, _cleaned):
         matches = search_stage(memory, query, skip, standings)
         if matches:
             matches.sort(key=lambda m: (-m.agreement.score, m.scene.record.id))
@@ -284,6 +303,24 @@ def _usually(memory: Memory, query: Query, skip: Sequence[int], standings: Seque
 def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     rows = query.farther(memory, skip, standings)
     return _placed(memory, query, rows, query.rare, skip, short=False)
+
+
+def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
+    matches = []
+    for reading in query.anew:
+        rows = memory.candidates(reading.levels, reading.placings, skip, standings)
+        codes, masks = reading.codes
+        short = reading.box is not None
+        hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)
+        for f in _ranked(memory, hits)[:CANDIDATES]:
+            known = memory.at_row[f.row]
+            scene = memory.looked(known)
+            m = _agreeing(reading.looked, scene, known, f, _placing(reading.placings, f))
+            if m is None or not lies(reading, scene, m.agreement, f.common, negative=f.negative):
+                continue
+            if not common_view(memory, known, masks[f.hypothesis], skip):
+                matches.append(replace(m, agreement=reading.in_still(m.agreement)))
+    return matches
 
 
 def _cleaned(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
@@ -323,7 +360,7 @@ def common_view(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Se
     bits = int(np.bitwise_count(both).sum())
     if bits >= COMMON_BITS:
         return False
-    camera = memory.cameras[known.record.camera].number
+    camera = _number(memory, known)
     least = int(COMMON_SHARE * bits)
     rows = memory.candidates(memory.index.levels(known.row), AS_IT_IS, [*skip, camera], _CONFIRMED, usual=1)
     return bool(memory.index.match(rows, code[None], both[None], radius=COMMON_RADIUS, least=least))
@@ -358,18 +395,34 @@ def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Se
     for f in _ranked(memory, hits)[: 4 * CANDIDATES]:
         known = memory.at_row[f.row]
         m = _look(memory.looked(known), looked, known, f, _placing(_FORTH, f))
-        if m is not None:
+        if m is not None and not common_view(memory, scene, _mask_of(memory, f), [*skip, _number(memory, known)]):
             matches.append(m)
     matches.sort(key=lambda m: (m.scene.record.first_seen, m.scene.record.id))
     return matches
 
 
+def _mask_of(memory: Memory, f: Found) -> NDArray[np.uint64]:
+    """What a kept still shows of the scene that found it, in the scene's own frame."""
+    mask: NDArray[np.uint64] = codes_of(memory.index.levels(f.row), _FORTH[f.hypothesis][None])[1][0]
+    return mask
+
+
+def _number(memory: Memory, known: Known) -> int:
+    return memory.cameras[known.record.camera].number
+
+
 def _look(query: Looked, scene: Looked, known: Known, f: Found, placing: Placing) -> Match | None:
+    m = _agreeing(query, scene, known, f, placing)
+    return m if m is not None and fits(query, scene, m.agreement, negative=f.negative) else None
+
+
+def _agreeing(query: Looked, scene: Looked, known: Known, f: Found, placing: Placing) -> Match | None:
+    """The match of a candidate, wherever it lies; None when the pictures do not agree."""
     if glance(query, scene, placing, negative=f.negative) < HOPELESS:
         return None
     a = compare(query, scene, placing, negative=f.negative)
     distance = f.differing / max(f.common, 1)
-    if not agrees(a, distance if f.votes < VOTES else 0.0, f.common) or not fits(query, scene, a, negative=f.negative):
+    if not agrees(a, distance if f.votes < VOTES else 0.0, f.common):
         return None
     return Match(known, distance, f.common, a)
 
@@ -381,6 +434,31 @@ def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) 
     aside = max(abs(a.placing[2]), abs(a.placing[5])) > ASIDE
     inside = a.covered >= (COVERED_ASIDE if aside else COVERED)
     return inside or whole or _wraps(query, scene, a, negative=negative)
+
+
+def lies(reading: Reading, scene: Looked, a: Agreement, common: int, *, negative: bool = False) -> bool:
+    """Whether the placing is one that a still read so can have, with so many bits in common.
+
+    A still that is read otherwise as a whole must agree in the fine band too: bands that were turned over, or bridged,
+    look like other bands. A window shows the frame from edge to edge; or a crop of it, with another picture where it
+    goes on: what two cameras side by side have in common ends where one's frame ends, and goes on beyond a line in the
+    still.
+    """
+    if reading.beside is None:
+        return a.fine >= SMOOTH_FINE and fits(reading.looked, scene, a, negative=negative)
+    if common < SEARCH_BITS and a.score < SLIP_SCORE:
+        return False
+    if reading.filled(a):
+        return True
+    if a.score < WHOLE_SCORE or a.covered < WHOLE_OVERLAP:
+        return False
+    beside = agree_at(reading.beside, scene, a.placing, negative=negative)
+    return beside.textured >= BESIDE_BLOCKS and beside.correlation < BESIDE_CORRELATION
+
+
+def in_window(query: Query, a: Agreement) -> bool:
+    """Whether the still shows the whole frame in a window of a page that is not the camera's."""
+    return a.covered < COVERED and any(reading.filled(a) for reading in query.anew)
 
 
 def straight(a: Agreement) -> bool:

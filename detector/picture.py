@@ -70,7 +70,7 @@ class Onlooker:
         query = Query(still.fingerprint)
         mine, own, rule = match.own(self._memory, camera.own, query)
         if mine is not None:
-            return self._clear(camera, delivery, still, mine, rule)
+            return self._clear(camera, delivery, still, query, mine, rule)
         siblings = self._by_siblings(camera, delivery, query)
         if siblings is not None:
             return siblings
@@ -79,7 +79,9 @@ class Onlooker:
             return Finding(Verdict.UNJUDGED, "placeholder", placeholder)
         return self._by_others(camera, delivery, still, query, own)
 
-    def _clear(self, camera: Watched, delivery: Delivery, still: Still, mine: Match, rule: str) -> Finding:
+    def _clear(
+        self, camera: Watched, delivery: Delivery, still: Still, query: Query, mine: Match, rule: str
+    ) -> Finding:
         known = mine.scene
         if still.digest != known.digest:
             camera.stills += 1
@@ -92,7 +94,9 @@ class Onlooker:
                 self._sequel.confirm(camera, known)
             elif at_home:
                 self._sequel.search_back(camera, known)
-            if mine.distance > match.SAME_RADIUS and still.complete:
+            novel = mine.distance > match.SAME_RADIUS and still.complete and not mine.part
+            # a page around it is the same around everybody's pictures
+            if novel and not match.in_window(query, mine.agreement):
                 standing = Standing.ONCE if rule == "own-placed" else _standing_of_look(mine)
                 self._memory.learn(camera, delivery, still, standing, novel=False).lives = known.lives
                 self._sequel.trim(camera)

@@ -140,19 +140,32 @@ class Placeholders:
 
     def recognise(self, delivery: Delivery, still: Still) -> Numbers | None:
         """The figures of the confirmed placeholder that the still shows, or None."""
-        if not len(self._confirmed) or not still.complete:
-            return None
-        id_ = self._confirmed.find(look_of(still))
-        if id_ is None:
-            return None
-        return self._recognised(id_, delivery)
+        id_ = self._whole(still)
+        return None if id_ is None else self._recognised(id_, delivery)
 
     def recognise_damaged(self, delivery: Delivery, query: Query) -> Numbers | None:
         """The same for a still that nothing of the account explains: cut off, cropped, mirrored, drawn over."""
+        hit = self._damaged(query)
+        return None if hit is None else self._recognised(PlaceholderId(hit.scene.record.delivery.id), delivery)
+
+    def card(self, still: Still, query: Query, *, damaged: bool) -> tuple[Memory, Known, Match | None] | None:
+        """The confirmed picture that a still shows, and the memory that it lies in; nothing is counted.
+
+        One that is recognised as a whole has no match: its cells are compared one by one. Where it may be `damaged`,
+        the match says how it lies in the still. None also for a picture in which there is too little to compare.
+        """
+        id_ = self._whole(still)
+        if id_ is not None:
+            return (self._cards, self._hung[id_], None) if id_ in self._hung else None
+        hit = self._damaged(query) if damaged else None
+        return None if hit is None else (self._cards, hit.scene, hit)
+
+    def _whole(self, still: Still) -> PlaceholderId | None:
+        return self._confirmed.find(look_of(still)) if len(self._confirmed) and still.complete else None
+
+    def _damaged(self, query: Query) -> Match | None:
         hits = strip.search(self._cards, query, (), WHOSE) if self._hung else []
-        if not hits:
-            return None
-        return self._recognised(PlaceholderId(hits[0].scene.record.delivery.id), delivery)
+        return hits[0] if hits else None
 
     def _recognised(self, id_: PlaceholderId, delivery: Delivery) -> Numbers:
         record = self._records[id_]

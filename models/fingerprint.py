@@ -37,7 +37,8 @@ class Fingerprint:
 
     `code` and `mask` are 8 words of 64 bits (models/code.py). `valid` is the share of the frame that is seen;
     `textured` counts blocks of 64 with something in them. `box` is the part inside flat borders, in cells
-    (left, top, right, bottom); `filled` counts the cells in it that hold nothing but one grey.
+    (left, top, right, bottom); `filled` counts the cells in it that hold nothing but one grey. `cells` are the mean
+    greys, (64, 64) uint8, of a still just looked at; they are not stored.
     """
 
     levels: NDArray[np.int8]
@@ -47,6 +48,7 @@ class Fingerprint:
     textured: int
     box: tuple[float, float, float, float] = (0.0, 0.0, 64.0, 64.0)
     filled: int = 0
+    cells: NDArray[np.uint8] | None = None
 
     @classmethod
     def of(cls, levels: NDArray[np.int8]) -> Fingerprint:
@@ -109,14 +111,14 @@ def fingerprint(picture: Picture) -> Still:
     h, w = grey.shape
     cut = 0 if picture.complete else max(1, BLOCK_ROWS * h // 720)
     span = QUICK_RANGE if picture.quick else FILL_RANGE
-    levels, textured, share, filled, (top, bottom, left, right) = thumbnail(grey, cut, span)
+    levels, cells, textured, share, filled, (top, bottom, left, right) = thumbnail(grey, cut, span)
     if not share:
         return _without(picture, grey, "blank")
     if textured < LEAST_BLOCKS or share < LEAST_VALID:
         return _without(picture, grey, f"too little to tell apart: texture in {textured} of 64 blocks")
     code, mask = code_of(levels)
     box = (left * 64.0 / w, top * 64.0 / h, right * 64.0 / w, bottom * 64.0 / h)
-    found = Fingerprint(levels, code, mask, share, textured, box, filled)
+    found = Fingerprint(levels, code, mask, share, textured, box, filled, cells)
     return Still(picture.digest, picture.prefix, found, "", picture.complete)
 
 

@@ -99,6 +99,26 @@ def boxed(box: tuple[float, float, float, float]) -> NDArray[np.float32]:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
+QUARTER_TURNS: Final = np.array([(-1.0, 0.0, 1.0, 0.0), (1.0, 0.0, -1.0, 0.0)], np.float32)
+"""The placings of a picture turned by a quarter, right and left, in the delivered thumbnail with rows and columns
+exchanged."""
+
+
+def inside(box: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """The placings of a picture that fills a window (left, right, top, bottom in cells), or the middle of which does.
+
+    A half shows the middle half as a rule, at the size of the whole.
+    """
+    left, right, top, bottom = (side / SIDE for side in box)
+    whole = shown_in(left, right, top, bottom)
+    rows = [whole]
+    if bottom - top == 1:
+        rows.append((1.0, whole[1], 1.0, 0.0))
+    if right - left == 1:
+        rows.append((1.0, 0.0, 1.0, whole[3]))
+    return np.array(rows, np.float32)
+
+
 def inverse(placings: NDArray[np.float32]) -> NDArray[np.float32]:
     """The placings that undo these."""
     ax, bx, ay, by = placings.T

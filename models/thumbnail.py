@@ -106,8 +106,11 @@ _narrow = blurring(gaussian(1.5))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def thumbnail(grey: NDArray[np.uint8], lost: int, span: int) -> tuple[NDArray[np.int8], int, float, int, Box]:
-    """Levels, blocks with texture (of 64), valid share, cells filled with one grey, and the box inside flat borders.
+def thumbnail(
+    grey: NDArray[np.uint8], lost: int, span: int
+) -> tuple[NDArray[np.int8], NDArray[np.uint8], int, float, int, Box]:
+    """Levels, mean greys, blocks with texture (of 64), valid share, cells filled with one grey, the box
+    inside flat borders.
 
     `lost` rows above a flat lower border are left out as well, half decoded; `span` is how many grey levels a filled
     cell may span. A picture that is blank has no texture.
@@ -119,10 +122,14 @@ def thumbnail(grey: NDArray[np.uint8], lost: int, span: int) -> tuple[NDArray[np
         bottom = max(top, bottom - lost)
     box = (top, bottom, left, right)
     if (bottom - top) * SIDE < BLANK * h or (right - left) * SIDE < BLANK * w:
-        return np.full((SIDE, SIDE), np.int8(INVALID), np.int8), 0, 0.0, 0, box
+        return np.full((SIDE, SIDE), np.int8(INVALID), np.int8), np.zeros((SIDE, SIDE), np.uint8), 0, 0.0, 0, box
     cells, valid, filled = _shrink(grey, box, _dark_lines(mean, top, bottom), span)
     levels, textured, share = _normalise(cells, valid)
-    return levels, textured, share, filled, box
+    greys = np.empty((SIDE, SIDE), np.uint8)
+    for y in range(SIDE):
+        for x in range(SIDE):
+            greys[y, x] = np.uint8(cells[y, x] + np.float32(0.5))
+    return levels, greys, textured, share, filled, box
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -416,6 +423,12 @@ def _normalise(mean: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDA
             if apart[8 * j : 8 * j + 8, 8 * i : 8 * i + 8].sum() > TEXTURE:
                 textured += 1
     return out, textured, v.sum() / (n * n)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def normalised(cells: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """The levels of other cells than a whole picture's: some of them only, or put back where they belong."""
+    return _normalise(cells, valid)[0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -26,6 +26,9 @@ from streams.find import NotExplained
 from streams.judge import Judge
 from streams.replay import DRAIN_EVERY, Line, lines
 
+PLACEHOLDER: Final = "placeholder"
+"""The engine's rule for a still that shows a picture which a person confirmed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Later:
@@ -44,8 +47,8 @@ class Explained:
     `line` is its line in the file, `data` its still's bytes. `found` is what the engine had to go by just before, and
     `judgement` what it said. `later` tells what became of it, in order, beginning with its own moment; `read_to_end`
     says whether the whole file was read for that. `standing` are the alerts on it that stand at the end. `match` is the
-    scene that accuses, or explains, or comes nearest. `originals` holds the bytes of the stills in which the listed
-    scenes were first seen, as far as the file has them.
+    scene that accuses, or the placeholder that it shows, or the scene that explains, or comes nearest. `originals`
+    holds the bytes of the stills in which the listed scenes were first seen, as far as the file has them.
     """
 
     line: int
@@ -162,8 +165,9 @@ class _Telling:
         mine, theirs = found.mine, found.theirs
         explains = mine if found.own_rule else None
         named = theirs if theirs is not None and theirs.counts else None
+        shown = found.card if done.judgement.rule == PLACEHOLDER else None
         best = max((n for n in (mine, theirs) if n is not None), key=lambda n: n.agreement.score, default=None)
-        done.match = self._accused or explains or named or best
+        done.match = self._accused or shown or explains or named or best
         return done
 
     def _raise(self, alert: Alert, by: DeliveryId | None) -> None:
@@ -224,6 +228,7 @@ def as_json(explained: Explained) -> dict[str, Any]:
         "own_rule": found.own_rule or None,
         "own": [_near(near) for near in found.own],
         "foreign": [_near(near) for near in found.foreign],
+        "placeholder": None if found.card is None else {"id": found.card.delivery.id, **_near(found.card)},
         "copies": [
             {"camera": c.camera, "account": c.account, "delivery": c.delivery.id, "whole": c.whole}
             for c in found.copies

@@ -90,6 +90,8 @@ def _scenes(explained: Explained) -> list[tuple[str, Near]]:
 
 
 def _whose(explained: Explained, match: Near) -> str:
+    if match is explained.found.card:
+        return f"the placeholder {match.delivery.id}"
     accused = any(alert.scene == match.scene for alert in explained.standing)
     return "the scene that it was taken for" if accused or match.counts else "the nearest foreign scene"
 
@@ -122,7 +124,8 @@ def _compared(explained: Explained, size: tuple[int, int]) -> Panel:
 
 def _laid(explained: Explained, title: str, near: Near, size: tuple[int, int]) -> Panel:
     a = near.agreement
-    whose = f"camera {near.camera} of {near.owner or 'nobody known'}"
+    card = near is explained.found.card
+    whose = "nobody's camera" if card else f"camera {near.camera} of {near.owner or 'nobody known'}"
     figures = (
         f"{100 * near.distance:.1f} % of {near.common} bits differ, score {a.score:.2f}, "
         f"{a.blocks} of {a.textured} blocks agree"
@@ -134,6 +137,8 @@ def _laid(explained: Explained, title: str, near: Near, size: tuple[int, int]) -
 
 
 def _origin(explained: Explained, near: Near, size: tuple[int, int]) -> Panel:
+    if near is explained.found.card:
+        return Panel(_thumbnail(near.levels, size), ("What a person confirmed: 64 x 64 cells", near.delivery.id))
     data = explained.originals.get(near.delivery)
     picture = None if data is None else _opened(data)
     when = f"{near.delivery.id}, {near.first_seen:%Y-%m-%d %H:%M:%S} UTC"

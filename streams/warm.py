@@ -26,8 +26,9 @@ from streams.decode import Decoder
 def warm() -> None:
     """Load compiled code and the shift model, seconds that would else be some still's in the middle of the stream.
 
-    A few stills of places that do not exist are judged and forgotten: as they are, cropped, cut off, dark and foreign,
-    so that every compiled function is called once. What is not cached on disk yet is compiled now.
+    A few stills of places that do not exist are judged and forgotten: as they are, cropped, cut off, dark, foreign,
+    on a page and leaning, so that every compiled function is called once. What is not cached on disk yet is compiled
+    now.
     """
     shipped()
     engine, decoder = Engine(), Decoder(b"warm")
@@ -61,6 +62,11 @@ def _rehearsed() -> Iterator[tuple[str, bytes]]:
     yield "one", _encoded(three, 85)[:-900]
     yield "two", _encoded(Image.new("L", (640, 360)), 85)
     yield "one", _encoded(one, 70)
+    page = Image.new("L", (640, 360), 236)
+    page.paste(one.resize((320, 180)), (250, 100))
+    yield "two", _encoded(page, 85)
+    leaning = [np.roll(row, n // 3) for n, row in enumerate(np.asarray(one))]
+    yield "two", _encoded(Image.fromarray(np.stack(leaning)), 85)
 
 
 def _encoded(picture: Image.Image, quality: int) -> bytes:

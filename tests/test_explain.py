@@ -21,6 +21,7 @@ from api.cli import app
 from detector.beside import needed_score, placed
 from detector.engine import Engine
 from detector.explain import explain
+from models.placeholder import Shelf
 from models.records import (
     AccountId,
     CameraId,
@@ -40,6 +41,7 @@ from streams.find import NotExplained, find
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.picture import GREEN, RED, draw
+from streams.placeholder import from_file
 from streams.replay import folder_fetch, lines
 from streams.simulator.render import Mode, Moment, damage, jpeg, stage, still
 
@@ -104,6 +106,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out.text('{"specversion": "1.0", "id": "torn", "type": "still.delivered"}')
     out.deliver("leak-copy", "ann", jpeg(scene("ben", 3), 60))
     out.deliver("leak-crop", "cem", jpeg(cropped(scene("ben", 2)), 80))
+    out.deliver("leak-turned", "dora", jpeg(scene("ben", 1).transpose(Image.Transpose.ROTATE_90), 80))
     out.deliver("leak-mirror", "dora", jpeg(ImageOps.mirror(scene("ben", 1)), 80))
     out.deliver("dark-1", "ann", damage.dark(Random(5)))
     out.deliver("not-hers", "ann", jpeg(scene("dora", 3), 85), camera="cam-dora")
@@ -115,6 +118,12 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in ("north", "south"):
         out.deliver("twice", "ben", jpeg(scene("ben", 3), 85), source=source)
     out.deliver("lost", "ben", jpeg(scene("ben", 2), 85))
+    for home, name, card in (
+        ("ann", "card", scene("a vendor's artwork", 0)),
+        ("ben", "card-crop", cropped(scene("a vendor's artwork", 0))),
+        ("cem", "card-mirror", ImageOps.mirror(scene("a vendor's artwork", 0))),
+    ):
+        out.deliver(name, home, jpeg(card, 80))
     (out.path.parent / "stills" / "cloud-lost.jpg").unlink()
     return out.path
 
@@ -191,7 +200,10 @@ def test_a_leak_is_explained_by_the_owners_scene(events: Path) -> None:
     assert found.read_to_end
 
 
-@pytest.mark.parametrize(("id", "placing"), [("leak-crop", "cropped to 8"), ("leak-mirror", "mirrored")])
+@pytest.mark.parametrize(
+    ("id", "placing"),
+    [("leak-crop", "cropped to 8"), ("leak-mirror", "mirrored"), ("leak-turned", "turned by a quarter")],
+)
 def test_the_placing_is_told_in_words(events: Path, id: str, placing: str) -> None:
     found = explained(events, id, stop=True)
     assert found.match is not None
@@ -243,9 +255,49 @@ def test_a_clear_still_is_explained_by_its_own_scene_and_shares_are_shares(event
     assert "cam-ben" not in cameras
 
 
+def confirmed_card(events: Path) -> Path:
+    """What the vendor shows when a camera is off: detailed artwork."""
+    card = events.parent / "card.jpg"
+    if not card.exists():
+        card.write_bytes(jpeg(scene("a vendor's artwork", 0), 90))
+    return card
+
+
+@pytest.mark.parametrize(
+    ("id", "placing"), [("card", "as it is"), ("card-crop", "cropped to 8"), ("card-mirror", "mirrored")]
+)
+def test_the_placeholder_that_a_still_shows_is_told_with_its_placing(events: Path, id: str, placing: str) -> None:
+    p, card = parts(events), from_file(confirmed_card(events), Decoder(b"k"))
+    p.judge.engine.shelve(Shelf(1, (card,)))
+    found = run(events, p.judge, p.decode, p.fetch, find(events, id), stop=True)
+    assert (found.judgement.rule, found.judgement.numbers["placeholder"]) == ("placeholder", card.id)
+    assert found.match is found.found.card
+    assert found.match is not None
+    assert found.match.delivery.id == card.id
+    assert found.match.placing.startswith(placing)
+    assert found.match.counts
+    assert draw(found).width > 600
+
+
+def test_a_placeholder_that_nobody_gave_is_not_told(events: Path) -> None:
+    assert explained(events, "card-crop", stop=True).found.card is None
+
+
+def test_the_command_takes_placeholders_as_replay_does(events: Path) -> None:
+    given = ("--placeholder", confirmed_card(events), "--stop")
+    told = command(events, "card-crop", *given)
+    assert told.exit_code == 0
+    assert "It shows the placeholder ph-" in told.output
+    as_object = json.loads(command(events, "card-crop", *given, "--json").output)
+    assert (as_object["rule"], as_object["placeholder"]["id"][:3]) == ("placeholder", "ph-")
+    assert json.loads(command(events, "leak-copy", *given, "--json").output)["placeholder"] is None
+
+
 def test_placings_are_named_after_what_a_person_sees() -> None:
     assert placed((1, 0, 0, 0, 1, 0)) == "as it is"
     assert placed((-1, 0, 0, 0, 1, 0)) == "mirrored"
+    assert placed((0, -1, 0, 1, 0, 0)) == "turned by a quarter"
+    assert placed((1, 0.2, 6.4, 0, 1, 0)) == "leaning by +20 % of the width"
     assert placed((1, 0, 0, 0, -1, 0)) == "upside down"
     assert placed((-1, 0, 0, 0, -1, 0)) == "turned by 180°"
     assert placed((1.25, 0, 0, 0, 1.25, 0)) == "cropped to 80 x 80 %"

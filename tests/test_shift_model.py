@@ -18,11 +18,12 @@ from typer.testing import CliRunner
 
 from api.cli import app
 from detector.engine import Engine
+from detector.shift import CLEARLY_FOREIGN, FOREIGN_OWN
 from models.records import Verdict
 from models.shift import FEATURES, FORM, SHIPPED, Evidence, ModelError, ShiftModel, row, shipped, undecided
 from streams.evaluation.corpus import Corpus, CorpusError, Source
-from streams.evaluation.rehearsal import STRANGERS, Sample, deal
-from streams.evaluation.training import MOST, Samples, TrainingError, measure, write
+from streams.evaluation.rehearsal import STRANGERS, Sample, Told, deal
+from streams.evaluation.training import MOST, Samples, TrainingError, measure, ruled, write
 from streams.simulator.render import Mode, Moment, jpeg, stage
 from streams.simulator.render import still as drawn
 
@@ -48,7 +49,9 @@ def samples(own_of_strangers: float, *, folds: int = 3, each: int = 40) -> list[
         evidence = replace(NOTHING, own=own, correlation=own, wander=float(rng.random()))
         camera = f"cam-{fold}-{n % 7}"
         kind = "stranger" if foreign else "plain"
-        found.append(Sample(fold, camera, f"nobody-{fold}" if foreign else "", kind, "cameras/drawn", "held", evidence))
+        told = Told.AT_ONCE if own < CLEARLY_FOREIGN else Told.ON_RETURN if own < FOREIGN_OWN else Told.NOT
+        owner = f"nobody-{fold}" if foreign else ""
+        found.append(Sample(fold, camera, owner, kind, "cameras/drawn", "held", evidence, told))
     return found
 
 
@@ -171,6 +174,14 @@ def test_evidence_that_tells_is_found_and_evidence_that_does_not_is_not() -> Non
             assert least <= measured[form, "pixels"].auc <= most
         assert 0.3 < measured["logistic", "time"].auc < 0.7
         assert measured["rule", "pixels and time"].low <= measured["rule", "pixels and time"].auc
+
+
+def test_the_rule_is_ranked_by_what_it_told_and_not_by_the_evidence() -> None:
+    taught = Samples([replace(s, told=Told.AT_ONCE if s.foreign else Told.NOT) for s in samples(0.5)])
+    mute = Samples([replace(s, told=Told.NOT) for s in samples(0.1)])
+    assert ruled(taught)[taught.y].min() > 0.99
+    assert ruled(taught)[~taught.y].max() < 0.01
+    assert ruled(mute) == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_probability_is_of_a_model_that_never_saw_the_fold() -> None:

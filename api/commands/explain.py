@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from streams.explain import run as replayed
 from streams.find import NotExplained, find
 from streams.judge import Judge
 from streams.metrics import Metrics
+from streams.placeholder import NotAPlaceholder, shelf_of
 from streams.replay import Line, folder_fetch
 from streams.settings import Settings
 
@@ -44,6 +45,7 @@ def run(
     source: str | None,
     drawing: Path | None,
     *,
+    placeholders: Sequence[Path] = (),
     stop: bool = False,
     as_object: bool = False,
 ) -> int:
@@ -53,12 +55,13 @@ def run(
     fetch = folder_fetch(events.parent, settings.still_bytes)
     judge = Judge(Engine(), decode, Metrics(), fetch=fetch)
     try:
+        judge.engine.shelve(shelf_of(placeholders, decode))
         key = find(events, id, source)
         with _bar(events.stat().st_size) as tell:
             explained = replayed(events, judge, decode, fetch, key, stop=stop, progress=tell)
         if drawing is not None:
             drawing.write_bytes(picture.save_png(explained))
-    except NotExplained as error:
+    except (NotExplained, NotAPlaceholder) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}")
@@ -101,6 +104,7 @@ class _Printer:
         self._nears("The camera's own scenes, best first", found.own, own=True)
         self._nears(f"Nearest scenes of other cameras ({PRESUMED} presumed owner)", found.foreign, own=False)
         self._copies(found)
+        self._card(found)
         if explained.judgement.verdict in (Verdict.SHIFT, Verdict.UNJUDGED) and any(n.counts for n in found.foreign):
             self._say(f"A scene names an owner, and rule {explained.judgement.rule} set that aside.")
         self._checks(explained)
@@ -154,6 +158,14 @@ class _Printer:
                 cells += [_owner(near), "yes" if near.may_see else "no"]
             table.add_row(*(escape(cell) for cell in (*cells, near.note)), style="bold" if near.counts else "")
         self._console.print(table)
+
+    def _card(self, found: Explanation) -> None:
+        if found.card is not None:
+            a = found.card.agreement
+            self._say(
+                f"It shows the placeholder {found.card.delivery.id}, {found.card.placing}: score {a.score:.2f}, "
+                f"{a.blocks} of {a.textured} blocks agree."
+            )
 
     def _copies(self, found: Explanation) -> None:
         for copy in found.copies:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import IntEnum
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -20,9 +21,10 @@ from typing import Final
 
 from PIL import Image
 
+from detector import shift
 from detector.engine import Engine
 from models.fingerprint import Still
-from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged, Verdict
+from models.records import AccountId, CameraId, Delivery, DeliveryId, Judgement, RightAction, RightChanged, Verdict
 from models.shift import FEATURES, Evidence, undecided
 from streams.cloudevents import CAMERA_SHARED, STILL_DELIVERED
 from streams.decode import Decoder
@@ -47,11 +49,20 @@ Tell = Callable[[int, int], None]
 """Hears how many events of how many are done."""
 
 
+class Told(IntEnum):
+    """What the engine's rule (detector/shift.py) makes of a novel still when it comes."""
+
+    NOT = 0
+    ON_RETURN = 1
+    AT_ONCE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A novel still of `camera`, labelled: `foreign` names the camera that it really shows, "" its own place.
 
-    `rule` is what the engine's rules made of it. `group` is where the corpus has the camera from.
+    `rule` is what the engine's rules made of it, `told` whether and when it is told: at once, or if the camera's own
+    scene were back now. `group` is where the corpus has the camera from.
     """
 
     fold: int
@@ -61,6 +72,7 @@ class Sample:
     group: str
     rule: str
     evidence: Evidence
+    told: Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +185,19 @@ def _judged(planned: Sequence[Planned], fold: int, tell: Tell) -> list[Sample]:
             foreign = str(truth.get("owner_camera") or "") if truth.get("kind") == "stranger" else ""
             kind = str(truth.get("kind", "plain"))
             evidence = Evidence(**values)  # type: ignore[arg-type]
-            camera = event["camera"]
-            samples.append(Sample(fold, camera, foreign, kind, group_of(camera), judged.rule, evidence))
+            camera, told = event["camera"], _told(engine, judged, evidence.wander)
+            samples.append(Sample(fold, camera, foreign, kind, group_of(camera), judged.rule, evidence, told))
     return samples
+
+
+def _told(engine: Engine, judged: Judgement, wander: float) -> Told:
+    """What the rule makes of a still that was just judged, by the rule itself."""
+    if any(alert.delivery == judged.delivery.key for alert in judged.alerts):
+        return Told.AT_ONCE
+    camera = engine.memory.cameras[judged.delivery.camera]
+    held = next((k for k in camera.held if k.record.delivery == judged.delivery.key), None)
+    later = held is not None and shift.tell_on_return(camera, held, wander)
+    return Told.ON_RETURN if later else Told.NOT
 
 
 def _look(decode: Decoder, make: Callable[[], bytes]) -> Still:

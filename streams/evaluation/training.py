@@ -22,10 +22,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skops.io import dumps
 
-from detector import shift
 from models.errors import StrayframeError
 from models.shift import FEATURES, FORM, PIXELS, TIME, row
-from streams.evaluation.rehearsal import Sample
+from streams.evaluation.rehearsal import Sample, Told
 
 Floats = NDArray[np.float64]
 
@@ -91,13 +90,17 @@ class Part:
 
 
 class Samples:
-    """Samples as arrays: `x` rows of evidence, `y` whether it was another place, and even weights for both."""
+    """Samples as arrays: `x` rows of evidence, `y` whether it was another place, and even weights for both.
+
+    `told` is what the rule made of each.
+    """
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.all = samples
         self.x = np.array([row(s.evidence) for s in samples], float).reshape(-1, len(FEATURES))
         self.y = np.array([bool(s.foreign) for s in samples], bool)
         self.fold = np.array([s.fold for s in samples], int)
+        self.told = np.array([s.told for s in samples], int)
         self.weight = _weights(samples)
         for k in np.unique(self.fold):
             if len(np.unique(self.y[self.fold == k])) < 2:
@@ -109,7 +112,7 @@ class Samples:
 
 def measure(samples: Samples) -> list[Measured]:
     """Every form with every part of the evidence, the rule first."""
-    said = {("rule", ALL): _crossed(samples, _Rule, FEATURES)}
+    said = {("rule", ALL): ruled(samples)}
     for given, names in PARTS.items():
         said["logistic", given] = _crossed(samples, _logistic, names)
         said["boosted", given] = _crossed(samples, _boosted, names)
@@ -146,40 +149,11 @@ def _boosted(names: Sequence[str]) -> Pipeline:
     return Pipeline([("fit", model)])
 
 
-class _Rule:
-    """What detector/shift.py says when a still comes: told at once, told if it goes again, not told."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._share = np.zeros(3)
-
-    def fit(self, x: Floats, y: NDArray[np.bool_], weight: Floats) -> None:
-        says = self._says(x)
-        for k in range(3):
-            mine = says == k
-            self._share[k] = np.average(y[mine], weights=weight[mine]) if mine.any() else 0.5
-
-    def predict_proba(self, x: Floats) -> Floats:
-        p = self._share[self._says(x)]
-        return np.stack([1 - p, p], axis=1)
-
-    def _says(self, x: Floats) -> NDArray[np.int64]:
-        column = dict(zip(FEATURES, x.T, strict=True))
-        count = {name: np.rint(np.expm1(column[name])) for name in ("moves", "stills", "alike", "waiting")}
-        calm = (count["moves"] == 0) & (count["stills"] >= shift.CALM_STILLS) & (count["alike"] == 0)
-        once = calm & (count["waiting"] < shift.STAYS) & (column["own"] < shift.CLEARLY_FOREIGN)
-        later = (count["moves"] < shift.RESTLESS) & (column["own"] < shift.FOREIGN_OWN)
-        later &= count["alike"] < shift.VISIT
-        return np.where(once, 2, np.where(later, 1, 0))
-
-
 Form = Callable[[Sequence[str]], Any]
 
 
 def _fit(model: Any, x: Floats, y: NDArray[np.bool_], weight: Floats) -> None:
-    if isinstance(model, _Rule):
-        model.fit(x, y, weight)
-    else:
-        model.fit(x, y, fit__sample_weight=weight)
+    model.fit(x, y, fit__sample_weight=weight)
 
 
 # --- cross-validation
@@ -192,6 +166,18 @@ def _crossed(samples: Samples, form: Form, names: Sequence[str]) -> Floats:
     for k in np.unique(samples.fold):
         rest = samples.fold != k
         p[~rest] = _calibrated(form, names, x[rest], y[rest], samples.weight[rest], samples.fold[rest], x[~rest])
+    return p
+
+
+def ruled(samples: Samples) -> Floats:
+    """For each sample the probability by the rule: the share of strangers among what it told alike in other folds."""
+    p = np.full(len(samples.y), 0.5)
+    for k in np.unique(samples.fold):
+        rest = samples.fold != k
+        for told in Told:
+            like = samples.told == told
+            if (rest & like).any():
+                p[~rest & like] = np.average(samples.y[rest & like], weights=samples.weight[rest & like])
     return p
 
 

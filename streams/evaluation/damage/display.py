@@ -166,7 +166,7 @@ def photographed(image: Image.Image, rng: Random) -> Image.Image:
     return picture(lit + numbers(rng).normal(0, 6, a.shape).astype(np.float32))
 
 
-@drawn(Stage.DISPLAY, held=True)
+@drawn(Stage.DISPLAY)
 def split_screen(image: Image.Image, rng: Random) -> Image.Image:
     """Two cameras side by side: the middle half of this one, and another one beside it."""
     out, _, w, h = _canvas(image)
@@ -200,12 +200,61 @@ def one_bit(image: Image.Image, rng: Random) -> Image.Image:
     return grey.convert("1").convert("RGB").resize(image.size, Image.Resampling.NEAREST)
 
 
-@drawn(Stage.DISPLAY, held=True)
+@drawn(Stage.DISPLAY)
 def ghost(image: Image.Image, rng: Random) -> Image.Image:
     """What was shown before has not gone: another picture over it, at 25 to 40 %."""
     cells = numbers(rng).integers(0, 255, (rng.randint(6, 12), rng.randint(8, 20), 3), dtype=np.uint8)
     before = Image.fromarray(cells).resize(image.size, rng.choice([Image.Resampling.NEAREST, Image.Resampling.BICUBIC]))
     return Image.blend(image.convert("RGB"), before, rng.uniform(0.25, 0.4))
+
+
+@drawn(Stage.DISPLAY, held=True)
+def detections(image: Image.Image, rng: Random) -> Image.Image:
+    """What an analysis found: six to twelve boxes with their names in them."""
+    out, draw, w, h = _canvas(image)
+    for _ in range(rng.randint(6, 12)):
+        x, y, colour = rng.uniform(0, 0.8) * w, rng.uniform(0, 0.75) * h, rng.choice(["lime", "red", "yellow"])
+        box = [x, y, x + rng.uniform(0.08, 0.3) * w, y + rng.uniform(0.1, 0.4) * h]
+        draw.rectangle(box, outline=colour, width=max(2, h // 120))
+        draw.rectangle([x, y, x + w * 0.08, y + h * 0.045], fill=colour)
+        draw.text((x + 2, y + 1), f"person {rng.random():.2f}", fill="black")
+    return out
+
+
+@drawn(Stage.DISPLAY, held=True)
+def nine(image: Image.Image, rng: Random) -> Image.Image:
+    """Nine cameras on one page: this one is a ninth of the picture."""
+    out, _, w, h = _canvas(image)
+    mine = rng.randrange(9)
+    for k in range(9):
+        part = image.convert("RGB") if k == mine else Image.fromarray(_scene(rng))
+        x0, x1, y0, y1 = k % 3 * w // 3, (k % 3 + 1) * w // 3, k // 3 * h // 3, (k // 3 + 1) * h // 3
+        out.paste(part.resize((x1 - x0, y1 - y0), Image.Resampling.BICUBIC), (x0, y0))
+    return out
+
+
+@drawn(Stage.DISPLAY, held=True)
+def app_page(image: Image.Image, rng: Random) -> Image.Image:
+    """An app's upright page: the picture across its width, a title above and a list of events below."""
+    w, h = image.size
+    out = Image.new("RGB", (w, w * 16 // 9), rng.choice([(18, 18, 22), (250, 250, 250)]))
+    draw, top = ImageDraw.Draw(out), int(out.height * rng.uniform(0.06, 0.15))
+    draw.text((w // 20, top // 3), "Front door", fill=(128, 128, 128), font=ImageFont.load_default(max(10, top // 3)))
+    out.paste(image.convert("RGB"), (0, top))
+    for y in range(top + h + h // 12, out.height - h // 8, h // 6):
+        draw.ellipse([w // 20, y, w // 20 + h // 10, y + h // 10], fill=(90, 130, 200))
+        draw.rectangle([w // 5, y + h // 40, w // 5 + w * rng.uniform(0.3, 0.6), y + h // 16], fill=(128, 128, 128))
+    return out
+
+
+@drawn(Stage.DISPLAY, held=True)
+def wiped(image: Image.Image, rng: Random) -> Image.Image:
+    """Caught while one picture wipes over the other: a slanted edge, another one beyond it, 35 to 55 % of the still."""
+    a, b = pixels(image), pixels(Image.fromarray(_scene(rng)).resize(image.size, Image.Resampling.BICUBIC))
+    along = np.linspace(0, 1, a.shape[1], dtype=np.float32)[None, :]
+    down = np.linspace(-0.15, 0.15, a.shape[0], dtype=np.float32)[:, None] * np.float32(rng.choice([-1, 1]))
+    beyond = along + down > 1 - rng.uniform(0.35, 0.55)
+    return picture(np.where((beyond if rng.random() < 0.5 else beyond[:, ::-1])[:, :, None], b, a))
 
 
 def _canvas(image: Image.Image) -> tuple[Image.Image, ImageDraw.ImageDraw, int, int]:

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from streams.evaluation.damage.kind import Stage, bytewise, drawn, jpeg, picture, pixels
+from streams.evaluation.damage.kind import Stage, bytewise, drawn, jpeg, numbers, picture, pixels
 
 ROWS = 45
 """Rows of 16-line blocks in a still of 720 lines; smaller stills get blocks of the same share of the height."""
@@ -110,7 +110,7 @@ def mosaic(image: Image.Image, rng: Random) -> Image.Image:
     return picture(np.repeat(raw[:, :, None], 3, 2))
 
 
-@drawn(Stage.ENCODER, held=True)
+@drawn(Stage.ENCODER)
 def fields_apart(image: Image.Image, rng: Random) -> Image.Image:
     """The two fields one below the other: the whole picture twice, at half the height."""
     a = pixels(image)[: image.height // 2 * 2]
@@ -131,9 +131,48 @@ def displaced_blocks(image: Image.Image, rng: Random) -> Image.Image:
     return picture(out)
 
 
-@drawn(Stage.ENCODER, held=True)
+@drawn(Stage.ENCODER)
 def wrong_stride(image: Image.Image, rng: Random) -> Image.Image:
     """Rows read a little too long: the picture leans by 8 to 30 % of its width, wrapping round."""
     a, lean = pixels(image), image.width * rng.uniform(0.08, 0.3) * rng.choice([-1, 1])
     rows = [np.roll(row, int(lean * y / a.shape[0]), 0) for y, row in enumerate(a)]
     return picture(np.stack(rows))
+
+
+@drawn(Stage.ENCODER, held=True)
+def planes_shifted(image: Image.Image, rng: Random) -> Image.Image:
+    """Colour planes read at wrong offsets: red and blue 1.5 to 5 % of the width beside green."""
+    a = pixels(image)
+    for plane in (0, 2):
+        by = int(a.shape[1] * rng.uniform(0.015, 0.05)) * rng.choice([-1, 1])
+        a[:, :, plane] = np.roll(a[:, :, plane], by, 1)
+    return picture(a)
+
+
+@drawn(Stage.ENCODER, held=True)
+def lines_repeated(image: Image.Image, rng: Random) -> Image.Image:
+    """Too slow a bus: only one row in eight to sixteen arrives, and is shown in place of the others."""
+    a, step = pixels(image), rng.randint(8, 16) * image.height / 720
+    kept = (np.arange(a.shape[0]) // max(step, 2) * max(step, 2)).astype(np.intp)
+    return picture(a[kept])
+
+
+@drawn(Stage.ENCODER, held=True)
+def dc_drift(image: Image.Image, rng: Random) -> Image.Image:
+    """Brightness is coded as differences, each a little wrong: it drifts from block to block along each row."""
+    a, block = pixels(image), max(4, image.height // ROWS)
+    steps = numbers(rng).normal(0, 4, (a.shape[0] // block + 1, a.shape[1] // block + 1))
+    drift = np.cumsum(steps, axis=1).repeat(block, 0).repeat(block, 1)[: a.shape[0], : a.shape[1]]
+    return picture(a + drift[:, :, None].astype(np.float32))
+
+
+@drawn(Stage.ENCODER, held=True)
+def blocks_exchanged(image: Image.Image, rng: Random) -> Image.Image:
+    """Blocks read in the wrong order: each has changed places with its neighbour, two blocks in three of the rows."""
+    a, block = pixels(image), max(4, image.height // ROWS)
+    for y in range(0, a.shape[0] - block + 1, block):
+        if rng.random() < 2 / 3:
+            for x in range(0, a.shape[1] - 2 * block + 1, 2 * block):
+                pair = a[y : y + block, x : x + 2 * block]
+                a[y : y + block, x : x + 2 * block] = np.roll(pair, block, 1)
+    return picture(a)

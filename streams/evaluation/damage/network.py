@@ -105,7 +105,7 @@ def swapped_bands(image: Image.Image, rng: Random) -> Image.Image:
     return picture(np.concatenate(bands))
 
 
-@drawn(Stage.CACHE, held=True)
+@drawn(Stage.CACHE)
 def interleaved(image: Image.Image, rng: Random) -> Image.Image:
     """Two writers by turns: every third band of 16 rows is another picture's."""
     a = pixels(image)
@@ -114,6 +114,77 @@ def interleaved(image: Image.Image, rng: Random) -> Image.Image:
     for y in range(rng.choice([0, 16, 32]), a.shape[0], 48):
         a[y : y + 16] = scene[y : y + 16]
     return picture(a)
+
+
+@drawn(Stage.NETWORK, held=True)
+def swapped_tiles(image: Image.Image, rng: Random) -> Image.Image:
+    """A picture sent in four by three tiles: two pairs of them have changed places."""
+    out, tiles = image.convert("RGB").copy(), _tiles(image, 4, 3)
+    some = rng.sample(tiles, 4)
+    for one, other in zip(some, some[2:] + some[:2], strict=True):
+        out.paste(image.crop(one), other[:2])
+    return out
+
+
+@drawn(Stage.NETWORK, held=True)
+def tiles_missing(image: Image.Image, rng: Random) -> Image.Image:
+    """A picture sent in six by four tiles: a third of them never came, white or black."""
+    out, colour = image.convert("RGB").copy(), (rng.choice([0, 255]),) * 3
+    for tile in rng.sample(_tiles(image, 6, 4), 8):
+        out.paste(colour, tile)
+    return out
+
+
+@drawn(Stage.NETWORK, held=True)
+def coarse_end(image: Image.Image, rng: Random) -> Image.Image:
+    """Only a coarse version came of the lowest 50 to 75 %: 24 to 40 pixels across."""
+    across, top = rng.randint(24, 40), int(image.height * rng.uniform(0.25, 0.5))
+    small = image.convert("RGB").resize((across, max(4, across * image.height // image.width)), Image.Resampling.BOX)
+    out = small.resize(image.size, Image.Resampling.BICUBIC)
+    out.paste(image.crop((0, 0, image.width, top)), (0, 0))
+    return out
+
+
+@bytewise(Stage.NETWORK, held=True)
+def zeroed_bytes(image: Image.Image, data: bytes, rng: Random) -> bytes:
+    """A hole in a file: 200 to 600 bytes of zeros in the second half."""
+    begin = max(_entropy(data) + 1, int(len(data) * rng.uniform(0.5, 0.8)))
+    many = min(rng.randint(200, 600), max(len(data) - 2 - begin, 0))
+    return data[:begin] + bytes(many) + data[begin + many :]
+
+
+@drawn(Stage.CACHE, held=True)
+def rolled_twice(image: Image.Image, rng: Random) -> Image.Image:
+    """Read from the wrong row and the wrong column: moved down and sideways by 10 to 30 %, wrapping round."""
+    a = pixels(image)
+    down, along = (int(side * rng.uniform(0.1, 0.3)) for side in a.shape[:2])
+    return picture(np.roll(a, (down, along * rng.choice([-1, 1])), (0, 1)))
+
+
+@drawn(Stage.CACHE, held=True)
+def torn_top(image: Image.Image, rng: Random) -> Image.Image:
+    """Two writers, one buffer: the upper 25 to 50 % are another picture's, with hard edges in it."""
+    cells = numbers(rng).integers(20, 235, (7, 12, 3), dtype=np.uint8)
+    other = Image.fromarray(cells).resize(image.size, Image.Resampling.NEAREST)
+    out = image.convert("RGB").copy()
+    out.paste(other.crop((0, 0, image.width, int(image.height * rng.uniform(0.25, 0.5)))), (0, 0))
+    return out
+
+
+@drawn(Stage.CACHE, held=True)
+def checkered(image: Image.Image, rng: Random) -> Image.Image:
+    """Tiles of two writers: a quarter of eight by six tiles are another picture's."""
+    cells = numbers(rng).integers(20, 235, (12, 20, 3), dtype=np.uint8)
+    other, out = Image.fromarray(cells).resize(image.size, Image.Resampling.BICUBIC), image.convert("RGB").copy()
+    for tile in rng.sample(_tiles(image, 8, 6), 12):
+        out.paste(other.crop(tile), tile[:2])
+    return out
+
+
+def _tiles(image: Image.Image, across: int, down: int) -> list[tuple[int, int, int, int]]:
+    """Boxes of equal tiles."""
+    w, h = image.width // across, image.height // down
+    return [(x * w, y * h, x * w + w, y * h + h) for y in range(down) for x in range(across)]
 
 
 def _entropy(data: bytes) -> int:

@@ -167,3 +167,60 @@ def light_streak(image: Image.Image, rng: Random) -> Image.Image:
         streak = np.exp(-(((x - rng.random()) / np.float32(rng.uniform(0.01, 0.03))) ** 2))
         a += np.float32(rng.uniform(120, 230)) * streak[None, :, None].astype(np.float32)
     return picture(a)
+
+
+@drawn(Stage.SENSOR, held=True)
+def row_noise(image: Image.Image, rng: Random) -> Image.Image:
+    """A bad supply: each row of the sensor brighter or darker by some 12 to 25 grey levels."""
+    a = pixels(image)
+    return picture(a + numbers(rng).normal(0, rng.uniform(12, 25), (a.shape[0], 1, 1)).astype(np.float32))
+
+
+@drawn(Stage.SENSOR, held=True)
+def overexposed(image: Image.Image, rng: Random) -> Image.Image:
+    """The iris stuck open: twice to three times the light, all beyond is white."""
+    return picture(pixels(image) * np.float32(rng.uniform(2, 3)))
+
+
+@drawn(Stage.SENSOR, held=True)
+def underexposed(image: Image.Image, rng: Random) -> Image.Image:
+    """A quarter to a third of the light, in the noise of a dark sensor."""
+    a = pixels(image) * np.float32(rng.uniform(0.25, 0.35))
+    return picture(a + numbers(rng).normal(0, 6, a.shape).astype(np.float32))
+
+
+@drawn(Stage.SENSOR, held=True)
+def insect(image: Image.Image, rng: Random) -> Image.Image:
+    """A spider on the glass under infrared: a bright blur with legs over a fifth of the view."""
+    layer = Image.new("L", image.size)
+    draw, w, h = ImageDraw.Draw(layer), image.width, image.height
+    x, y, r = rng.uniform(0.2, 0.8) * w, rng.uniform(0.2, 0.8) * h, 0.14 * h
+    draw.ellipse([x - r, y - 1.4 * r, x + r, y + 1.4 * r], fill=255)
+    for _ in range(8):
+        end = (x + rng.uniform(-0.4, 0.4) * w, y + rng.uniform(-0.5, 0.5) * h)
+        draw.line([x, y, *end], fill=220, width=max(2, h // 30))
+    layer = layer.filter(ImageFilter.GaussianBlur(w * 0.008))
+    return Image.composite(Image.new("RGB", image.size, (250, 250, 250)), image.convert("RGB"), layer)
+
+
+@drawn(Stage.SENSOR, held=True)
+def cracked(image: Image.Image, rng: Random) -> Image.Image:
+    """A broken dome: three to five cracks, and what lies beyond each is moved by up to 3 % of the width."""
+    y, x = _plane(image)
+    out, (h, w) = pixels(image), x.shape
+    for _ in range(rng.randint(3, 5)):
+        nx, ny, at = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(-0.3, 0.6)
+        side = nx * x + ny * y - at
+        moved = np.roll(out, (int(rng.uniform(-0.02, 0.02) * h), int(rng.uniform(-0.03, 0.03) * w)), (0, 1))
+        out = np.where((side > 0)[:, :, None], moved, out)
+        out[np.abs(side) < 0.006] = 235
+    return picture(out)
+
+
+@drawn(Stage.SENSOR, held=True)
+def wobble(image: Image.Image, rng: Random) -> Image.Image:
+    """Shaken under a rolling shutter: the rows swing by 1 to 2.5 % of the width, one to three times."""
+    a, turns, start = pixels(image), rng.uniform(1, 3), rng.uniform(0, 6.3)
+    reach = rng.uniform(0.01, 0.025) * a.shape[1]
+    swing = reach * np.sin(start + 2 * np.pi * turns * np.arange(a.shape[0]) / a.shape[0])
+    return picture(np.stack([np.roll(row, int(by), 0) for row, by in zip(a, swing, strict=True)]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from streams.evaluation.damage.kind import Stage, drawn, picture, pixels
 
@@ -151,7 +151,47 @@ def pixelated(image: Image.Image, rng: Random) -> Image.Image:
     return small.resize(image.size, Image.Resampling.NEAREST)
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def quarter_turn(image: Image.Image, rng: Random) -> Image.Image:
     """Turned by a quarter, as a telephone does it, left or right."""
     return image.convert("RGB").transpose(rng.choice([Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270]))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def corner_crop(image: Image.Image, rng: Random) -> Image.Image:
+    """A corner is left: 25 to 35 % cut off two sides that meet."""
+    cut = [rng.uniform(0.25, 0.35) for _ in range(2)]
+    left, top = rng.random() < 0.5, rng.random() < 0.5
+    return _cut(image, cut[0] * left, cut[1] * top, cut[0] * (not left), cut[1] * (not top))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def middle_sharp(image: Image.Image, rng: Random) -> Image.Image:
+    """A portrait mode: all but a round middle blurred by 3 % of the width."""
+    mask, (w, h) = Image.new("L", image.size), image.size
+    reach = rng.uniform(0.25, 0.35)
+    ImageDraw.Draw(mask).ellipse([w * (0.5 - reach), h * (0.5 - reach), w * (0.5 + reach), h * (0.5 + reach)], fill=255)
+    soft = image.convert("RGB").filter(ImageFilter.GaussianBlur(w * 0.03))
+    return Image.composite(image.convert("RGB"), soft, mask.filter(ImageFilter.GaussianBlur(w * 0.02)))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def turned(image: Image.Image, rng: Random) -> Image.Image:
+    """Straightened wrongly: turned by 5 to 9 degrees, and cut so that no corner is empty."""
+    degrees = rng.choice([-1, 1]) * rng.uniform(5, 9)
+    slant = image.convert("RGB").rotate(degrees, Image.Resampling.BICUBIC)
+    return _cut(slant, 0.11, 0.14, 0.11, 0.14)
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def solarised(image: Image.Image, rng: Random) -> Image.Image:
+    """A wrapped table of tones: what is brighter than 128 to 176 is turned over."""
+    return ImageOps.solarize(image.convert("RGB"), rng.randint(128, 176))
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def portrait(image: Image.Image, rng: Random) -> Image.Image:
+    """Cut upright for a telephone: 32 to 40 % of the width."""
+    width = rng.uniform(0.32, 0.4)
+    left = rng.uniform(0.2, 0.8 - width)
+    return _cut(image, left, 0, 1 - left - width, 0)
