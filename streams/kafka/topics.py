@@ -6,6 +6,7 @@ made it may have had reasons, so what is wrong is said in words.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from streams.kafka.client import MARGIN_BYTES, KafkaRefused, admin, reaching
+from streams.kafka.client import KafkaRefused, admin, message_bytes, reaching
 from streams.settings import Settings
 
 PARTITIONS: Final = 12
@@ -54,11 +55,6 @@ def topics(settings: Settings, partitions: int = PARTITIONS) -> list[Topic]:
     ]
 
 
-def message_bytes(settings: Settings) -> int:
-    """The largest message that a topic with stills has to take."""
-    return settings.still_bytes + MARGIN_BYTES
-
-
 def create_topics(settings: Settings, partitions: int = PARTITIONS, replication: int = 1) -> list[str]:
     """Make the topics that are missing; returns their names. Raises KafkaUnavailable, KafkaRefused.
 
@@ -85,6 +81,7 @@ def check_topics(settings: Settings) -> list[str]:
     """What is wrong with the topics, a sentence each; empty when nothing is. Raises KafkaUnavailable, KafkaRefused."""
     with admin(settings) as client, reaching(settings):
         found = {each["name"]: each for each in _described(client, topics(settings))}
+        brokers = len(client.describe_cluster()["brokers"])
         problems: list[str] = []
         for topic in topics(settings):
             known = found.get(topic.name)
@@ -92,6 +89,7 @@ def check_topics(settings: Settings) -> list[str]:
                 problems.append(f"topic {topic.name} does not exist; `strayframe topics create` makes it")
             else:
                 problems += _faults(topic, known, _configs(client, topic.name))
+                problems += _gaps(topic.name, known, brokers)
     return problems
 
 
@@ -139,8 +137,34 @@ def _faults(topic: Topic, known: dict[str, Any], configs: dict[str, str]) -> lis
             f"topic {topic.name} takes messages of {configs['max.message.bytes']} bytes at most; "
             f"stills of still_bytes need max.message.bytes = {need}"
         )
+    if int(topic.configs.get("retention.ms", -1)) > 0 and int(configs["retention.ms"]) < 0 and not compacted:
+        faults.append(f"topic {topic.name} keeps its pictures for ever (retention.ms = {configs['retention.ms']})")
     faults += _weakness(topic.name, known, configs)
     return faults
+
+
+def _gaps(name: str, known: dict[str, Any], brokers: int) -> list[str]:
+    """Partitions that cannot be read now, or would be lost with one broker."""
+    gaps: list[str] = []
+    partitions = sorted(known["partitions"], key=lambda each: int(each["partition_index"]))
+    if headless := _named(each for each in partitions if each["leader_id"] < 0):
+        gaps.append(f"topic {name}: nobody leads partition {headless}: its brokers are away")
+    if behind := _named(each for each in partitions if _is_behind(each)):
+        gaps.append(f"topic {name}: of partition {behind} not all replicas are in sync")
+    if brokers > 1 and (alone := _named(each for each in partitions if len(each["replica_nodes"]) < 2)):
+        gaps.append(
+            f"topic {name} has one replica of partition {alone} among {brokers} brokers: "
+            "what lies there stops with its broker and is lost with its disk"
+        )
+    return gaps
+
+
+def _named(partitions: Iterable[dict[str, Any]]) -> str:
+    return ", ".join(str(each["partition_index"]) for each in partitions)
+
+
+def _is_behind(partition: dict[str, Any]) -> bool:
+    return partition["leader_id"] >= 0 and len(partition["isr_nodes"]) < len(partition["replica_nodes"])
 
 
 def _weakness(name: str, known: dict[str, Any], configs: dict[str, str]) -> list[str]:
