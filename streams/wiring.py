@@ -17,6 +17,7 @@ import structlog
 
 from detector.engine import Engine
 from detector.memory import Image
+from streams.claims import ClaimCheck
 from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
@@ -36,6 +37,7 @@ class OpenJudge:
     judge: Judge
     store: SqlStore
     ends: ExitStack
+    claims: ClaimCheck | None = None
 
     @property
     def lost(self) -> bool:
@@ -86,8 +88,9 @@ def _opened(
     log.info("judge.restored", store=store.database.name, snapshot=image is not None)
     keeper = None if path is None else Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
     stored = None if keeper is None else keeper.stored
-    judge = Judge(engine, decode, metrics, store, now=partial(datetime.now, UTC), crew=crew, stored=stored)
-    opened = OpenJudge(judge, store, ends.pop_all())
+    claims = ends.enter_context(ClaimCheck(settings)) if settings.dataref_origins or settings.dataref_folder else None
+    judge = Judge(engine, decode, metrics, store, claims, partial(datetime.now, UTC), crew, stored)
+    opened = OpenJudge(judge, store, ends.pop_all(), claims)
     if keeper is not None:
         opened.ends.callback(lambda: keeper.close(last=judge.whole and not opened.lost))
     return opened

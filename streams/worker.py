@@ -31,7 +31,7 @@ from detector.engine import Changes
 from models.errors import StrayframeError
 from models.records import Kind
 from streams import log as logs
-from streams.cloudevents import Rejected, parse_headers
+from streams.cloudevents import Message, Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
 from streams.judge import Begun, Move
 from streams.kafka.client import Record, require_crc32c
@@ -63,7 +63,7 @@ LONGEST_PAUSE: Final = 30.0
 """Seconds before the store or Kafka is tried again: doubled each time, up to what an operator still calls soon."""
 
 HAND: Final = 50
-"""Messages polled at a time while reading ahead, at most: a few megabytes, and four to a batch."""
+"""Messages polled at a time while reading ahead or fetching pictures, at most: a few megabytes, and four to a batch."""
 
 LOOK_UP: Final = 4
 """Messages judged between two looks at whether the processes that look at stills want more."""
@@ -212,6 +212,7 @@ class Loop:
     ) -> None:
         self._settings = settings
         self._judge = opened.judge
+        self._claims = opened.claims
         self._lease = opened.store.lease
         self._reader = reader
         self._letters = letters
@@ -278,17 +279,29 @@ class Loop:
             self._ahead.append(hand)
 
     def _poll(self, seconds: float, limit: int) -> Hand:
-        haul = self._reader.poll(seconds, limit)
-        return Hand([Step(record, self._begin(record)) for record in haul.records], haul.moves)
+        haul = self._reader.poll(seconds, limit if self._claims is None else min(limit, HAND))
+        parsed = [(record, self._parse(record)) for record in haul.records]
+        if self._claims is not None:
+            self._claims.expect(said.dataref for _, said in parsed if isinstance(said, Message) and said.dataref)
+        return Hand([Step(record, self._begin(record, said)) for record, said in parsed], haul.moves)
 
-    def _begin(self, record: Record) -> Begun | Rejected | None:
+    def _parse(self, record: Record) -> Message | Rejected | None:
         if _is_tombstone(record):
             return None
         if (detail := self._poison.get(_place(record))) is not None:
             return Rejected("failed", detail)
         with _boundary(record):
             try:
-                return self._judge.begin(parse_headers(record.headers, record.value))
+                return parse_headers(record.headers, record.value)
+            except Rejected as rejected:
+                return rejected
+
+    def _begin(self, record: Record, said: Message | Rejected | None) -> Begun | Rejected | None:
+        if not isinstance(said, Message):
+            return said
+        with _boundary(record):
+            try:
+                return self._judge.begin(said)
             except Rejected as rejected:
                 return rejected
 
