@@ -35,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 topics = typer.Typer(help="Kafka topics: make them, or say what is wrong with them.", no_args_is_help=True)
+dlq = typer.Typer(help="Dead letters: messages that could not be judged.", no_args_is_help=True)
 rights = typer.Typer(help="Owners and grants: import them from a file.", no_args_is_help=True)
 store = typer.Typer(help="The store's schema: bring it up to date, or check it.", no_args_is_help=True)
 placeholders = typer.Typer(
@@ -42,6 +43,7 @@ placeholders = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(placeholders, name="placeholder")
+app.add_typer(dlq, name="dlq")
 app.add_typer(topics, name="topics")
 app.add_typer(rights, name="rights")
 app.add_typer(store, name="store")
@@ -295,6 +297,50 @@ def topics_check(settings: Settings) -> None:
     from api.commands.topics import check
 
     raise typer.Exit(check(settings))
+
+
+@dlq.command("list")
+@takes_settings("kafka", "topic_rejected")
+def dlq_list(
+    settings: Settings,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason (docs/events.md).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were replayed.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+) -> None:
+    """List the messages that could not be judged, oldest first, and why, each message once."""
+    from api.commands.dlq import show_all
+
+    raise typer.Exit(show_all(settings, reason, replayed=everything, as_objects=json))
+
+
+@dlq.command("show")
+@takes_settings("kafka", "topic_rejected")
+def dlq_show(
+    settings: Settings,
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="As `dlq list` shows it: PARTITION:OFFSET.")],
+    value: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the message's value, a picture.")] = None,
+) -> None:
+    """Show one dead letter: why, where it was read, its key and headers. The picture goes into a file or nowhere."""
+    from api.commands.dlq import show
+
+    raise typer.Exit(show(settings, place, value))
+
+
+@dlq.command("replay")
+@takes_settings("kafka", "topic_rejected", "topic_stills", "topic_rights", "topic_changes")
+def dlq_replay(
+    settings: Settings,
+    places: Annotated[list[str] | None, typer.Argument(metavar="PLACE...", help="As `dlq list` shows them.")] = None,
+    reason: Annotated[str | None, typer.Option(help="All with this reason that were not replayed yet.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="With --reason: also those that were replayed.")] = False,
+) -> None:
+    """Send dead letters back to the topics they came from, once what was wrong is mended.
+
+    A message that is judged twice counts once, by its id. Exit code 1: one could not be sent back; the line says why.
+    """
+    from api.commands.dlq import send_back
+
+    raise typer.Exit(send_back(settings, places or [], reason, again=again))
 
 
 @rights.command("import")
