@@ -38,6 +38,10 @@ AGAIN: Final = "again"
 """The rule for a delivery that was judged before: it is the same delivery."""
 
 
+LATE: Final = "late"
+"""The rule for a delivery that came too late for its picture to be looked at: its rights were, nothing else."""
+
+
 @dataclass(slots=True)
 class Changes:
     """What the engine's knowledge became since the last `drain`: the store writes exactly this, in one transaction.
@@ -113,8 +117,9 @@ class Engine:
             if alert.kind is Kind.LEAK and self._rights.may_see(alert.recipient, shown, alert.delivered_at):
                 self._alarms.withdraw(alert, event.time, "the viewer had a right to that camera after all")
 
-    def judge(self, delivery: Delivery, look: Callable[[], Still]) -> Judgement:
+    def judge(self, delivery: Delivery, look: Callable[[], Still] | None) -> Judgement:
         """The verdict on a delivery. `look` decodes and fingerprints; it is called only when rights do not decide.
+        Without it the rights alone are asked, and what they allow is unjudged by the rule `late`.
 
         A delivery that was judged before gets the same verdict by the rule `again`, and changes nothing.
         """
@@ -122,7 +127,7 @@ class Engine:
         key = ticket(delivery.key)
         if key in camera.ring:
             return Judgement(delivery, VERDICTS[camera.ring[key]], AGAIN, {})
-        finding = self._by_rights(camera, delivery) or self._onlooker.judge(camera, delivery, look())
+        finding = self._by_rights(camera, delivery) or self._by_picture(camera, delivery, look)
         camera.ring[key] = VERDICTS.index(finding.verdict)
         while len(camera.ring) > RING:
             camera.ring.popitem(last=False)
@@ -147,6 +152,11 @@ class Engine:
     def rights(self) -> Rights:
         """Owners and grants as known now: to be read, never changed, from outside."""
         return self._rights
+
+    def _by_picture(self, camera: Watched, delivery: Delivery, look: Callable[[], Still] | None) -> Finding:
+        if look is None:
+            return Finding(Verdict.UNJUDGED, LATE, {})
+        return self._onlooker.judge(camera, delivery, look())
 
     def _by_rights(self, camera: Watched, delivery: Delivery) -> Finding | None:
         rights, at = self._rights, delivery.time

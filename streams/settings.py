@@ -79,6 +79,12 @@ class Settings(BaseModel):
     batch_seconds: float = Field(
         0.5, gt=0, le=60, description="Seconds after which a batch is stored even when it is not full."
     )
+    when_behind: Literal["all", "newest"] = Field(
+        "all",
+        description="Stills that are late: all are judged; or of those older than late_seconds the rights alone are, "
+        "so that the newest are judged in time.",
+    )
+    late_seconds: float = Field(300.0, gt=0, description="Seconds on Kafka after which a still is late.")
     lease_seconds: float = Field(
         15.0,
         ge=1,

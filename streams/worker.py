@@ -31,7 +31,7 @@ from detector.engine import Changes
 from models.errors import StrayframeError
 from models.records import Kind
 from streams import log as logs
-from streams.cloudevents import Message, Rejected, parse_headers
+from streams.cloudevents import Message, Rejected, acceptable, parse_headers
 from streams.health import READY, Health, HealthServer
 from streams.judge import Begun, Move
 from streams.kafka.client import Record, require_crc32c
@@ -282,7 +282,11 @@ class Loop:
         haul = self._reader.poll(seconds, limit if self._claims is None else min(limit, HAND))
         parsed = [(record, self._parse(record)) for record in haul.records]
         if self._claims is not None:
-            self._claims.expect(said.dataref for _, said in parsed if isinstance(said, Message) and said.dataref)
+            self._claims.expect(
+                said.dataref
+                for record, said in parsed
+                if isinstance(said, Message) and said.dataref and not self._is_late(record)
+            )
         return Hand([Step(record, self._begin(record, said)) for record, said in parsed], haul.moves)
 
     def _parse(self, record: Record) -> Message | Rejected | None:
@@ -301,9 +305,12 @@ class Loop:
             return said
         with _boundary(record):
             try:
-                return self._judge.begin(said)
+                return self._judge.begin(said, late=self._is_late(record))
             except Rejected as rejected:
                 return rejected
+
+    def _is_late(self, record: Record) -> bool:
+        return self._settings.when_behind == "newest" and _age(record) > self._settings.late_seconds
 
     def _finish(self, step: Step) -> None:
         """Judge one message, or put it aside."""
@@ -322,6 +329,8 @@ class Loop:
     def _put_aside(self, record: Record, reason: str, detail: str) -> None:
         self._letters.send(record, reason, detail)
         self._metrics.rejected.labels(reason).inc()
+        if record.topic == self._settings.topic_stills:
+            self._judge.put_aside(datetime.fromtimestamp(record.timestamp / 1000, UTC), _integration(record))
         self._aside += 1
         log.warning(
             "message.rejected",
@@ -359,8 +368,8 @@ class Loop:
 
     def _tell_lag(self) -> None:
         """Told on each turn: it grows while nothing arrives, because no data is not the same as healthy."""
-        if self._last_still is not None:
-            self._metrics.lag_seconds.set(max(0.0, time.time() - self._last_still.timestamp / 1000))
+        lag = None if self._last_still is None else _age(self._last_still)
+        self._health.lags(lag, self._reader.behind() + sum(len(hand.steps) for hand in self._ahead))
 
 
 @contextmanager
@@ -375,8 +384,19 @@ def _boundary(record: Record) -> Iterator[None]:
         raise Poisoned(_place(record), f"{type(error).__name__}: {error}") from error
 
 
+def _age(record: Record) -> float:
+    """Seconds since the message came to Kafka."""
+    return max(0.0, time.time() - record.timestamp / 1000)
+
+
 def _place(record: Record) -> Place:
     return record.topic, record.partition, record.offset
+
+
+def _integration(record: Record) -> str:
+    """What the message says of its integration, as far as that can be read in its headers; else nothing."""
+    said = (dict(record.headers).get("ce_integration") or b"").decode(errors="replace")
+    return said if acceptable(said) else ""
 
 
 def _joined(moves: Iterable[Move]) -> list[Move]:

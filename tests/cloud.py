@@ -43,7 +43,7 @@ from models.records import (
 from streams.cloudevents import Message
 from streams.decode import Decoder
 from streams.health import Health
-from streams.judge import Judge
+from streams.judge import Judge, Unwatched
 from streams.kafka.client import Outlet
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
@@ -213,13 +213,18 @@ class Cloud:
             for partition, offset in store.positions(topic).items()
         }
 
-    def judge_all(self, metrics: Metrics | None = None, until: Callable[[], bool] | None = None) -> Metrics:
+    def judge_all(
+        self,
+        metrics: Metrics | None = None,
+        until: Callable[[], bool] | None = None,
+        health: Callable[[Metrics], Health] = Health,
+    ) -> Metrics:
         """Run a worker in this process until everything that is on the broker now is stored."""
         metrics = metrics or Metrics()
         ends = self.ends()
         with SqlStore(self.settings.store) as store:
             stop = _Until(until or (lambda: self.positions(store) == ends))
-            assert Supervisor(self.settings, metrics, Health(metrics), stop, standby=False).run() == 0
+            assert Supervisor(self.settings, metrics, health(metrics), stop, standby=False).run() == 0
         assert not stop.late, "the worker did not get through in time"
         return metrics
 
@@ -229,14 +234,13 @@ class Cloud:
             return list(store.knowledge().alerts)
 
     def verdicts(self) -> dict[str, int]:
-        """Stills by verdict, as the store has counted them."""
-        from sqlalchemy import func, select
+        """Stills by verdict, as the store has counted them; what was rejected has none."""
+        return {word: stills for word, stills in self.coverage().items() if word != Unwatched.REJECTED}
 
-        from streams.store.schema import coverage
-
-        with SqlStore(self.settings.store) as store, store.database.reading() as connection:
-            counted = select(coverage.c.verdict, func.sum(coverage.c.stills)).group_by(coverage.c.verdict)
-            return {verdict: int(stills) for verdict, stills in connection.execute(counted)}
+    def coverage(self) -> dict[str, int]:
+        """All that coverage counts."""
+        with SqlStore(self.settings.store) as store:
+            return {str(word): stills for word, stills in store.counts().stills.items()}
 
     def worker(self, log: Path, *options: str, **settings: Any) -> WorkerProcess:
         """Start `strayframe worker` as a process of its own."""

@@ -106,7 +106,7 @@ def batch_of(*alerts: Alert, moves: tuple[Move, ...] = ()) -> Batch:
     covered = Counter({Covered(NOON, "display", Verdict.CLEAR): 3, Covered(NOON, "", Verdict.LEAK): len(alerts)})
     opened = [StillOpened(DeliveryId("//cloud", "d1"), NOON, AccountId("viewer-1"))]
     deployed = [(DeliveryId("ci", "1"), ChangeDeployed("cache", "2.0", NOON))]
-    return Batch(changes, covered, opened, deployed, moves)
+    return Batch(changes, covered, opened, deployed, moves=moves)
 
 
 def everything(store: SqlStore) -> dict[str, list[Any]]:

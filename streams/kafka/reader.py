@@ -129,6 +129,14 @@ class Reader:
             self._look_at_rights()
         return Haul(self._in_order(fetched), self._moves())
 
+    def behind(self) -> int:
+        """Messages that the broker is known to have and that were not handed out yet."""
+        waiting = 0
+        for partition, following in self._next.items():
+            end = self._client.highwater(partition) if partition in self._client.assignment() else None
+            waiting += max(0, (end or 0) - following)
+        return waiting
+
     def _moves(self) -> list[Move]:
         """How far each partition was read since the last poll, and how many of its messages were gone."""
         moves = [
