@@ -219,6 +219,33 @@ def worker(
 
 @app.command()
 @takes_settings(
+    "kafka",
+    "kafka_group",
+    "batch_stills",
+    "still_bytes",
+    "host",
+    "metrics_port",
+    "topic_arrived",
+    "topic_stills",
+    "topic_rights",
+    "topic_changes",
+    "topic_rejected",
+)
+def rekey(settings: Settings) -> None:
+    """Send what arrives on `topic_arrived` on to the topics that the worker reads, under the keys that belong to it.
+
+    For producers that send stills without a key, or whose client has another partitioner than Java's: librdkafka's
+    default is one. Any number may run beside each other. SIGTERM finishes the batch in hand.
+    """
+    if not settings.kafka or not settings.topic_arrived:
+        fail("give --kafka HOST:PORT and --topic-arrived NAME, or set them")
+    from streams.rekey import run
+
+    raise typer.Exit(run(settings))
+
+
+@app.command()
+@takes_settings(
     "store",
     "kafka",
     "host",
@@ -278,7 +305,7 @@ def show_settings(
 
 
 @topics.command("create")
-@takes_settings("kafka", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+@takes_settings("kafka", "topic_arrived", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
 def topics_create(
     settings: Settings,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills.", min=1)] = 12,
@@ -291,12 +318,27 @@ def topics_create(
 
 
 @topics.command("check")
-@takes_settings("kafka", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+@takes_settings("kafka", "topic_arrived", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
 def topics_check(settings: Settings) -> None:
     """Say in words what is wrong with the topics. Exit code 1: something is."""
     from api.commands.topics import check
 
     raise typer.Exit(check(settings))
+
+
+@topics.command("grow")
+@takes_settings("kafka", "kafka_group", "topic_stills")
+def topics_grow(
+    settings: Settings,
+    partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills from now on.", min=1)],
+) -> None:
+    """Give the topic of stills more partitions. Refused while it holds stills that were not judged.
+
+    docs/worker.md has the steps before and after it.
+    """
+    from api.commands.topics import grow
+
+    raise typer.Exit(grow(settings, partitions))
 
 
 @dlq.command("list")

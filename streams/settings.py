@@ -70,6 +70,10 @@ class Settings(BaseModel):
     )
     kafka_key: str = Field("", description="PEM file of the key that belongs to kafka_certificate.")
     topic_stills: str = Field("stills.delivered", description="Topic of delivered stills.")
+    topic_arrived: str = Field(
+        "",
+        description="Topic of stills without a key or with a foreign partitioner, for `rekey`. Empty: there is none.",
+    )
     topic_rights: str = Field("cameras.rights", description="Topic of enrolments and grants.")
     topic_changes: str = Field("changes.deployed", description="Topic of deployed changes.")
     topic_rejected: str = Field(

@@ -155,7 +155,8 @@ class Cloud:
         for worker in self._workers:
             worker.end(signal.SIGKILL)
         with self.admin() as admin:
-            admin.delete_topics([*self.read_topics(), self.settings.topic_rejected])
+            arrived = [self.settings.topic_arrived] if self.settings.topic_arrived else []
+            admin.delete_topics([*self.read_topics(), self.settings.topic_rejected, *arrived])
 
     def read_topics(self) -> list[str]:
         """The topics that a worker reads."""
@@ -244,12 +245,16 @@ class Cloud:
 
     def worker(self, log: Path, *options: str, **settings: Any) -> WorkerProcess:
         """Start `strayframe worker` as a process of its own."""
-        self._workers.append(WorkerProcess(self.settings.model_copy(update=settings), log, options))
+        return self.process("worker", log, *options, **settings)
+
+    def process(self, command: str, log: Path, *options: str, **settings: Any) -> WorkerProcess:
+        """Start a command as a process of its own."""
+        self._workers.append(WorkerProcess(self.settings.model_copy(update=settings), log, (command, *options)))
         return self._workers[-1]
 
 
 class WorkerProcess:
-    """A running `strayframe worker`; its log lines are JSON objects in a file."""
+    """A running `strayframe worker`, or another command; its log lines are JSON objects in a file."""
 
     def __init__(self, settings: Settings, log: Path, options: tuple[str, ...]) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("STRAYFRAME_")}
@@ -261,7 +266,7 @@ class WorkerProcess:
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from api.cli import main; main()", "worker", *options],
+                [sys.executable, "-c", "from api.cli import main; main()", *options],
                 env=environment, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 

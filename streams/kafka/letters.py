@@ -18,26 +18,12 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from models.errors import StrayframeError
-from streams.kafka.client import (
-    DELIVERY_SECONDS,
-    FETCH_BYTES,
-    PARTITION_FETCH_BYTES,
-    KafkaUnavailable,
-    Record,
-    connecting,
-    producer,
-    require_crc32c,
-    said,
-)
-from streams.kafka.sockets import DIRECT
+from streams.kafka.browse import at, browsing, every
+from streams.kafka.client import DELIVERY_SECONDS, KafkaUnavailable, Record, producer, said
 from streams.settings import Settings
 
 REPLAYED: Final = "replayed"
 """The reason of a mark. No letter has it."""
-
-GLANCE_MS: Final = 500
-LOOKUP_MS: Final = 10_000
-"""How long one poll waits, and how long the broker may take to say where partitions begin and end."""
 
 _OWN: Final = "strayframe_"
 _PLACE: Final = re.compile(r"(\d{1,9}):(\d{1,18})")
@@ -97,8 +83,8 @@ def letters(settings: Settings) -> list[Letter]:
     """All letters, oldest first, each message once. Raises KafkaUnavailable, KafkaRefused."""
     found: dict[tuple[tuple[str, str, str], str, int], Letter] = {}
     gone: set[str] = set()
-    with _reading(settings) as client:
-        for record in _every(client, settings):
+    with browsing(settings) as client:
+        for record in every(client, settings.topic_rejected):
             headers = _own(record)
             if headers.get("reason") == REPLAYED:
                 gone.add(headers.get("place", ""))
@@ -114,7 +100,7 @@ def letters(settings: Settings) -> list[Letter]:
 
 def open_letter(settings: Settings, place: Place) -> tuple[Letter, Message]:
     """One letter with what it holds. Raises NoSuchLetter, KafkaUnavailable, KafkaRefused."""
-    with _reading(settings) as client:
+    with browsing(settings) as client:
         return next(_opened(client, settings, [place]))
 
 
@@ -124,7 +110,7 @@ def replay(settings: Settings, places: Sequence[Place]) -> Iterator[tuple[Letter
     Each is marked once the brokers hold it. Raises NoSuchLetter, KafkaUnavailable, KafkaRefused.
     """
     ours = {settings.topic_stills, settings.topic_rights, settings.topic_changes}
-    with _reading(settings) as client, _producing(settings) as send:
+    with browsing(settings) as client, _producing(settings) as send:
         for letter, message in _opened(client, settings, places):
             topic = letter.origin[0]
             if letter.dropped:
@@ -163,51 +149,10 @@ def _producing(settings: Settings) -> Iterator[_Send]:
         send.close()
 
 
-@contextmanager
-def _reading(settings: Settings) -> Iterator[KafkaConsumer]:
-    """A consumer that belongs to no group: it disturbs nobody."""
-    require_crc32c()
-    with connecting(settings) as options:
-        client = KafkaConsumer(
-            **options,
-            client_id="strayframe-letters",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            allow_auto_create_topics=False,
-            isolation_level="read_committed",
-            fetch_max_bytes=FETCH_BYTES,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-            proxy_url=DIRECT,
-            metrics_enabled=False,
-        )
-    try:
-        yield client
-    except KafkaError as error:
-        raise KafkaUnavailable(f"Kafka at {settings.kafka}: {said(error)}") from None
-    finally:
-        client.close()
-
-
-def _every(client: KafkaConsumer, settings: Settings) -> Iterator[Record]:
-    """Every record that is there now."""
-    topic = settings.topic_rejected
-    numbers = client.partitions_for_topic(topic)
-    if not numbers:
-        raise KafkaUnavailable(f"topic {topic} is not there; `strayframe topics create` makes it")
-    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-    ends: dict[TopicPartition, int] = client.end_offsets(partitions, timeout_ms=LOOKUP_MS)
-    client.assign(partitions)
-    client.seek_to_beginning(*partitions)
-    while any(client.position(each, timeout_ms=LOOKUP_MS) < end for each, end in ends.items()):
-        for each, records in client.poll(GLANCE_MS).items():
-            yield from (record for record in records if record.offset < ends[each])
-
-
 def _opened(client: KafkaConsumer, settings: Settings, places: Iterable[Place]) -> Iterator[tuple[Letter, Message]]:
     for place in places:
         partition = TopicPartition(settings.topic_rejected, place.partition)
-        record = _at(client, partition, place.offset)
+        record = at(client, partition, place.offset)
         headers = {} if record is None else _own(record)
         if record is None or headers.get("reason") in (None, REPLAYED):
             raise NoSuchLetter(
@@ -215,22 +160,6 @@ def _opened(client: KafkaConsumer, settings: Settings, places: Iterable[Place]) 
             )
         whole = [(name, value or b"") for name, value in record.headers if not name.startswith(_OWN)]
         yield _letter(record, headers), Message(record.key, record.value, whole)
-
-
-def _at(client: KafkaConsumer, partition: TopicPartition, offset: int) -> Record | None:
-    if partition.partition not in (client.partitions_for_topic(partition.topic) or ()):
-        return None
-    begin = client.beginning_offsets([partition], timeout_ms=LOOKUP_MS)[partition]
-    end = client.end_offsets([partition], timeout_ms=LOOKUP_MS)[partition]
-    if not begin <= offset < end:
-        return None
-    client.assign([partition])
-    client.seek(partition, offset)
-    while client.position(partition, timeout_ms=LOOKUP_MS) <= offset:
-        for record in client.poll(GLANCE_MS, max_records=1).get(partition, []):
-            found: Record = record
-            return found if found.offset == offset else None
-    return None
 
 
 def _own(record: Record) -> dict[str, str]:

@@ -23,6 +23,7 @@ from kafka.errors import (
     LogTruncationError,
     OffsetOutOfRangeError,
 )
+from kafka.partitioner.default import murmur2
 from kafka.structs import OffsetAndMetadata
 
 from streams.judge import Move
@@ -105,6 +106,7 @@ class Reader:
         self._stored: dict[TopicPartition, int] = {}
         self._lost: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] | None = None
+        self._misplaced = False
         self._seats = _Seats(self._client, self._next)
         self._client.subscribe(sorted(self._rank), listener=self._seats)
 
@@ -123,6 +125,8 @@ class Reader:
         fetched = self._fetch(seconds, limit if self.rights_read else max(limit, RIGHTS_AT_ONCE))
         for partition, records in fetched.items():
             self._next[partition] = records[-1].offset + 1
+            if partition.topic == self._settings.topic_stills and not self._misplaced:
+                self._look_at_place(partition, records[0])
         if self._seats.changed:
             self._settle()
         if not self.rights_read:
@@ -132,9 +136,10 @@ class Reader:
     def behind(self) -> int:
         """Messages that the broker is known to have and that were not handed out yet."""
         waiting = 0
-        for partition, following in self._next.items():
-            end = self._client.highwater(partition) if partition in self._client.assignment() else None
-            waiting += max(0, (end or 0) - following)
+        for partition in self._client.assignment() & self._next.keys():
+            end = self._client.highwater(partition)
+            if end is not None:  # by the position: compaction and transactions leave holes at the end
+                waiting += max(0, end - self._client.position(partition, timeout_ms=LOOKUP_MS))
         return waiting
 
     def _moves(self) -> list[Move]:
@@ -247,6 +252,20 @@ class Reader:
                 "partitions.elsewhere",
                 group=self._settings.kafka_group,
                 missing=sorted(f"{each.topic}/{each.partition}" for each in every - assigned),
+            )
+
+    def _look_at_place(self, partition: TopicPartition, record: Record) -> None:
+        """Warn, once, of a still that lies in another partition than its key says, or has none: order within a camera
+        holds within a partition only. Also true of stills from before the topic got more partitions."""
+        every = self._client.partitions_for_topic(partition.topic) or ()
+        if record.key is None or (every and murmur2(record.key) % 2**31 % len(every) != partition.partition):
+            self._misplaced = True
+            log.warning(
+                "still.misplaced",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=record.offset,
+                keyed=record.key is not None,
             )
 
     def _find_again(self, lost: Mapping[TopicPartition, int]) -> None:

@@ -1,6 +1,6 @@
 """The topics: made as they should be, and looked at for what is wrong with them.
 
-Owns partitions, compaction, sizes and retention of the four topics. Refuses to change a topic that exists: whoever
+Owns partitions, compaction, sizes and retention of the topics. Refuses to change a topic that exists: whoever
 made it may have had reasons, so what is wrong is said in words.
 """
 
@@ -14,6 +14,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from streams.kafka.browse import browsing, every
 from streams.kafka.client import KafkaRefused, admin, message_bytes, reaching
 from streams.settings import Settings
 
@@ -45,10 +46,13 @@ class Topic:
 
 
 def topics(settings: Settings, partitions: int = PARTITIONS) -> list[Topic]:
-    """The four topics under the names that the settings give them."""
+    """The topics under the names that the settings give them; the re-keying one where it has a name."""
     size = str(message_bytes(settings))
+    stills = _kept(STILLS_RETENTION_MS) | {"max.message.bytes": size}
+    arrived = [Topic(settings.topic_arrived, partitions, stills)] if settings.topic_arrived else []
     return [
-        Topic(settings.topic_stills, partitions, _kept(STILLS_RETENTION_MS) | {"max.message.bytes": size}),
+        *arrived,
+        Topic(settings.topic_stills, partitions, stills),
         Topic(settings.topic_rights, partitions, {"cleanup.policy": "compact"}),
         Topic(settings.topic_changes, 1, {"retention.ms": "-1"}),
         Topic(settings.topic_rejected, partitions, _kept(REJECTED_RETENTION_MS) | {"max.message.bytes": size}),
@@ -75,6 +79,27 @@ def create_topics(settings: Settings, partitions: int = PARTITIONS, replication:
                 continue
             created.append(topic.name)
     return created
+
+
+def grow_topic(settings: Settings, partitions: int) -> None:
+    """Give the topic of stills more partitions. Cameras move between partitions then, so everything that is in it has
+    to be judged before: refused while something is not. Raises KafkaUnavailable, KafkaRefused."""
+    with admin(settings) as client, reaching(settings):
+        group = client.list_group_offsets([settings.kafka_group])[settings.kafka_group]
+        judged = {place: found.offset for place, found in group.items() if place.topic == settings.topic_stills}
+        with browsing(settings) as reader:
+            if next(every(reader, settings.topic_stills, judged), None) is not None:
+                raise KafkaRefused(
+                    f"{settings.topic_stills} holds stills that the group {settings.kafka_group!r} has not judged: "
+                    "stop whoever produces to it (`strayframe rekey`), and wait for the worker"
+                )
+        client.create_partitions({settings.topic_stills: partitions})
+
+
+def largest_message(settings: Settings, *names: str) -> int:
+    """The largest message that all of these topics take. Raises KafkaUnavailable, KafkaRefused."""
+    with admin(settings) as client, reaching(settings):
+        return min(int(_configs(client, name).get("max.message.bytes", message_bytes(settings))) for name in names)
 
 
 def check_topics(settings: Settings) -> list[str]:
