@@ -58,12 +58,13 @@ from streams.worker import FAILED, FIRST_PAUSE, GLANCE_SECONDS, LONGEST_PAUSE, S
 
 log = structlog.get_logger(__name__)
 
-TRANSACTION_SECONDS: Final = 15.0
+TRANSACTION_SECONDS: Final = 10.0
 """How long a transaction may take before the broker aborts it; readers wait for it that long after a crash. One takes
 some 20 ms; where brokers are so slow that it takes longer than this, it is tried again."""
 
-SILENT_SECONDS: Final = 10.0
-"""How long the group waits for a silent member. Heartbeats come every 3 s, from a thread of their own."""
+SILENT_SECONDS: Final = 6.0
+"""How long the group waits for a silent member, the least that brokers allow. Heartbeats come every 3 s at most, from a
+thread of their own."""
 
 ENVELOPE_BYTES: Final = 8 * 1024
 """What a broker counts of a message beside what the client counts: the batch around it."""
