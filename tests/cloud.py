@@ -135,7 +135,7 @@ class _Until(Stop):
 class Cloud:
     """Topics of its own on a broker, a store, and what a worker needs to judge the one into the other."""
 
-    def __init__(self, kafka: str, store: str, partitions: int = 1, **settings: Any) -> None:
+    def __init__(self, kafka: str, store: str, partitions: int = 1, replication: int = 1, **settings: Any) -> None:
         name = f"test.{uuid.uuid4().hex[:12]}"
         self.settings = Settings(
             kafka=kafka,
@@ -148,7 +148,7 @@ class Cloud:
             **{"batch_seconds": 0.1, "batch_stills": 20, "lease_seconds": 5.0, **settings},
         )
         self._workers: list[WorkerProcess] = []
-        create_topics(self.settings, partitions)
+        create_topics(self.settings, partitions, replication)
 
     def remove(self) -> None:
         """Delete the topics, and end workers that a failed test left behind."""

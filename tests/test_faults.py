@@ -29,6 +29,8 @@ from streams.cloudevents import Message, to_headers
 from streams.kafka.letters import letters
 from streams.store.sql import SqlStore
 
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning"), pytest.mark.usefixtures("swept")]
+
 CAMERAS = 6
 QUIET = 8
 """Rounds before the first leak: every camera is known by then, so that the order between partitions changes nothing."""
