@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so that `strayframe --help` answers at
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,14 @@ from typer.core import TyperGroup
 
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
+
+
+class Role(StrEnum):
+    """What a worker does."""
+
+    BOTH = "both"
+    WORKER = "worker"
+    MATCHER = "matcher"
 
 
 class Contents(TyperGroup):
@@ -195,12 +204,16 @@ def train(
     "host",
     "metrics_port",
     "topic_stills",
+    "topic_scenes",
     "topic_rights",
     "topic_changes",
     "topic_rejected",
 )
 def worker(
     settings: Settings,
+    role: Annotated[
+        Role, typer.Option(help="both; worker: look at stills only, any number; matcher: judge what workers saw.")
+    ] = Role.BOTH,
     standby: Annotated[
         bool, typer.Option("--standby", help="Wait while another worker judges for the store, then take over.")
     ] = False,
@@ -212,9 +225,15 @@ def worker(
     """
     if not settings.kafka:
         fail("no Kafka is named: give --kafka HOST:PORT or STRAYFRAME_KAFKA. Without Kafka, `strayframe serve` judges.")
-    from streams.worker import run
+    if role is not Role.BOTH and not settings.topic_scenes:
+        fail("a worker that only looks and a matcher meet on a topic: give --topic-scenes NAME, or set it")
+    if role is Role.WORKER:
+        from streams.looking import run as look
 
-    raise typer.Exit(run(settings, standby=standby))
+        raise typer.Exit(look(settings))
+    from streams.worker import match, run
+
+    raise typer.Exit((match if role is Role.MATCHER else run)(settings, standby=standby))
 
 
 @app.command()
@@ -305,7 +324,9 @@ def show_settings(
 
 
 @topics.command("create")
-@takes_settings("kafka", "topic_arrived", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+@takes_settings(
+    "kafka", "topic_arrived", "topic_scenes", "topic_stills", "topic_rights", "topic_changes", "topic_rejected"
+)
 def topics_create(
     settings: Settings,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills.", min=1)] = 12,
@@ -318,7 +339,9 @@ def topics_create(
 
 
 @topics.command("check")
-@takes_settings("kafka", "topic_arrived", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+@takes_settings(
+    "kafka", "topic_arrived", "topic_scenes", "topic_stills", "topic_rights", "topic_changes", "topic_rejected"
+)
 def topics_check(settings: Settings) -> None:
     """Say in words what is wrong with the topics. Exit code 1: something is."""
     from api.commands.topics import check
@@ -327,12 +350,12 @@ def topics_check(settings: Settings) -> None:
 
 
 @topics.command("grow")
-@takes_settings("kafka", "kafka_group", "topic_stills")
+@takes_settings("kafka", "kafka_group", "topic_stills", "topic_scenes")
 def topics_grow(
     settings: Settings,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills from now on.", min=1)],
 ) -> None:
-    """Give the topic of stills more partitions. Refused while it holds stills that were not judged.
+    """Give the topic of stills more partitions, and that of scenes. Refused while one holds what was not read.
 
     docs/worker.md has the steps before and after it.
     """

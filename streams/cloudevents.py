@@ -87,13 +87,14 @@ class Rejected(StrayframeError):
 @dataclass(frozen=True, slots=True)
 class Message:
     """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` for the claim check, or, where
-    another process has looked already, `still`: what was seen in it."""
+    another process has looked already, `still`: what was seen in it. A `late` one came too late to be looked at."""
 
     event: Event
     key: DeliveryId
     data: bytes | None = None
     dataref: str | None = None
     still: Still | None = None
+    late: bool = False
 
 
 def parse_line(line: str | bytes) -> Message:

@@ -159,14 +159,14 @@ class Judge:
         """Judge a delivery, or take note of any other event. Raises Rejected for a message nobody can judge."""
         return self.finish(self.begin(message))
 
-    def begin(self, message: Message, *, late: bool = False) -> Begun:
+    def begin(self, message: Message) -> Begun:
         """Check a message, and hand its still over to be looked at. Raises Rejected for one that nobody can judge.
 
-        Of a `late` delivery the rights are judged and the picture is passed over.
+        Of a late delivery the rights are judged and the picture is passed over.
         """
         self._require_whole()
         self._require_past(message.event)
-        if late or not isinstance(message.event, Delivery):
+        if message.late or not isinstance(message.event, Delivery):
             return Begun(message)
         return Begun(message, self._to_look(message))
 

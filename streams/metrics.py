@@ -33,7 +33,9 @@ class Metrics:
             "Deliveries whose pictures were passed over as late.",
             registry=r,
         )
-        self.rekeyed = Counter("strayframe_messages_rekeyed_total", "Messages that got their key.", registry=r)
+        self.forwarded = Counter(
+            "strayframe_messages_forwarded_total", "Messages sent on to another topic.", registry=r
+        )
         self.lost = Counter(
             "strayframe_messages_lost_total",
             "Messages that the broker no longer had when they were to be read.",

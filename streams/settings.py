@@ -74,6 +74,10 @@ class Settings(BaseModel):
         "",
         description="Topic of stills without a key or with a foreign partitioner, for `rekey`. Empty: there is none.",
     )
+    topic_scenes: str = Field(
+        "",
+        description="Topic of what workers saw in stills, between `--role worker` and `--role matcher`. Empty: none.",
+    )
     topic_rights: str = Field("cameras.rights", description="Topic of enrolments and grants.")
     topic_changes: str = Field("changes.deployed", description="Topic of deployed changes.")
     topic_rejected: str = Field(

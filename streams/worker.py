@@ -39,6 +39,7 @@ from streams.kafka.deadletters import DeadLetters
 from streams.kafka.reader import Reader, Replaced
 from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
+from streams.scenes import Aside, read_record
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.store.lease import Fenced, Holder, JudgeRunning
@@ -72,6 +73,10 @@ Place = tuple[str, int, int]
 """Where a message lies: topic, partition, offset."""
 
 
+Read = Callable[[Iterable[tuple[str, bytes | None]], bytes | None], Message]
+"""What makes a message of headers and value. Raises Rejected."""
+
+
 class Poisoned(StrayframeError):
     """The engine failed on a message; `place` says which. The same message must not be judged again."""
 
@@ -80,7 +85,7 @@ class Poisoned(StrayframeError):
         self.place = place
 
 
-def run(settings: Settings, *, standby: bool = False) -> int:
+def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers) -> int:
     """Judge until told to stop; the exit code. `standby` waits while another judge lives instead of giving up."""
     logs.configure(settings.log_level, settings.log_format)
     metrics = Metrics()
@@ -90,7 +95,7 @@ def run(settings: Settings, *, standby: bool = False) -> int:
             if settings.metrics_port:
                 server = HealthServer(health, settings.host, settings.metrics_port)
                 stack.callback(server.close)
-            return Supervisor(settings, metrics, health, stop, standby).run()
+            return Supervisor(settings, metrics, health, stop, standby, read).run()
     except JudgeRunning as running:
         log.error("worker.refused", reason=str(running))
         return REFUSED
@@ -100,6 +105,12 @@ def run(settings: Settings, *, standby: bool = False) -> int:
     except StrayframeError as error:
         log.error("worker.failed", reason=str(error))
         return FAILED
+
+
+def match(settings: Settings, *, standby: bool = False) -> int:
+    """The same for the matcher: it reads what workers have seen in the place of the stills. Which are late they say."""
+    instead = {"topic_stills": settings.topic_scenes, "topic_scenes": "", "when_behind": "all", "processes": 1}
+    return run(settings.model_copy(update=instead), standby=standby, read=read_record)
 
 
 @dataclass(slots=True)
@@ -115,6 +126,7 @@ class Supervisor:
     health: Health
     stop: Stop
     standby: bool
+    read: Read = parse_headers
     judged: bool = False
     pause: float = FIRST_PAUSE
     poison: dict[Place, str] = field(default_factory=dict)
@@ -153,7 +165,8 @@ class Supervisor:
             reader = Reader(self.settings, opened.store)
             try:
                 log.info("worker.started", store=opened.store.database.name, kafka=self.settings.kafka)
-                loop = Loop(self.settings, opened, reader, letters, self.health, self.poison, self._went_well)
+                parts = (self.settings, opened, reader, letters, self.health, self.poison, self._went_well)
+                loop = Loop(*parts, read=self.read)
                 loop.run(self.stop)
             except BaseException:
                 reader.close(leave=False)
@@ -209,8 +222,10 @@ class Loop:
         health: Health,
         poison: Mapping[Place, str],
         went_well: Callable[[], None] = lambda: None,
+        read: Read = parse_headers,
     ) -> None:
         self._settings = settings
+        self._read = read
         self._judge = opened.judge
         self._claims = opened.claims
         self._lease = opened.store.lease
@@ -280,42 +295,33 @@ class Loop:
 
     def _poll(self, seconds: float, limit: int) -> Hand:
         haul = self._reader.poll(seconds, limit if self._claims is None else min(limit, HAND))
-        parsed = [(record, self._parse(record)) for record in haul.records]
+        said = [(record, self._parse(record)) for record in haul.records]
         if self._claims is not None:
-            self._claims.expect(
-                said.dataref
-                for record, said in parsed
-                if isinstance(said, Message) and said.dataref and not self._is_late(record)
-            )
-        return Hand([Step(record, self._begin(record, said)) for record, said in parsed], haul.moves)
+            self._claims.expect(m.dataref for _, m in said if isinstance(m, Message) and m.dataref and not m.late)
+        return Hand([Step(record, self._begin(record, message)) for record, message in said], haul.moves)
 
     def _parse(self, record: Record) -> Message | Rejected | None:
-        if _is_tombstone(record):
-            return None
         if (detail := self._poison.get(_place(record))) is not None:
             return Rejected("failed", detail)
         with _boundary(record):
-            try:
-                return parse_headers(record.headers, record.value)
-            except Rejected as rejected:
-                return rejected
+            return parsed(record, self._settings, self._read)
 
     def _begin(self, record: Record, said: Message | Rejected | None) -> Begun | Rejected | None:
         if not isinstance(said, Message):
             return said
         with _boundary(record):
             try:
-                return self._judge.begin(said, late=self._is_late(record))
+                return self._judge.begin(said)
             except Rejected as rejected:
                 return rejected
-
-    def _is_late(self, record: Record) -> bool:
-        return self._settings.when_behind == "newest" and _age(record) > self._settings.late_seconds
 
     def _finish(self, step: Step) -> None:
         """Judge one message, or put it aside."""
         match step.begun:
             case None:
+                return
+            case Aside():
+                self._count_aside(step.record)
                 return
             case Rejected(reason=reason, detail=detail):
                 self._put_aside(step.record, reason, detail)
@@ -329,9 +335,7 @@ class Loop:
     def _put_aside(self, record: Record, reason: str, detail: str) -> None:
         self._letters.send(record, reason, detail)
         self._metrics.rejected.labels(reason).inc()
-        if record.topic == self._settings.topic_stills:
-            self._judge.put_aside(datetime.fromtimestamp(record.timestamp / 1000, UTC), _integration(record))
-        self._aside += 1
+        self._count_aside(record)
         log.warning(
             "message.rejected",
             reason=reason,
@@ -340,6 +344,11 @@ class Loop:
             partition=record.partition,
             offset=record.offset,
         )
+
+    def _count_aside(self, record: Record) -> None:
+        if record.topic == self._settings.topic_stills:
+            self._judge.put_aside(datetime.fromtimestamp(record.timestamp / 1000, UTC), integration_of(record))
+        self._aside += 1
 
     def _store(self, moves: list[Move], taken: int) -> None:
         """Steps 2 to 4 of the commit sequence; step 1 is done."""
@@ -393,7 +402,20 @@ def _place(record: Record) -> Place:
     return record.topic, record.partition, record.offset
 
 
-def _integration(record: Record) -> str:
+def parsed(record: Record, settings: Settings, read: Read = parse_headers) -> Message | Rejected | None:
+    """What a record says, late or not as the settings have it; None for one that says nothing."""
+    if _is_tombstone(record):
+        return None
+    try:
+        message = read(record.headers, record.value)
+    except Rejected as rejected:
+        return rejected
+    if settings.when_behind == "newest" and _age(record) > settings.late_seconds:
+        return replace(message, late=True)
+    return message
+
+
+def integration_of(record: Record) -> str:
     """What the message says of its integration, as far as that can be read in its headers; else nothing."""
     said = (dict(record.headers).get("ce_integration") or b"").decode(errors="replace")
     return said if acceptable(said) else ""

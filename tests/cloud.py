@@ -155,7 +155,7 @@ class Cloud:
         for worker in self._workers:
             worker.end(signal.SIGKILL)
         with self.admin() as admin:
-            arrived = [self.settings.topic_arrived] if self.settings.topic_arrived else []
+            arrived = [name for name in (self.settings.topic_arrived, self.settings.topic_scenes) if name]
             admin.delete_topics([*self.read_topics(), self.settings.topic_rejected, *arrived])
 
     def read_topics(self) -> list[str]:

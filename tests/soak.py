@@ -24,7 +24,7 @@ import psycopg
 import pytest
 from cloud import Cloud, WorkerProcess, delivered, in_memory
 from conftest import plain
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from programs import free_port, run, wait_until
 from services import Broker, Database, Services, java, kafka_jars
 from test_faults import CAMERAS, QUIET, homes, leaks, pairs, poison
@@ -78,6 +78,9 @@ def started(folder: Path) -> list[Node]:
         thread.start()
     for thread in threads:
         thread.join()
+    admin = KafkaAdminClient(bootstrap_servers=",".join(node.bootstrap for node in nodes))
+    assert wait_until(lambda: len(admin.describe_cluster()["brokers"]) == len(nodes), 60)
+    admin.close()
     return nodes
 
 

@@ -48,9 +48,9 @@ def test_of_a_late_still_the_rights_alone_are_judged_and_it_counts_as_late() -> 
     kept = Kept()
     judge = Judge(Engine(), Decoder(b"k"), Metrics(), kept)  # type: ignore[arg-type]
     judge.take(enrolled(0))
-    late = replace(delivered(1, 0), data=None, dataref="https://nobody.fetches/this.jpg")
-    allowed = judge.finish(judge.begin(late, late=True))
-    stranger = judge.finish(judge.begin(delivered(2, 0, viewer=1), late=True))
+    late = replace(delivered(1, 0), data=None, dataref="https://nobody.fetches/this.jpg", late=True)
+    allowed = judge.take(late)
+    stranger = judge.take(replace(delivered(2, 0, viewer=1), late=True))
     assert allowed is not None
     assert stranger is not None
     assert (allowed.verdict, allowed.rule) == (Verdict.UNJUDGED, LATE)

@@ -22,8 +22,9 @@ from streams import log
 from streams.cloudevents import Message, parse_headers, to_headers
 from streams.health import READY, Health
 from streams.kafka.browse import browsing, every
+from streams.kafka.forward import forward
 from streams.metrics import Metrics
-from streams.rekey import forward
+from streams.rekey import route
 from streams.settings import Settings
 from streams.stop import Stop
 
@@ -62,13 +63,13 @@ def rekey(place: Cloud, count: int) -> Metrics:
     class Until(Stop):
         @property  # type: ignore[override]
         def asked(self) -> bool:
-            return (metrics.registry.get_sample_value("strayframe_messages_rekeyed_total") or 0) >= count
+            return (metrics.registry.get_sample_value("strayframe_messages_forwarded_total") or 0) >= count
 
         @asked.setter
         def asked(self, value: bool) -> None: ...
 
     health = Health(metrics)
-    forward(place.settings, health, Until())
+    forward(place.settings, route(place.settings, health), health, Until())
     assert health.state == READY
     return metrics
 
@@ -155,7 +156,7 @@ def test_the_topic_grows_by_the_documented_steps_and_the_same_leaks_are_named(pl
     to_arrived(place, stills[40:])
     code, out = grow(place, 9)
     assert code == 2
-    assert "has not judged" in out
+    assert "has not read" in out
     judge(place, 40)
     code, out = grow(place, 9)
     assert code == 0

@@ -6,7 +6,7 @@ import typer
 
 from api.options import fail
 from models.errors import StrayframeError
-from streams.kafka.topics import check_topics, create_topics, grow_topic
+from streams.kafka.topics import check_topics, create_topics, grow_topics
 from streams.settings import Settings
 
 
@@ -39,10 +39,10 @@ def grow(settings: Settings, partitions: int) -> int:
     """Raise the number of partitions of the topic of stills."""
     _require_kafka(settings)
     try:
-        grow_topic(settings, partitions)
+        grown = grow_topics(settings, partitions)
     except StrayframeError as error:
         fail(str(error))
-    typer.echo(f"{settings.topic_stills} has {partitions} partitions")
+    typer.echo("\n".join(f"{topic} has {partitions} partitions" for topic in grown))
     return 0
 
 

@@ -110,6 +110,7 @@ def replay(settings: Settings, places: Sequence[Place]) -> Iterator[tuple[Letter
     Each is marked once the brokers hold it. Raises NoSuchLetter, KafkaUnavailable, KafkaRefused.
     """
     ours = {settings.topic_stills, settings.topic_rights, settings.topic_changes}
+    ours |= {settings.topic_arrived, settings.topic_scenes} - {""}
     with browsing(settings) as client, _producing(settings) as send:
         for letter, message in _opened(client, settings, places):
             topic = letter.origin[0]

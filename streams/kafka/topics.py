@@ -46,12 +46,12 @@ class Topic:
 
 
 def topics(settings: Settings, partitions: int = PARTITIONS) -> list[Topic]:
-    """The topics under the names that the settings give them; the re-keying one where it has a name."""
+    """The topics under the names that the settings give them; those that not everybody needs where they have one."""
     size = str(message_bytes(settings))
     stills = _kept(STILLS_RETENTION_MS) | {"max.message.bytes": size}
-    arrived = [Topic(settings.topic_arrived, partitions, stills)] if settings.topic_arrived else []
+    optional = [name for name in (settings.topic_arrived, settings.topic_scenes) if name]
     return [
-        *arrived,
+        *(Topic(name, partitions, stills) for name in optional),
         Topic(settings.topic_stills, partitions, stills),
         Topic(settings.topic_rights, partitions, {"cleanup.policy": "compact"}),
         Topic(settings.topic_changes, 1, {"retention.ms": "-1"}),
@@ -81,19 +81,36 @@ def create_topics(settings: Settings, partitions: int = PARTITIONS, replication:
     return created
 
 
-def grow_topic(settings: Settings, partitions: int) -> None:
-    """Give the topic of stills more partitions. Cameras move between partitions then, so everything that is in it has
-    to be judged before: refused while something is not. Raises KafkaUnavailable, KafkaRefused."""
-    with admin(settings) as client, reaching(settings):
-        group = client.list_group_offsets([settings.kafka_group])[settings.kafka_group]
-        judged = {place: found.offset for place, found in group.items() if place.topic == settings.topic_stills}
-        with browsing(settings) as reader:
-            if next(every(reader, settings.topic_stills, judged), None) is not None:
+def grow_topics(settings: Settings, partitions: int) -> list[str]:
+    """Give the topic of stills more partitions, and that of scenes where there is one; their names.
+
+    Cameras move between partitions then, so all that is in them has to be judged before: refused while it is not.
+
+    Raises KafkaUnavailable, KafkaRefused.
+    """
+    readers = {settings.topic_stills: settings.kafka_group}
+    if settings.topic_scenes:
+        readers = {
+            settings.topic_stills: f"{settings.kafka_group}.workers",
+            settings.topic_scenes: settings.kafka_group,
+        }
+    with admin(settings) as client, reaching(settings), browsing(settings) as reader:
+        for topic, group in readers.items():
+            offsets = client.list_group_offsets([group])[group]
+            read = {place: found.offset for place, found in offsets.items() if place.topic == topic}
+            if next(every(reader, topic, read), None) is not None:
                 raise KafkaRefused(
-                    f"{settings.topic_stills} holds stills that the group {settings.kafka_group!r} has not judged: "
-                    "stop whoever produces to it (`strayframe rekey`), and wait for the worker"
+                    f"{topic} holds messages that the group {group!r} has not read: stop whoever produces to it "
+                    "(`strayframe rekey`), and wait for the worker"
                 )
-        client.create_partitions({settings.topic_stills: partitions})
+        client.create_partitions(dict.fromkeys(readers, partitions))
+    return list(readers)
+
+
+def partitions_of(settings: Settings, topic: str) -> int:
+    """How many partitions a topic has. Raises KafkaUnavailable, KafkaRefused."""
+    with admin(settings) as client, reaching(settings):
+        return len(client.describe_topics([topic])[0]["partitions"])
 
 
 def largest_message(settings: Settings, *names: str) -> int:
