@@ -25,14 +25,14 @@ from streams.health import Health, HealthServer
 from streams.kafka.client import KafkaRefused, Record
 from streams.kafka.forward import Outgoing, Route, bytes_of, forward, headers_of, letter
 from streams.kafka.topics import partitions_of, require_topics
+from streams.messages import integration_of, parsed
 from streams.metrics import Metrics
 from streams.scenes import record_of, record_of_rejected
 from streams.settings import Settings
-from streams.stop import Stop
+from streams.stop import FAILED, STOPPED, Stop
 from streams.store.sql import SqlStore
 from streams.warm import warm_look
 from streams.wiring import decoder
-from streams.worker import FAILED, STOPPED, integration_of, parsed
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ class Looker:
     def route(self) -> Route:
         """From stills to scenes, each in its partition."""
         to = (self._settings.topic_scenes, self._settings.topic_rejected)
-        return Route(NAME, self._settings.topic_stills, to, self.become)
+        return Route(NAME, self._settings.topic_stills, to, self.become, self.put_aside)
 
     def become(self, records: Sequence[Record], largest: int) -> list[Outgoing]:
         """The records and dead letters of a batch, in its order; stills are looked at side by side where there is a
@@ -127,10 +127,10 @@ class Looker:
     ) -> list[Outgoing]:
         match what:
             case Rejected():
-                return self._put_aside(record, what, largest)
+                return self.put_aside(record, what, largest)
             case Message():  # of no still: it goes on as it came
                 if bytes_of(record) > largest:
-                    return self._put_aside(record, Rejected("too_large", "an event without a picture"), largest)
+                    return self.put_aside(record, Rejected("too_large", "an event without a picture"), largest)
                 return [self._on(record, headers_of(record), record.value)]
             case (delivery, look):
                 return [self._on(record, *record_of(delivery, None if look is None else look()))]
@@ -139,7 +139,8 @@ class Looker:
         topic, when = self._settings.topic_scenes, record.timestamp
         return Outgoing(topic, record.key, value, headers, record.partition, when)
 
-    def _put_aside(self, record: Record, rejected: Rejected, largest: int) -> list[Outgoing]:
+    def put_aside(self, record: Record, rejected: Rejected, largest: int) -> list[Outgoing]:
+        """A dead letter, and the note that has the matcher count it."""
         self._metrics.rejected.labels(rejected.reason).inc()
         log.warning(
             "message.rejected", reason=rejected.reason, detail=rejected.detail, topic=record.topic, offset=record.offset

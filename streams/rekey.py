@@ -23,8 +23,7 @@ from streams.kafka.forward import Outgoing, Route, bytes_of, forward, headers_of
 from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.stop import Stop
-from streams.worker import FAILED, STOPPED
+from streams.stop import FAILED, STOPPED, Stop
 
 log = structlog.get_logger(__name__)
 
@@ -54,22 +53,27 @@ def run(settings: Settings) -> int:
 def route(settings: Settings, health: Health) -> Route:
     """The way of what arrives."""
     to = (settings.topic_stills, settings.topic_rejected)
-    return Route("rekey", settings.topic_arrived, to, partial(_become, settings, health))
+    aside = partial(_put_aside, settings, health)
+    return Route("rekey", settings.topic_arrived, to, partial(_become, settings, health), aside)
 
 
 def _become(settings: Settings, health: Health, records: Sequence[Record], largest: int) -> list[Outgoing]:
-    return [_keyed(settings, health, record, largest) for record in records]
+    return [each for record in records for each in _keyed(settings, health, record, largest)]
 
 
-def _keyed(settings: Settings, health: Health, record: Record, largest: int) -> Outgoing:
+def _keyed(settings: Settings, health: Health, record: Record, largest: int) -> list[Outgoing]:
     try:
         event = parse_headers(record.headers, record.value).event
         limit = largest if isinstance(event, Delivery) else EVENT_BYTES
         if bytes_of(record) > limit:
             raise Rejected("too_large", f"the topic takes messages of {limit} bytes at most")
     except Rejected as rejected:
-        health.metrics.rejected.labels(rejected.reason).inc()
-        log.warning("message.rejected", reason=rejected.reason, topic=record.topic, offset=record.offset)
-        return letter(settings, record, rejected.reason, rejected.detail, largest)
+        return _put_aside(settings, health, record, rejected, largest)
     topic, key = topic_of(event, settings), partition_key(event)
-    return Outgoing(topic, key, record.value, headers_of(record), timestamp=record.timestamp)
+    return [Outgoing(topic, key, record.value, headers_of(record), timestamp=record.timestamp)]
+
+
+def _put_aside(settings: Settings, health: Health, record: Record, rejected: Rejected, largest: int) -> list[Outgoing]:
+    health.metrics.rejected.labels(rejected.reason).inc()
+    log.warning("message.rejected", reason=rejected.reason, topic=record.topic, offset=record.offset)
+    return [letter(settings, record, rejected.reason, rejected.detail, largest)]

@@ -31,17 +31,18 @@ from detector.engine import Changes
 from models.errors import StrayframeError
 from models.records import Kind
 from streams import log as logs
-from streams.cloudevents import Message, Rejected, acceptable, parse_headers
+from streams.cloudevents import Message, Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
 from streams.judge import Begun, Move
 from streams.kafka.client import Record, require_crc32c
 from streams.kafka.deadletters import DeadLetters
 from streams.kafka.reader import Reader, Replaced
 from streams.kafka.topics import require_topics
+from streams.messages import Read, age_of, integration_of, parsed
 from streams.metrics import Metrics
 from streams.scenes import Aside, read_record
 from streams.settings import Settings
-from streams.stop import Stop
+from streams.stop import FAILED, STOPPED, Stop
 from streams.store.lease import Fenced, Holder, JudgeRunning
 from streams.wiring import OpenJudge, await_judge, open_judge
 
@@ -50,11 +51,9 @@ log = structlog.get_logger(__name__)
 WHO: Final = "worker"
 """What the lease calls this process."""
 
-STOPPED: Final = 0
-FAILED: Final = 1
 REFUSED: Final = 3
 FENCED: Final = 4
-"""Exit codes: ended as asked; cannot work; another judge lives; another judge took over."""
+"""Exit codes beside those of every process: another judge lives; another judge took over."""
 
 GLANCE_SECONDS: Final = 0.5
 """Longest wait for a message, so that a signal or a lost lease is seen soon."""
@@ -71,10 +70,6 @@ LOOK_UP: Final = 4
 
 Place = tuple[str, int, int]
 """Where a message lies: topic, partition, offset."""
-
-
-Read = Callable[[Iterable[tuple[str, bytes | None]], bytes | None], Message]
-"""What makes a message of headers and value. Raises Rejected."""
 
 
 class Poisoned(StrayframeError):
@@ -377,7 +372,7 @@ class Loop:
 
     def _tell_lag(self) -> None:
         """Told on each turn: it grows while nothing arrives, because no data is not the same as healthy."""
-        lag = None if self._last_still is None else _age(self._last_still)
+        lag = None if self._last_still is None else age_of(self._last_still)
         self._health.lags(lag, self._reader.behind() + sum(len(hand.steps) for hand in self._ahead))
 
 
@@ -393,32 +388,8 @@ def _boundary(record: Record) -> Iterator[None]:
         raise Poisoned(_place(record), f"{type(error).__name__}: {error}") from error
 
 
-def _age(record: Record) -> float:
-    """Seconds since the message came to Kafka."""
-    return max(0.0, time.time() - record.timestamp / 1000)
-
-
 def _place(record: Record) -> Place:
     return record.topic, record.partition, record.offset
-
-
-def parsed(record: Record, settings: Settings, read: Read = parse_headers) -> Message | Rejected | None:
-    """What a record says, late or not as the settings have it; None for one that says nothing."""
-    if _is_tombstone(record):
-        return None
-    try:
-        message = read(record.headers, record.value)
-    except Rejected as rejected:
-        return rejected
-    if settings.when_behind == "newest" and _age(record) > settings.late_seconds:
-        return replace(message, late=True)
-    return message
-
-
-def integration_of(record: Record) -> str:
-    """What the message says of its integration, as far as that can be read in its headers; else nothing."""
-    said = (dict(record.headers).get("ce_integration") or b"").decode(errors="replace")
-    return said if acceptable(said) else ""
 
 
 def _joined(moves: Iterable[Move]) -> list[Move]:
@@ -429,8 +400,3 @@ def _joined(moves: Iterable[Move]) -> list[Move]:
         before = joined.get(place, replace(move, lost=0))
         joined[place] = Move(*place, before.first, move.next, before.lost + move.lost)
     return list(joined.values())
-
-
-def _is_tombstone(record: Record) -> bool:
-    """Whether this is compaction's own message, which says that a key is gone: no event, nothing to judge."""
-    return record.value is None and not any(name.startswith("ce_") for name, _ in record.headers)

@@ -1,11 +1,13 @@
 """Ten minutes of everything that goes wrong, under load: `make soak`. Not part of `make test`.
 
-Three brokers, a PostgreSQL, a worker and its standby. Cameras deliver all the time, one message in a hundred is poison,
-one in twenty comes twice. Meanwhile workers are killed, or stopped for longer than group and lease wait and then woken,
-a broker is killed and comes back, the database restarts, members join the group and leave. At the end the store names
-whom an undisturbed run names, no alert is there twice, each dead letter is there once, and nothing waits.
+Three brokers, a PostgreSQL, a worker and its standby; then two workers that look, a matcher and its standby. Cameras
+deliver all the time, one message in a hundred is poison, one in twenty comes twice. Meanwhile workers are killed, or
+stopped for longer than group and lease wait and then woken, a broker is killed and comes back, the database restarts,
+members join the group and leave. At the end the store names whom an undisturbed run names, no alert is there twice,
+each dead letter is there once, and nothing waits.
 
-`STRAYFRAME_TEST_SOAK_SECONDS` says how long, 600 by default; `STRAYFRAME_TEST_SEED` draws another order of events.
+`STRAYFRAME_TEST_SOAK_SECONDS` says how long, 300 for each of the two by default; `STRAYFRAME_TEST_SEED` draws another
+order of events.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ import psycopg
 import pytest
 from cloud import Cloud, WorkerProcess, delivered, in_memory
 from conftest import plain
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
 from programs import free_port, run, wait_until
 from services import Broker, Database, Services, java, kafka_jars
 from test_faults import CAMERAS, QUIET, homes, leaks, pairs, poison
@@ -32,11 +35,13 @@ from test_faults import CAMERAS, QUIET, homes, leaks, pairs, poison
 from models.errors import StrayframeError
 from models.records import Delivery
 from streams.cloudevents import Message, to_headers
+from streams.kafka.browse import browsing, every
 from streams.kafka.letters import letters
+from streams.store.sql import SqlStore
 
 pytestmark = [pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning"), pytest.mark.usefixtures("swept")]
 
-SECONDS = float(os.environ.get("STRAYFRAME_TEST_SOAK_SECONDS", "600"))
+SECONDS = float(os.environ.get("STRAYFRAME_TEST_SOAK_SECONDS", "300"))
 SEED = int(os.environ.get("STRAYFRAME_TEST_SEED", "20191231"))
 PACE = 0.08
 """Seconds between two stills: a dozen a second, which leaves two cores room for three brokers."""
@@ -138,16 +143,20 @@ class Scene:
     def __init__(self, place: Cloud, nodes: list[Node], database: Database, folder: Path, draw: random.Random) -> None:
         self._place, self._nodes, self._database, self._folder, self._draw = place, nodes, database, folder, draw
         self._count = 0
+        self._group = place.settings.kafka_group
+        both, look, match = ("--standby",), ("--role", "worker"), ("--role", "matcher", "--standby")
+        self._roles = (look, match) if place.settings.topic_scenes else (both,)
         self.sleepers: list[tuple[float, WorkerProcess]] = []
         self.workers: list[WorkerProcess] = []
         self.zombies = 0
 
     def fill(self) -> None:
-        """There are always two that could work; one that ended is started again, as a supervisor would."""
+        """There are always two of each role that could work; one that ended is started again, as a supervisor would."""
         self.workers = [worker for worker in self.workers if worker.process.poll() is None]
-        while len(self.workers) < 2:
-            self._count += 1
-            self.workers.append(self._place.worker(self._folder / f"worker{self._count}.log", "--standby"))
+        for role in self._roles:
+            for _ in range(2 - sum(worker.process.args[-len(role) :] == list(role) for worker in self.workers)):
+                self._count += 1
+                self.workers.append(self._place.worker(self._folder / f"worker{self._count}.log", *role))
 
     def kill_a_worker(self) -> None:
         self._draw.choice(self.workers).end(signal.SIGKILL)
@@ -179,12 +188,13 @@ class Scene:
         self._database.start()
 
     def storm(self) -> None:
-        """Members join the group and leave, every second or two."""
+        """Members join a group and leave, every second or two."""
+        groups = (self._group, f"{self._group}.workers") if len(self._roles) == 2 else (self._group,)
         for _ in range(3):
             client = KafkaConsumer(
                 *self._place.read_topics(),
                 bootstrap_servers=self._place.settings.kafka,
-                group_id=self._place.settings.kafka_group,
+                group_id=self._draw.choice(groups),
                 enable_auto_commit=False,
             )
             client.poll(1500)
@@ -197,7 +207,8 @@ class Scene:
 
 
 @pytest.mark.timeout(SECONDS + 900)
-def test_everything_that_goes_wrong_changes_no_pair(tmp_path: Path, services: Services) -> None:
+@pytest.mark.parametrize("scenes", ["", "soak.scenes"], ids=["one process", "workers and matcher"])
+def test_everything_that_goes_wrong_changes_no_pair(tmp_path: Path, services: Services, scenes: str) -> None:
     draw = random.Random(SEED)
     database = services.database()
     nodes = started(tmp_path)
@@ -205,13 +216,13 @@ def test_everything_that_goes_wrong_changes_no_pair(tmp_path: Path, services: Se
     with psycopg.connect(plain(database.url), autocommit=True) as server:
         server.execute("CREATE DATABASE soak TEMPLATE template0")
     store = database.url.rpartition("/")[0] + "/soak"
-    place = Cloud(
-        bootstrap, store, partitions=4, replication=3, lease_seconds=3.0, batch_stills=20, still_bytes=35_000_000
-    )
+    settings = {"lease_seconds": 3.0, "batch_stills": 20, "still_bytes": 35_000_000, "topic_scenes": scenes}
+    place = Cloud(bootstrap, store, partitions=4, replication=3, **settings)
     quiet = [*homes(), *(delivered(number, number % CAMERAS) for number in range(QUIET * CAMERAS))]
     place.produce(quiet)
-    place.judge_all()
     scene, producer = Scene(place, nodes, database, tmp_path, draw), Producer(place)
+    scene.fill()
+    assert wait_until(lambda: is_through(place), 120)
     try:
         disturb(scene, producer, draw)
         require_the_same(place, scene, producer, quiet)
@@ -253,18 +264,9 @@ def disturb(scene: Scene, producer: Producer, draw: random.Random) -> None:
 
 
 def require_the_same(place: Cloud, scene: Scene, producer: Producer, quiet: list[Message]) -> None:
-    ends = place.ends()
-    total = {(topic, number): end for (topic, number), end in ends.items()}
-
     def through() -> bool:
-        from streams.store.sql import SqlStore
-
         scene.fill()
-        try:
-            with SqlStore(place.settings.store) as store:
-                return place.positions(store) == total
-        except StrayframeError:
-            return False
+        return is_through(place)
 
     assert wait_until(through, 300), "the lag does not go back to zero"
     verdicts, undisturbed = in_memory([*quiet, *producer.messages])
@@ -280,3 +282,25 @@ def require_the_same(place: Cloud, scene: Scene, producer: Producer, quiet: list
         f"soak: {judged} stills, {len(leaks(found))} leaks, {producer.poison} dead letters, "
         f"{scene.zombies} woken, all as undisturbed\n"
     )
+
+
+def is_through(place: Cloud) -> bool:
+    """Whether nothing waits: no still that a worker has not read, no record that the store has not."""
+    stills, scenes = place.settings.topic_stills, place.settings.topic_scenes
+    try:
+        with SqlStore(place.settings.store) as store, browsing(place.settings) as client:
+            judged = {topic: store.positions(topic) for topic in (stills, scenes) if topic}
+            read = {scenes: judged[scenes]} if scenes else {stills: judged[stills]}
+            if scenes:
+                with place.admin() as admin:
+                    group = f"{place.settings.kafka_group}.workers"
+                    offsets = admin.list_group_offsets([group])[group]
+                read[stills] = {each.partition: found.offset for each, found in offsets.items()}
+            return not any(has_more(client, topic, offsets) for topic, offsets in read.items())
+    except (StrayframeError, KafkaError):
+        return False
+
+
+def has_more(client: KafkaConsumer, topic: str, offsets: dict[int, int]) -> bool:
+    begin = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
+    return next(every(client, topic, begin), None) is not None

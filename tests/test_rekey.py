@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from api.cli import app
 from models.records import Delivery, Kind
 from streams import log
-from streams.cloudevents import Message, parse_headers, to_headers
+from streams.cloudevents import Message, parse_headers, partition_key, to_headers
 from streams.health import READY, Health
 from streams.kafka.browse import browsing, every
 from streams.kafka.forward import forward
@@ -130,6 +130,23 @@ def test_a_message_that_fits_no_topic_is_put_aside_and_stops_nothing(place: Clou
     assert headers["strayframe_reason"] == b"too_large"
     assert b"value of 100000 bytes" in headers["strayframe_dropped"]
     assert len(on(place.settings, place.settings.topic_stills)) == 1
+
+
+def test_an_unexpected_failure_on_one_message_stops_nothing(place: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(event: Any) -> bytes:
+        if event.key.id == "d3":
+            raise ZeroDivisionError("a slip")
+        return partition_key(event)
+
+    monkeypatch.setattr("streams.rekey.partition_key", stumble)
+    to_arrived(place, [delivered(number, number % 2) for number in range(8)])
+    rekey(place, 8)
+    (letter,) = on(place.settings, place.settings.topic_rejected)
+    headers = dict(letter.headers)
+    assert headers["strayframe_reason"] == b"failed"
+    assert headers["strayframe_detail"] == b"ZeroDivisionError: a slip"
+    assert headers["ce_id"] == b"d3"
+    assert len(on(place.settings, place.settings.topic_stills)) == 7
 
 
 def test_one_that_is_killed_leaves_nothing_half_and_the_next_one_goes_on(place: Cloud, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from kafka.structs import OffsetAndMetadata
 
 from models.errors import StrayframeError
+from streams.cloudevents import Rejected
 from streams.health import READY, Health
 from streams.kafka.client import (
     BATCH_BYTES,
@@ -47,6 +48,7 @@ from streams.kafka.client import (
 )
 from streams.kafka.deadletters import SHAPES, shaped
 from streams.kafka.sockets import DIRECT
+from streams.kafka.stall import Stall
 from streams.kafka.topics import largest_message
 from streams.settings import Settings
 from streams.stop import Stop
@@ -87,12 +89,14 @@ class Outgoing:
 @dataclass(frozen=True, slots=True)
 class Route:
     """From `topic` to `topics`, under a group and transactions that bear `name`. `become` is given a batch in order and
-    returns what is to be sent, none of it larger than `largest` bytes."""
+    returns what is to be sent, none of it larger than so many bytes; `put_aside`, what is sent of a message on which it
+    failed."""
 
     name: str
     topic: str
     topics: tuple[str, ...]
     become: Callable[[Sequence[Record], int], list[Outgoing]]
+    put_aside: Callable[[Record, Rejected, int], list[Outgoing]]
 
 
 def forward(settings: Settings, route: Route, health: Health, stop: Stop) -> None:
@@ -130,6 +134,7 @@ class Forwarder:
             with reaching(self._settings):
                 self._producer.init_transactions()
             self._consumer = _consumer(self._settings, self._route)
+            self._stall = Stall(self._consumer, alone=False)
             self._ends.callback(self._consumer.close)
             self._ends = self._ends.pop_all()
         return self
@@ -143,12 +148,13 @@ class Forwarder:
             fetched = self._consumer.poll(int(GLANCE_SECONDS * 1000), max_records=self._settings.batch_stills)
             if self._consumer.assignment():
                 self._health.now(READY)
+            self._stall.look(fetched)
             if fetched:
                 self._move(fetched)
 
     def _move(self, fetched: dict[TopicPartition, list[Record]]) -> None:
         records = [record for run in fetched.values() for record in run]
-        outgoing = self._route.become(records, self._largest - ENVELOPE_BYTES)
+        outgoing = self._become(records)
         following = {each: OffsetAndMetadata(run[-1].offset + 1, "", -1) for each, run in fetched.items()}
         self._producer.begin_transaction()
         sent = [self._send(each) for each in outgoing]
@@ -158,6 +164,20 @@ class Forwarder:
             future.get(timeout=0)  # the commit waited for all; one that failed would have failed it
         self._health.metrics.forwarded.inc(len(records))
         log.info(f"{self._route.name}.moved", messages=len(records))
+
+    def _become(self, records: list[Record]) -> list[Outgoing]:
+        """Behind this nothing that a message holds can stop the loop: it is put aside, and the others go on."""
+        largest = self._largest - ENVELOPE_BYTES
+        try:
+            return self._route.become(records, largest)
+        except StrayframeError:
+            raise
+        except Exception as error:
+            log.exception("message.failed", messages=len(records), first=records[0].offset, topic=records[0].topic)
+            if len(records) > 1:
+                return [outgoing for record in records for outgoing in self._become([record])]
+            failed = Rejected("failed", f"{type(error).__name__}: {error}")
+            return self._route.put_aside(records[0], failed, largest)
 
     def _send(self, each: Outgoing) -> Any:
         return self._producer.send(

@@ -28,6 +28,7 @@ from kafka.structs import OffsetAndMetadata
 
 from streams.judge import Move
 from streams.kafka.client import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
+from streams.kafka.stall import Stall
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -101,6 +102,7 @@ class Reader:
         self._positions = positions
         self._rank = {settings.topic_rights: 0, settings.topic_changes: 1, settings.topic_stills: 2}
         self._client = consumer(settings)
+        self._stall = Stall(self._client, alone=True)
         self._next: dict[TopicPartition, int] = {}
         self._told: dict[TopicPartition, int] = {}
         self._stored: dict[TopicPartition, int] = {}
@@ -201,8 +203,15 @@ class Reader:
             kind = KafkaUnavailable if error.retriable else KafkaRefused
             raise kind(f"Kafka at {self._settings.kafka}: {said(error)}") from None
         else:
+            self._look_for_stall(fetched)
             return fetched
         return {}
+
+    def _look_for_stall(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
+        try:
+            self._stall.look(fetched)
+        except KafkaError as error:
+            raise KafkaUnavailable(f"Kafka at {self._settings.kafka}: {said(error)}") from None
 
     def _settle(self) -> None:
         """Claim what is new in the store, put it where the store says, and let it be read."""
