@@ -50,6 +50,11 @@ unit: .venv/.test ## the tests that need no service
 	$(say) 'tests without services'
 	@$(BIN)/python -m pytest -m 'not services'
 
+.PHONY: soak
+soak: .venv/.test ## ten minutes under load with everything that goes wrong (tests/soak.py says what)
+	$(say) soak
+	@$(BIN)/python -m pytest -q -s tests/soak.py
+
 # --- for those who develop -------------------------------------------------------------------------------
 
 .PHONY: services-up

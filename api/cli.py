@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that `strayframe --help` answers at
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,14 @@ from api import cli_suspensions
 from api.incident_cli import incidents
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
+
+
+class Role(StrEnum):
+    """What a worker does."""
+
+    BOTH = "both"
+    WORKER = "worker"
+    MATCHER = "matcher"
 
 
 class Contents(TyperGroup):
@@ -38,6 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 topics = typer.Typer(help="Kafka topics: make them, or say what is wrong with them.", no_args_is_help=True)
+dlq = typer.Typer(help="Dead letters: messages that could not be judged.", no_args_is_help=True)
 rights = typer.Typer(help="Owners and grants: import them from a file.", no_args_is_help=True)
 store = typer.Typer(help="The store's schema: bring it up to date, or check it.", no_args_is_help=True)
 placeholders = typer.Typer(
@@ -48,6 +58,7 @@ hooks = typer.Typer(help="Hooks: who is told of what, by signed webhooks, and wh
 app.add_typer(hooks, name="hooks")
 app.add_typer(incidents, name="incidents")
 app.add_typer(placeholders, name="placeholder")
+app.add_typer(dlq, name="dlq")
 app.add_typer(topics, name="topics")
 app.add_typer(rights, name="rights")
 app.add_typer(store, name="store")
@@ -202,6 +213,8 @@ def train(
     "lease_seconds",
     "hook_networks",
     "processes",
+    "dataref_origins",
+    "dataref_folder",
     "snapshot",
     "snapshot_minutes",
     "still_bytes",
@@ -209,12 +222,16 @@ def train(
     "host",
     "metrics_port",
     "topic_stills",
+    "topic_scenes",
     "topic_rights",
     "topic_changes",
     "topic_rejected",
 )
 def worker(
     settings: Settings,
+    role: Annotated[
+        Role, typer.Option(help="both; worker: look at stills only, any number; matcher: judge what workers saw.")
+    ] = Role.BOTH,
     standby: Annotated[
         bool, typer.Option("--standby", help="Wait while another worker judges for the store, then take over.")
     ] = False,
@@ -226,9 +243,42 @@ def worker(
     """
     if not settings.kafka:
         fail("no Kafka is named: give --kafka HOST:PORT or STRAYFRAME_KAFKA. Without Kafka, `strayframe serve` judges.")
-    from streams.worker import run
+    if role is not Role.BOTH and not settings.topic_scenes:
+        fail("a worker that only looks and a matcher meet on a topic: give --topic-scenes NAME, or set it")
+    if role is Role.WORKER:
+        from streams.looking import run as look
 
-    raise typer.Exit(run(settings, standby=standby))
+        raise typer.Exit(look(settings))
+    from streams.worker import match, run
+
+    raise typer.Exit((match if role is Role.MATCHER else run)(settings, standby=standby))
+
+
+@app.command()
+@takes_settings(
+    "kafka",
+    "kafka_group",
+    "batch_stills",
+    "still_bytes",
+    "host",
+    "metrics_port",
+    "topic_arrived",
+    "topic_stills",
+    "topic_rights",
+    "topic_changes",
+    "topic_rejected",
+)
+def rekey(settings: Settings) -> None:
+    """Send what arrives on `topic_arrived` on to the topics that the worker reads, under the keys that belong to it.
+
+    For producers that send stills without a key, or whose client has another partitioner than Java's: librdkafka's
+    default is one. Any number may run beside each other. SIGTERM finishes the batch in hand.
+    """
+    if not settings.kafka or not settings.topic_arrived:
+        fail("give --kafka HOST:PORT and --topic-arrived NAME, or set them")
+    from streams.rekey import run
+
+    raise typer.Exit(run(settings))
 
 
 @app.command()
@@ -238,6 +288,8 @@ def worker(
     "host",
     "port",
     "processes",
+    "dataref_origins",
+    "dataref_folder",
     "batch_stills",
     "lease_seconds",
     "hook_networks",
@@ -291,7 +343,9 @@ def show_settings(
 
 
 @topics.command("create")
-@takes_settings("kafka", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+@takes_settings(
+    "kafka", "topic_arrived", "topic_scenes", "topic_stills", "topic_rights", "topic_changes", "topic_rejected"
+)
 def topics_create(
     settings: Settings,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills.", min=1)] = 12,
@@ -304,12 +358,73 @@ def topics_create(
 
 
 @topics.command("check")
-@takes_settings("kafka", "topic_stills", "topic_rights", "topic_changes", "topic_rejected")
+@takes_settings(
+    "kafka", "topic_arrived", "topic_scenes", "topic_stills", "topic_rights", "topic_changes", "topic_rejected"
+)
 def topics_check(settings: Settings) -> None:
     """Say in words what is wrong with the topics. Exit code 1: something is."""
     from api.commands.topics import check
 
     raise typer.Exit(check(settings))
+
+
+@topics.command("grow")
+@takes_settings("kafka", "kafka_group", "topic_stills", "topic_scenes")
+def topics_grow(
+    settings: Settings,
+    partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills from now on.", min=1)],
+) -> None:
+    """Give the topic of stills more partitions, and that of scenes. Refused while one holds what was not read.
+
+    docs/worker.md has the steps before and after it.
+    """
+    from api.commands.topics import grow
+
+    raise typer.Exit(grow(settings, partitions))
+
+
+@dlq.command("list")
+@takes_settings("kafka", "topic_rejected")
+def dlq_list(
+    settings: Settings,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason (docs/events.md).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were replayed.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+) -> None:
+    """List the messages that could not be judged, oldest first, and why, each message once."""
+    from api.commands.dlq import show_all
+
+    raise typer.Exit(show_all(settings, reason, replayed=everything, as_objects=json))
+
+
+@dlq.command("show")
+@takes_settings("kafka", "topic_rejected")
+def dlq_show(
+    settings: Settings,
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="As `dlq list` shows it: PARTITION:OFFSET.")],
+    value: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the message's value, a picture.")] = None,
+) -> None:
+    """Show one dead letter: why, where it was read, its key and headers. The picture goes into a file or nowhere."""
+    from api.commands.dlq import show
+
+    raise typer.Exit(show(settings, place, value))
+
+
+@dlq.command("replay")
+@takes_settings("kafka", "topic_rejected", "topic_stills", "topic_rights", "topic_changes")
+def dlq_replay(
+    settings: Settings,
+    places: Annotated[list[str] | None, typer.Argument(metavar="PLACE...", help="As `dlq list` shows them.")] = None,
+    reason: Annotated[str | None, typer.Option(help="All with this reason that were not replayed yet.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="With --reason: also those that were replayed.")] = False,
+) -> None:
+    """Send dead letters back to the topics they came from, once what was wrong is mended.
+
+    A message that is judged twice counts once, by its id. Exit code 1: one could not be sent back; the line says why.
+    """
+    from api.commands.dlq import send_back
+
+    raise typer.Exit(send_back(settings, places or [], reason, again=again))
 
 
 @rights.command("import")

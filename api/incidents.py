@@ -22,7 +22,7 @@ from api.problems import (
     ProblemError,
     documented,
 )
-from api.schemas import Coverage, Covered
+from api.schemas import Coverage
 from detector.incident import State
 from detector.triage import Triage
 from models.records import IncidentId
@@ -117,9 +117,7 @@ def show_incident(
     responses=documented(BAD_PARAMETER, STORE_UNAVAILABLE),
 )
 def show_coverage(query: Annotated[CoverageQuery, Query()], here: Annotated[House, Depends(house)]) -> Coverage:
-    """Deliveries by hour (UTC, by delivery time), integration and verdict. Where nothing is counted nothing was
-    watched: silence is not health.
+    """Deliveries by hour (UTC, by delivery time), integration and verdict, those that were passed over or rejected
+    included. Where nothing is counted nothing was watched: silence is not health.
     """
-    counted = here.store().coverage(query.since, query.until)
-    rows = sorted(counted.items(), key=lambda row: (row[0].hour, row[0].integration, row[0].verdict))
-    return Coverage(items=[Covered.of(covered, count) for covered, count in rows])
+    return Coverage.of(here.store().coverage(query.since, query.until))

@@ -6,7 +6,8 @@ are UTC with milliseconds and Z; a field never changes its meaning; what is not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from models.records import DeliveryId, Judgement, Kind, Level, Verdict
 from streams.cloudevents import instant
 from streams.judge import Covered as CoveredKey
+from streams.judge import Unwatched
 from streams.store.rows import StoredAlert
 
 Instant = Annotated[
@@ -113,11 +115,13 @@ class AlertPage(Answer):
 
 
 class Covered(Answer):
-    """How many deliveries of one integration in one hour (UTC, by delivery time) had one verdict."""
+    """How many deliveries of one integration in one hour (UTC, by delivery time) had one verdict, were passed over
+    because they were `late`, or were `rejected`.
+    """
 
     hour: Instant
     integration: str
-    verdict: Verdict
+    verdict: Verdict | Unwatched
     deliveries: int
 
     @classmethod
@@ -126,9 +130,32 @@ class Covered(Answer):
 
 
 class Coverage(Answer):
-    """What was judged, by hour, integration and verdict, oldest hour first."""
+    """What was judged, by hour, integration and verdict, oldest hour first, and the sums. Only what is `judged` was
+    watched: of the others nobody can say that they showed what they should.
+    """
 
     items: list[Covered]
+    judged: int
+    unjudged: int
+    late: int
+    rejected: int
+
+    @classmethod
+    def of(cls, counts: Mapping[CoveredKey, int]) -> Coverage:
+        rows = sorted(counts.items(), key=lambda row: (row[0].hour, row[0].integration, row[0].verdict))
+        sums = Counter[str]()
+        for key, deliveries in rows:
+            sums[key.verdict if key.verdict in _UNWATCHED else "judged"] += deliveries
+        return cls(
+            items=[Covered.of(key, deliveries) for key, deliveries in rows],
+            judged=sums["judged"],
+            unjudged=sums[Verdict.UNJUDGED],
+            late=sums[Unwatched.LATE],
+            rejected=sums[Unwatched.REJECTED],
+        )
+
+
+_UNWATCHED = {Verdict.UNJUDGED, *Unwatched}
 
 
 class VerdictBody(Answer):

@@ -23,12 +23,13 @@ from drawn import cloud
 from rows import Bar, Row, Say, main
 
 from detector.engine import Engine
+from streams.claims import folder_fetch
 from streams.cloudevents import Message, to_json
 from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
-from streams.replay import folder_fetch, replay
+from streams.replay import replay
 from streams.warm import warm
 
 CAMERAS, STILLS, REPEATS = 40, 600, 5

@@ -4,7 +4,8 @@
 
 The stills wait on the broker before the worker starts; it is timed from the moment at which it may read them until
 the last of them is stored. CPU is that of the worker with the processes that look at stills for it, not of broker and
-database, and without its start. Uses the services of the tests: those that `make services-up` left running, or its own.
+database, and without its start. Beside it the same with the roles divided: so many workers that look, and a matcher,
+all of them counted. Uses the services of the tests: those that `make services-up` left running, or its own.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ from rows import Bar, Row, Say, main
 from services import Services
 
 from detector.engine import Engine
+from models.records import Delivery
 from streams.cloudevents import Message
 from streams.decode import Decoder
 from streams.judge import Judge
+from streams.kafka.browse import browsing, every
+from streams.kafka.forward import bytes_of
 from streams.metrics import Metrics
 from streams.store.sql import SqlStore
 from streams.warm import warm
@@ -69,16 +73,42 @@ def measure(say: Say, *, quick: bool) -> list[Row]:
     warm()
     memory: list[Took] = []
     kafka: dict[int, list[Took]] = {1: [], 2: []}
+    roles: dict[int, list[Took]] = {1: [], 2: []}
+    sizes: list[tuple[float, float]] = []
     with Services() as services, tempfile.TemporaryDirectory() as folder:
         for repeat in range(repeats):
             memory.append(in_memory(messages))
             for processes, took in kafka.items():
                 with database(services.postgres()) as store:
                     took.append(through_kafka(services.kafka(), store, messages, processes, Path(folder)))
+            for workers, took in roles.items():
+                with database(services.postgres()) as store:
+                    each, size = divided(services.kafka(), store, messages, workers, Path(folder))
+                    took.append(each)
+                    sizes.append(size)
             through = ", ".join(f"{took[-1]} with {processes}" for processes, took in kafka.items())
-            say(f"round {repeat + 1} of {repeats}: in memory {memory[-1]}, through Kafka {through}")
+            apart = ", ".join(f"{took[-1]} with {workers}" for workers, took in roles.items())
+            say(f"round {repeat + 1} of {repeats}: in memory {memory[-1]}, through Kafka {through}; divided {apart}")
     options = f"{stills} drawn stills of 1280x720, {CAMERAS} cameras, {PARTITIONS} partitions, batches of {BATCH}, "
-    return rows(stills, memory, kafka, f"{options}PostgreSQL, median of {repeats} rounds")
+    options = f"{options}PostgreSQL, median of {repeats} rounds"
+    return [*rows(stills, memory, kafka, options), *divided_rows(stills, memory, roles, sizes[-1], options)]
+
+
+def divided_rows(
+    stills: int, memory: list[Took], roles: dict[int, list[Took]], size: tuple[float, float], options: str
+) -> list[Row]:
+    """The same for workers that look beside a matcher, and what a still is on each topic."""
+    out = []
+    for workers, took in roles.items():
+        about = f"through Kafka, {workers} x --role worker and a matcher"
+        rate = {"in memory, one process": stills / median(one.wall for one in memory)}
+        out.append(Row(about, "stills/s", stills / median(one.wall for one in took), rate, (), options))
+        cpu = {"in memory, one process": median(one.cpu for one in memory) / stills * 1e3}
+        out.append(Row(about, "ms of CPU a still", median(one.cpu for one in took) / stills * 1e3, cpu, (), options))
+    out.append(
+        Row("a still on the topic of scenes", "bytes", size[1], {"on the topic of stills": size[0]}, (), options)
+    )
+    return out
 
 
 def rows(stills: int, memory: list[Took], kafka: dict[int, list[Took]], options: str) -> list[Row]:
@@ -126,6 +156,43 @@ def through_kafka(broker: str, store: str, messages: list[Message], processes: i
         return Took(seconds(worker), cpu)
     finally:
         place.remove()
+
+
+def divided(
+    broker: str, store: str, messages: list[Message], workers: int, folder: Path
+) -> tuple[Took, tuple[float, float]]:
+    """Have workers look and a matcher judge; what that took, and the mean bytes of a message on either topic."""
+    settings = {"topic_scenes": f"bench.{uuid.uuid4().hex}.scenes", "batch_stills": BATCH, "batch_seconds": 0.5}
+    place = Cloud(broker, store, PARTITIONS, lease_seconds=15.0, **settings)
+    try:
+        place.produce(messages)
+        matcher = place.process("worker", folder / f"{uuid.uuid4()}.log", "--role", "matcher")
+        matcher.await_event("worker.ready")
+        lookers = [place.process("worker", folder / f"{uuid.uuid4()}.log", "--role", "worker") for _ in range(workers)]
+        for worker in lookers:
+            worker.await_event("worker.started")
+        every_one = [matcher, *lookers]
+        before = sum(map(cpu_of, every_one))
+        stills = sum(isinstance(message.event, Delivery) for message in messages)
+        with SqlStore(store) as watched:
+            counted = lambda: sum(watched.counts().stills.values()) >= stills  # noqa: E731
+            assert wait_until(counted, PATIENCE_SECONDS), matcher.log.read_text()
+        cpu = sum(map(cpu_of, every_one)) - before
+        last = matcher.events("batch.stored")[-1]["time"]
+        first = max(worker.events("worker.started")[0]["time"] for worker in lookers)
+        wall = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+        sizes = (mean_bytes(place, place.settings.topic_stills), mean_bytes(place, place.settings.topic_scenes))
+        assert all(each.end(signal.SIGTERM) == 0 for each in every_one)
+        return Took(wall, cpu), sizes
+    finally:
+        place.remove()
+
+
+def mean_bytes(place: Cloud, topic: str) -> float:
+    """Key, value and headers of a message of a topic, on average."""
+    with browsing(place.settings) as client:
+        sizes = [bytes_of(record) for record in every(client, topic)]
+    return sum(sizes) / max(len(sizes), 1)
 
 
 def seconds(worker: WorkerProcess) -> float:

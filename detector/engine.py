@@ -44,6 +44,10 @@ AGAIN: Final = "again"
 """The rule for a delivery that was judged before: it is the same delivery."""
 
 
+LATE: Final = "late"
+"""The rule for a delivery that came too late for its picture to be looked at: its rights were, nothing else."""
+
+
 @dataclass(slots=True)
 class Changes:
     """What the engine's knowledge became since the last `drain`: the store writes exactly this, in one transaction.
@@ -134,8 +138,9 @@ class Engine:
         """Take note of a deploy: a suspect when a leak follows."""
         self._incidents.deployed([change])
 
-    def judge(self, delivery: Delivery, look: Callable[[], Still]) -> Judgement:
+    def judge(self, delivery: Delivery, look: Callable[[], Still] | None) -> Judgement:
         """The verdict on a delivery. `look` decodes and fingerprints; it is called only when rights do not decide.
+        Without it the rights alone are asked, and what they allow is unjudged by the rule `late`.
 
         A delivery that was judged before gets the same verdict by the rule `again`, and changes nothing.
         """
@@ -145,7 +150,7 @@ class Engine:
             return Judgement(delivery, VERDICTS[camera.ring[key]], AGAIN, {})
         self._tally.add(delivery.integration, delivery.time, delivery.attributes)
         self._incidents.pass_time(delivery.time)
-        finding = self._by_rights(camera, delivery) or self._onlooker.judge(camera, delivery, look())
+        finding = self._by_rights(camera, delivery) or self._by_picture(camera, delivery, look)
         camera.ring[key] = VERDICTS.index(finding.verdict)
         while len(camera.ring) > RING:
             camera.ring.popitem(last=False)
@@ -205,6 +210,11 @@ class Engine:
     def placeholders(self) -> Placeholders:
         """The pictures that persons confirmed: to be read, never changed, from outside."""
         return self._placeholders
+
+    def _by_picture(self, camera: Watched, delivery: Delivery, look: Callable[[], Still] | None) -> Finding:
+        if look is None:
+            return Finding(Verdict.UNJUDGED, LATE, {})
+        return self._onlooker.judge(camera, delivery, look())
 
     def _by_rights(self, camera: Watched, delivery: Delivery) -> Finding | None:
         rights, at = self._rights, delivery.time

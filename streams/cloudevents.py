@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # whoever reads events alone loads no fingerprints
     from models.fingerprint import Still
 
 STRUCTURED = "application/cloudevents+json"
+_ANY_FORMAT = "application/cloudevents"
+"""How the content type of structured mode begins, in whatever format: Avro, Protobuf, a batch."""
 
 STILL_DELIVERED = "still.delivered"
 STILL_OPENED = "still.opened"
@@ -51,6 +53,7 @@ _ACTIONS = {
 }
 _CORE = {"specversion", "id", "source", "type", "time", "data", "data_base64", "dataref"}
 _CORE |= {"datacontenttype", "dataschema", "subject", "account", "camera"}
+_CORE |= {"partitionkey"}  # CloudEvents' partitioning extension: the message's key once more
 LONGEST_VALUE = 1024
 """Bytes of an attribute's value in UTF-8, at most: ids and version names are shorter, and a value may become part of a
 database's index, whose entries hold some 2,700 bytes in PostgreSQL."""
@@ -84,13 +87,14 @@ class Rejected(StrayframeError):
 @dataclass(frozen=True, slots=True)
 class Message:
     """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` for the claim check, or, where
-    another process has looked already, `still`: what was seen in it."""
+    another process has looked already, `still`: what was seen in it. A `late` one came too late to be looked at."""
 
     event: Event
     key: DeliveryId
     data: bytes | None = None
     dataref: str | None = None
     still: Still | None = None
+    late: bool = False
 
 
 def parse_line(line: str | bytes) -> Message:
@@ -110,14 +114,20 @@ def parse_json(attributes: Any) -> Message:
 
 
 def parse_headers(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> Message:
-    """One Kafka message: binary content mode (`ce_*` headers), or structured (JSON as the value). Raises Rejected."""
+    """One Kafka message: binary content mode (`ce_*` headers), or structured (JSON as the value). Raises Rejected.
+
+    Headers' names are read in any case, as CloudEvents' own libraries read them.
+    """
     attributes: dict[str, Any] = {}
-    for name, raw in headers:
+    for given, raw in headers:
+        name = given.lower()
         try:
             text = (raw or b"").decode()
         except UnicodeDecodeError:
             raise Rejected("bad_attribute", f"header {name} is not UTF-8") from None
-        if name == "content-type" and text.startswith(STRUCTURED):
+        if name == "content-type" and text.lower().startswith(_ANY_FORMAT):
+            if text.partition(";")[0].strip().lower() != STRUCTURED:
+                raise Rejected("not_json", f"content-type {text!r}: of structured events, {STRUCTURED} is read")
             return parse_line(value or b"")
         if name.startswith("ce_"):
             attributes[name.removeprefix("ce_")] = text

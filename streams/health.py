@@ -30,6 +30,8 @@ class Health:
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self._state = "starting"
+        self._lag: float | None = None
+        self._behind = 0
         self.metrics.ready.set(0)
 
     @property
@@ -41,6 +43,18 @@ class Health:
         """Say what it does from here on."""
         self._state = state
         self.metrics.ready.set(state == READY)
+
+    def lags(self, seconds: float | None, behind: int) -> None:
+        """Say how old the last still is that was judged (None before the first), and how many messages still wait."""
+        self._lag, self._behind = seconds, behind
+        self.metrics.behind.set(behind)
+        if seconds is not None:
+            self.metrics.lag_seconds.set(seconds)
+
+    def told(self) -> dict[str, object]:
+        """State, lag and backlog, as /readyz says them. A large lag without a backlog says that nothing arrives."""
+        lag = None if self._lag is None else round(self._lag, 1)
+        return {"detail": self._state, "lag_seconds": lag, "messages_behind": self._behind}
 
 
 class HealthServer:
@@ -72,15 +86,15 @@ class _Handler(BaseHTTPRequestHandler):
             case "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self.health.metrics.registry))
             case "/healthz":
-                self._say(HTTPStatus.OK, "ok")
+                self._say(HTTPStatus.OK, {"detail": "ok"})
             case "/readyz":
                 ready = self.health.state == READY
-                self._say(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, self.health.state)
+                self._say(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, self.health.told())
             case _:
-                self._say(HTTPStatus.NOT_FOUND, "here are /metrics, /healthz and /readyz")
+                self._say(HTTPStatus.NOT_FOUND, {"detail": "here are /metrics, /healthz and /readyz"})
 
-    def _say(self, status: HTTPStatus, detail: str) -> None:
-        self._answer(status, "application/json", json.dumps({"detail": detail}).encode())
+    def _say(self, status: HTTPStatus, said: dict[str, object]) -> None:
+        self._answer(status, "application/json", json.dumps(said).encode())
 
     def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)

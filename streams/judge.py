@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import ClassVar, Final, Protocol
 
-from detector.engine import AGAIN, Changes, Engine, Knowledge
+from detector.engine import AGAIN, LATE, Changes, Engine, Knowledge
 from detector.notice import Notice
 from detector.suspension import Transition
 from detector.switchboard import Standing, Switchboard, Turn
@@ -53,13 +54,30 @@ class Move:
     lost: int = 0
 
 
+class Unwatched(StrEnum):
+    """What became of a still that got no verdict on its picture: passed over because it was late, or put aside."""
+
+    LATE = "late"
+    REJECTED = "rejected"
+
+
+Counted = Verdict | Unwatched
+"""What coverage tells apart."""
+
+
+def counted(word: str) -> Counted:
+    """What the word, as it is stored, stands for."""
+    return Unwatched(word) if word in set(Unwatched) else Verdict(word)
+
+
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What coverage is counted by: deliveries of one integration within one hour (UTC, by delivery time)."""
+    """What coverage is counted by: deliveries of one integration within one hour (UTC, by delivery time; of a message
+    that was put aside, by the time that Kafka has)."""
 
     hour: datetime
     integration: str
-    verdict: Verdict
+    verdict: Counted
 
 
 @dataclass(slots=True)
@@ -78,7 +96,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A message that can be judged. Its still, if it has one, is being looked at, or will be when that is asked for."""
+    """A message that can be judged. Its still, if it has one, is being looked at, or will be when that is asked for;
+    a delivery without a look is late."""
 
     message: Message
     look: Callable[[], Still] | None = None
@@ -182,10 +201,13 @@ class Judge:
         return self.finish(self.begin(message))
 
     def begin(self, message: Message) -> Begun:
-        """Check a message, and hand its still over to be looked at. Raises Rejected for one that nobody can judge."""
+        """Check a message, and hand its still over to be looked at. Raises Rejected for one that nobody can judge.
+
+        Of a late delivery the rights are judged and the picture is passed over.
+        """
         self._require_whole()
         self._require_past(message.event)
-        if not isinstance(message.event, Delivery):
+        if message.late or not isinstance(message.event, Delivery):
             return Begun(message)
         return Begun(message, self._to_look(message))
 
@@ -195,7 +217,6 @@ class Judge:
         message = begun.message
         match message.event:
             case Delivery() as delivery:
-                assert begun.look is not None
                 return self._deliver(delivery, begun.look)
             case RightChanged() as right:
                 self._torn = True
@@ -207,6 +228,10 @@ class Judge:
                 self.engine.change(change)
                 self._batch.deployed.append((message.key, change))
         return None
+
+    def put_aside(self, when: datetime, integration: str) -> None:
+        """Count a still that cannot be judged; `when` is Kafka's time, since the message's own may be what is wrong."""
+        self._batch.covered[Covered(_hour(when), integration, Unwatched.REJECTED)] += 1
 
     def commit(self, moves: Sequence[Move] = ()) -> Changes:
         """Store the batch in hand with the offsets that it moves; returns what the engine's knowledge became."""
@@ -266,14 +291,14 @@ class Judge:
             self.engine.shelve(shelf)
             self._rulings = shelf.version
 
-    def _deliver(self, delivery: Delivery, look: Callable[[], Still]) -> Judgement:
+    def _deliver(self, delivery: Delivery, look: Callable[[], Still] | None) -> Judgement:
         self._torn = True
         with self._metrics.judge_seconds.time():
             judgement = self.engine.judge(delivery, look)
         self._torn = False
         if judgement.rule != AGAIN:  # the same delivery counts once
             self._batch.covered[_covered(judgement)] += 1
-            self._metrics.judged(judgement)
+            self._metrics.late.inc() if judgement.rule == LATE else self._metrics.judged(judgement)
             if self._board is not None:
                 self._judged.append(judgement)
         return judgement
@@ -306,5 +331,9 @@ class Judge:
 
 
 def _covered(judgement: Judgement) -> Covered:
-    hour = judgement.delivery.time.replace(minute=0, second=0, microsecond=0)
-    return Covered(hour, judgement.delivery.integration, judgement.verdict)
+    what = Unwatched.LATE if judgement.rule == LATE else judgement.verdict
+    return Covered(_hour(judgement.delivery.time), judgement.delivery.integration, what)
+
+
+def _hour(when: datetime) -> datetime:
+    return when.replace(minute=0, second=0, microsecond=0)

@@ -28,6 +28,14 @@ class Metrics:
         self.rejected = Counter(
             "strayframe_messages_rejected_total", "Messages that could not be judged.", ["reason"], registry=r
         )
+        self.late = Counter(
+            "strayframe_stills_late_total",
+            "Deliveries whose pictures were passed over as late.",
+            registry=r,
+        )
+        self.forwarded = Counter(
+            "strayframe_messages_forwarded_total", "Messages sent on to another topic.", registry=r
+        )
         self.lost = Counter(
             "strayframe_messages_lost_total",
             "Messages that the broker no longer had when they were to be read.",
@@ -53,6 +61,7 @@ class Metrics:
         )
         self.lag_seconds = Gauge("strayframe_lag_seconds", "Age of the last delivery that was judged.", registry=r)
         self.lag_seconds.set(math.nan)  # 0 would say that all is well where nothing was judged yet
+        self.behind = Gauge("strayframe_messages_behind", "Messages on Kafka that were not judged yet.", registry=r)
         self.ready = Gauge("strayframe_ready", "1 when the index is loaded and stills are judged.", registry=r)
         self.outbox_waiting = Gauge("strayframe_outbox_waiting", "Calls of hooks and sinks that wait.", registry=r)
         self.outbox_oldest_seconds = Gauge(

@@ -62,25 +62,6 @@ def lines(path: Path) -> Iterator[Line]:
                 yield Line(number, text, end)
 
 
-def folder_fetch(folder: Path, max_bytes: int) -> Callable[[str], bytes]:
-    """A `fetch` for pictures named by `dataref` relative to a folder; leaving the folder is refused."""
-    root = folder.resolve()
-
-    def fetch(dataref: str) -> bytes:
-        try:
-            path = (root / dataref).resolve()
-            if not path.is_relative_to(root):
-                raise Rejected("bad_dataref", f"{dataref!r} leads out of the folder of the event file")
-            if path.stat().st_size > max_bytes:
-                raise Rejected("too_large", f"{dataref!r} is larger than {max_bytes} bytes")
-            return path.read_bytes()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a file name"
-            raise Rejected("no_picture", f"{dataref!r} cannot be read ({reason})") from None
-
-    return fetch
-
-
 def replay(
     path: Path,
     judge: Judge,

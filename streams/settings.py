@@ -8,14 +8,23 @@ file over the default. Refuses unknown keys and bad values at the start, naming 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from models.errors import StrayframeError
 
@@ -25,6 +34,21 @@ FILE = Path("strayframe.toml")
 
 class SettingsError(StrayframeError):
     """A setting is unknown or has a value that is not accepted; the message names it and says what is."""
+
+
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+
+
+def _origins(given: object) -> object:
+    """A list of origins as text, separated by commas, or as a TOML array; as `streams.claims.origin_of` writes them."""
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list | tuple):
+        return given
+    found = [str(name).strip().lower().rstrip("/") for name in names if str(name).strip()]
+    for name in found:
+        if not _ORIGIN.fullmatch(name):
+            raise ValueError(f"{name!r} is not http(s)://HOST[:PORT]")
+    return tuple(re.sub(r"^(https://.*):443$|^(http://.*):80$", r"\1\2", name) for name in found)
 
 
 class Settings(BaseModel):
@@ -55,6 +79,14 @@ class Settings(BaseModel):
     )
     kafka_key: str = Field("", description="PEM file of the key that belongs to kafka_certificate.")
     topic_stills: str = Field("stills.delivered", description="Topic of delivered stills.")
+    topic_arrived: str = Field(
+        "",
+        description="Topic of stills without a key or with a foreign partitioner, for `rekey`. Empty: there is none.",
+    )
+    topic_scenes: str = Field(
+        "",
+        description="Topic of what workers saw in stills, between `--role worker` and `--role matcher`. Empty: none.",
+    )
     topic_rights: str = Field("cameras.rights", description="Topic of enrolments and grants.")
     topic_changes: str = Field("changes.deployed", description="Topic of deployed changes.")
     topic_rejected: str = Field(
@@ -64,6 +96,12 @@ class Settings(BaseModel):
     batch_seconds: float = Field(
         0.5, gt=0, le=60, description="Seconds after which a batch is stored even when it is not full."
     )
+    when_behind: Literal["all", "newest"] = Field(
+        "all",
+        description="Stills that are late: all are judged; or of those older than late_seconds the rights alone are, "
+        "so that the newest are judged in time.",
+    )
+    late_seconds: float = Field(300.0, gt=0, description="Seconds on Kafka after which a still is late.")
     lease_seconds: float = Field(
         15.0,
         ge=1,
@@ -135,6 +173,19 @@ class Settings(BaseModel):
     )
     still_bytes: int = Field(16_000_000, ge=10_000, description="Largest still accepted, in bytes.")
     still_pixels: int = Field(50_000_000, ge=100_000, description="Largest still accepted, in pixels.")
+    dataref_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
+        (),
+        description="Places that pictures named by `dataref` may come from, http(s)://HOST[:PORT][,...]. Empty: none.",
+    )
+    dataref_folder: str = Field(
+        "", description="Folder that pictures named by a relative or file `dataref` lie in. Empty: none."
+    )
+    dataref_seconds: float = Field(
+        5.0, gt=0, le=60, description="Seconds that one try to fetch a picture may take; there are three."
+    )
+    dataref_private: bool = Field(
+        False, description="Whether dataref_origins may have private addresses, such as 10.0.0.1 or 127.0.0.1."
+    )
     host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(8321, ge=0, le=65535, description="Port that `serve` listens on.")
     metrics_port: int = Field(
@@ -234,7 +285,7 @@ def _explain(detail: Any, sources: Mapping[str, str]) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return "(set)" if value.get_secret_value() else ""
-    text = str(value)
+    text = ",".join(value) if isinstance(value, tuple) else str(value)
     if "://" in text and "@" in text:  # a database URL: show it without its password
         scheme, rest = text.split("://", 1)
         credentials, place = rest.rsplit("@", 1)

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+STOPPED: Final = 0
+FAILED: Final = 1
+"""Exit codes: ended as asked; cannot work, and the log says why."""
+
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 GLANCE_SECONDS: Final = 0.2

@@ -19,6 +19,7 @@ from detector.engine import Engine
 from detector.memory import Image
 from detector.policy import Mode, Rules
 from detector.switchboard import Switchboard
+from streams.claims import ClaimCheck
 from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
@@ -38,6 +39,7 @@ class OpenJudge:
     judge: Judge
     store: SqlStore
     ends: ExitStack
+    claims: ClaimCheck | None = None
 
     @property
     def lost(self) -> bool:
@@ -111,9 +113,20 @@ def _opened(
     board = board_of(settings, engine)
     board.take(store.standing())
     board.begin(engine.latest)
-    now = partial(datetime.now, UTC)
-    judge = Judge(engine, decode, metrics, store, now=now, crew=crew, stored=stored, noticed=noticed, board=board)
-    opened = OpenJudge(judge, store, ends.pop_all())
+    claims = ends.enter_context(ClaimCheck(settings)) if settings.dataref_origins or settings.dataref_folder else None
+    judge = Judge(
+        engine,
+        decode,
+        metrics,
+        store,
+        claims,
+        partial(datetime.now, UTC),
+        crew,
+        stored=stored,
+        noticed=noticed,
+        board=board,
+    )
+    opened = OpenJudge(judge, store, ends.pop_all(), claims)
     if keeper is not None:
         opened.ends.callback(lambda: keeper.close(last=judge.whole and not opened.lost))
     return opened

@@ -31,17 +31,19 @@ from detector.engine import Changes
 from models.errors import StrayframeError
 from models.records import Kind
 from streams import log as logs
-from streams.cloudevents import Rejected, parse_headers
+from streams.cloudevents import Message, Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
 from streams.judge import Begun, Move
 from streams.kafka.client import Record, require_crc32c
 from streams.kafka.deadletters import DeadLetters
 from streams.kafka.reader import Reader, Replaced
 from streams.kafka.topics import require_topics
+from streams.messages import Read, age_of, integration_of, parsed
 from streams.metrics import Metrics
 from streams.outbox.dispatch import Dispatcher
+from streams.scenes import Aside, read_record
 from streams.settings import Settings
-from streams.stop import Stop
+from streams.stop import FAILED, STOPPED, Stop
 from streams.store.lease import Fenced, Holder, JudgeRunning
 from streams.wiring import OpenJudge, await_judge, open_judge
 
@@ -50,11 +52,9 @@ log = structlog.get_logger(__name__)
 WHO: Final = "worker"
 """What the lease calls this process."""
 
-STOPPED: Final = 0
-FAILED: Final = 1
 REFUSED: Final = 3
 FENCED: Final = 4
-"""Exit codes: ended as asked; cannot work; another judge lives; another judge took over."""
+"""Exit codes beside those of every process: another judge lives; another judge took over."""
 
 GLANCE_SECONDS: Final = 0.5
 """Longest wait for a message, so that a signal or a lost lease is seen soon."""
@@ -64,7 +64,7 @@ LONGEST_PAUSE: Final = 30.0
 """Seconds before the store or Kafka is tried again: doubled each time, up to what an operator still calls soon."""
 
 HAND: Final = 50
-"""Messages polled at a time while reading ahead, at most: a few megabytes, and four to a batch."""
+"""Messages polled at a time while reading ahead or fetching pictures, at most: a few megabytes, and four to a batch."""
 
 LOOK_UP: Final = 4
 """Messages judged between two looks at whether the processes that look at stills want more."""
@@ -81,7 +81,7 @@ class Poisoned(StrayframeError):
         self.place = place
 
 
-def run(settings: Settings, *, standby: bool = False) -> int:
+def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers) -> int:
     """Judge until told to stop; the exit code. `standby` waits while another judge lives instead of giving up."""
     logs.configure(settings.log_level, settings.log_format)
     metrics = Metrics()
@@ -92,7 +92,7 @@ def run(settings: Settings, *, standby: bool = False) -> int:
                 server = HealthServer(health, settings.host, settings.metrics_port)
                 stack.callback(server.close)
             dispatcher = stack.enter_context(Dispatcher(settings, metrics))
-            return Supervisor(settings, metrics, health, stop, standby, dispatcher.bell.ring).run()
+            return Supervisor(settings, metrics, health, stop, standby, read, dispatcher.bell.ring).run()
     except JudgeRunning as running:
         log.error("worker.refused", reason=str(running))
         return REFUSED
@@ -102,6 +102,12 @@ def run(settings: Settings, *, standby: bool = False) -> int:
     except StrayframeError as error:
         log.error("worker.failed", reason=str(error))
         return FAILED
+
+
+def match(settings: Settings, *, standby: bool = False) -> int:
+    """The same for the matcher: it reads what workers have seen in the place of the stills. Which are late they say."""
+    instead = {"topic_stills": settings.topic_scenes, "topic_scenes": "", "when_behind": "all", "processes": 1}
+    return run(settings.model_copy(update=instead), standby=standby, read=read_record)
 
 
 @dataclass(slots=True)
@@ -117,6 +123,7 @@ class Supervisor:
     health: Health
     stop: Stop
     standby: bool
+    read: Read = parse_headers
     noticed: Callable[[], None] | None = None
     judged: bool = False
     pause: float = FIRST_PAUSE
@@ -156,7 +163,8 @@ class Supervisor:
             reader = Reader(self.settings, opened.store)
             try:
                 log.info("worker.started", store=opened.store.database.name, kafka=self.settings.kafka)
-                loop = Loop(self.settings, opened, reader, letters, self.health, self.poison, self._went_well)
+                parts = (self.settings, opened, reader, letters, self.health, self.poison, self._went_well)
+                loop = Loop(*parts, read=self.read)
                 loop.run(self.stop)
             except BaseException:
                 reader.close(leave=False)
@@ -213,9 +221,12 @@ class Loop:
         health: Health,
         poison: Mapping[Place, str],
         went_well: Callable[[], None] = lambda: None,
+        read: Read = parse_headers,
     ) -> None:
         self._settings = settings
+        self._read = read
         self._judge = opened.judge
+        self._claims = opened.claims
         self._lease = opened.store.lease
         self._reader = reader
         self._letters = letters
@@ -282,17 +293,24 @@ class Loop:
             self._ahead.append(hand)
 
     def _poll(self, seconds: float, limit: int) -> Hand:
-        haul = self._reader.poll(seconds, limit)
-        return Hand([Step(record, self._begin(record)) for record in haul.records], haul.moves)
+        haul = self._reader.poll(seconds, limit if self._claims is None else min(limit, HAND))
+        said = [(record, self._parse(record)) for record in haul.records]
+        if self._claims is not None:
+            self._claims.expect(m.dataref for _, m in said if isinstance(m, Message) and m.dataref and not m.late)
+        return Hand([Step(record, self._begin(record, message)) for record, message in said], haul.moves)
 
-    def _begin(self, record: Record) -> Begun | Rejected | None:
-        if _is_tombstone(record):
-            return None
+    def _parse(self, record: Record) -> Message | Rejected | None:
         if (detail := self._poison.get(_place(record))) is not None:
             return Rejected("failed", detail)
         with _boundary(record):
+            return parsed(record, self._settings, self._read)
+
+    def _begin(self, record: Record, said: Message | Rejected | None) -> Begun | Rejected | None:
+        if not isinstance(said, Message):
+            return said
+        with _boundary(record):
             try:
-                return self._judge.begin(parse_headers(record.headers, record.value))
+                return self._judge.begin(said)
             except Rejected as rejected:
                 return rejected
 
@@ -300,6 +318,9 @@ class Loop:
         """Judge one message, or put it aside."""
         match step.begun:
             case None:
+                return
+            case Aside():
+                self._count_aside(step.record)
                 return
             case Rejected(reason=reason, detail=detail):
                 self._put_aside(step.record, reason, detail)
@@ -313,7 +334,7 @@ class Loop:
     def _put_aside(self, record: Record, reason: str, detail: str) -> None:
         self._letters.send(record, reason, detail)
         self._metrics.rejected.labels(reason).inc()
-        self._aside += 1
+        self._count_aside(record)
         log.warning(
             "message.rejected",
             reason=reason,
@@ -322,6 +343,11 @@ class Loop:
             partition=record.partition,
             offset=record.offset,
         )
+
+    def _count_aside(self, record: Record) -> None:
+        if record.topic == self._settings.topic_stills:
+            self._judge.put_aside(datetime.fromtimestamp(record.timestamp / 1000, UTC), integration_of(record))
+        self._aside += 1
 
     def _store(self, moves: list[Move], taken: int) -> None:
         """Steps 2 to 4 of the commit sequence; step 1 is done."""
@@ -350,8 +376,8 @@ class Loop:
 
     def _tell_lag(self) -> None:
         """Told on each turn: it grows while nothing arrives, because no data is not the same as healthy."""
-        if self._last_still is not None:
-            self._metrics.lag_seconds.set(max(0.0, time.time() - self._last_still.timestamp / 1000))
+        lag = None if self._last_still is None else age_of(self._last_still)
+        self._health.lags(lag, self._reader.behind() + sum(len(hand.steps) for hand in self._ahead))
 
 
 @contextmanager
@@ -378,8 +404,3 @@ def _joined(moves: Iterable[Move]) -> list[Move]:
         before = joined.get(place, replace(move, lost=0))
         joined[place] = Move(*place, before.first, move.next, before.lost + move.lost)
     return list(joined.values())
-
-
-def _is_tombstone(record: Record) -> bool:
-    """Whether this is compaction's own message, which says that a key is gone: no event, nothing to judge."""
-    return record.value is None and not any(name.startswith("ce_") for name, _ in record.headers)

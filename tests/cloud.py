@@ -43,7 +43,7 @@ from models.records import (
 from streams.cloudevents import Message
 from streams.decode import Decoder
 from streams.health import Health
-from streams.judge import Judge
+from streams.judge import Judge, Unwatched
 from streams.kafka.client import Outlet
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
@@ -135,7 +135,7 @@ class _Until(Stop):
 class Cloud:
     """Topics of its own on a broker, a store, and what a worker needs to judge the one into the other."""
 
-    def __init__(self, kafka: str, store: str, partitions: int = 1, **settings: Any) -> None:
+    def __init__(self, kafka: str, store: str, partitions: int = 1, replication: int = 1, **settings: Any) -> None:
         name = f"test.{uuid.uuid4().hex[:12]}"
         self.settings = Settings(
             kafka=kafka,
@@ -148,14 +148,15 @@ class Cloud:
             **{"batch_seconds": 0.1, "batch_stills": 20, "lease_seconds": 5.0, **settings},
         )
         self._workers: list[WorkerProcess] = []
-        create_topics(self.settings, partitions)
+        create_topics(self.settings, partitions, replication)
 
     def remove(self) -> None:
         """Delete the topics, and end workers that a failed test left behind."""
         for worker in self._workers:
             worker.end(signal.SIGKILL)
         with self.admin() as admin:
-            admin.delete_topics([*self.read_topics(), self.settings.topic_rejected])
+            arrived = [name for name in (self.settings.topic_arrived, self.settings.topic_scenes) if name]
+            admin.delete_topics([*self.read_topics(), self.settings.topic_rejected, *arrived])
 
     def read_topics(self) -> list[str]:
         """The topics that a worker reads."""
@@ -213,13 +214,18 @@ class Cloud:
             for partition, offset in store.positions(topic).items()
         }
 
-    def judge_all(self, metrics: Metrics | None = None, until: Callable[[], bool] | None = None) -> Metrics:
+    def judge_all(
+        self,
+        metrics: Metrics | None = None,
+        until: Callable[[], bool] | None = None,
+        health: Callable[[Metrics], Health] = Health,
+    ) -> Metrics:
         """Run a worker in this process until everything that is on the broker now is stored."""
         metrics = metrics or Metrics()
         ends = self.ends()
         with SqlStore(self.settings.store) as store:
             stop = _Until(until or (lambda: self.positions(store) == ends))
-            assert Supervisor(self.settings, metrics, Health(metrics), stop, standby=False).run() == 0
+            assert Supervisor(self.settings, metrics, health(metrics), stop, standby=False).run() == 0
         assert not stop.late, "the worker did not get through in time"
         return metrics
 
@@ -229,23 +235,26 @@ class Cloud:
             return list(store.knowledge().alerts)
 
     def verdicts(self) -> dict[str, int]:
-        """Stills by verdict, as the store has counted them."""
-        from sqlalchemy import func, select
+        """Stills by verdict, as the store has counted them; what was rejected has none."""
+        return {word: stills for word, stills in self.coverage().items() if word != Unwatched.REJECTED}
 
-        from streams.store.schema import coverage
-
-        with SqlStore(self.settings.store) as store, store.database.reading() as connection:
-            counted = select(coverage.c.verdict, func.sum(coverage.c.stills)).group_by(coverage.c.verdict)
-            return {verdict: int(stills) for verdict, stills in connection.execute(counted)}
+    def coverage(self) -> dict[str, int]:
+        """All that coverage counts."""
+        with SqlStore(self.settings.store) as store:
+            return {str(word): stills for word, stills in store.counts().stills.items()}
 
     def worker(self, log: Path, *options: str, **settings: Any) -> WorkerProcess:
         """Start `strayframe worker` as a process of its own."""
-        self._workers.append(WorkerProcess(self.settings.model_copy(update=settings), log, options))
+        return self.process("worker", log, *options, **settings)
+
+    def process(self, command: str, log: Path, *options: str, **settings: Any) -> WorkerProcess:
+        """Start a command as a process of its own."""
+        self._workers.append(WorkerProcess(self.settings.model_copy(update=settings), log, (command, *options)))
         return self._workers[-1]
 
 
 class WorkerProcess:
-    """A running `strayframe worker`; its log lines are JSON objects in a file."""
+    """A running `strayframe worker`, or another command; its log lines are JSON objects in a file."""
 
     def __init__(self, settings: Settings, log: Path, options: tuple[str, ...]) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("STRAYFRAME_")}
@@ -257,7 +266,7 @@ class WorkerProcess:
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from api.cli import main; main()", "worker", *options],
+                [sys.executable, "-c", "from api.cli import main; main()", *options],
                 env=environment, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 

@@ -6,7 +6,9 @@ cannot be had ends the run with one sentence.
 
 from __future__ import annotations
 
+import gc
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
@@ -43,6 +45,15 @@ def services() -> Iterator[Services]:
 def kafka(services: Services) -> str:
     """Bootstrap servers of a broker that all tests share: name topics and groups so that they meet nobody's."""
     return had(services.kafka)
+
+
+@pytest.fixture
+def swept() -> Iterator[None]:
+    """kafka-python leaves the sockets of failed attempts to the garbage collector: collect them where they arise."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -117,7 +117,8 @@ def test_coverage_counts_every_still_once(leaked: Served) -> None:
     assert {item["hour"] for item in items} == {"2026-01-05T09:00:00.000Z"}
     assert sum(item["deliveries"] for item in items) == 3 * 4 + 2
     assert [item["verdict"] for item in items if item["integration"] == "other"] == ["leak"]
-    assert leaked.client.get("/v1/coverage", params={"until": at(0)}).json() == {"items": []}
+    empty = {"items": [], "judged": 0, "unjudged": 0, "late": 0, "rejected": 0}
+    assert leaked.client.get("/v1/coverage", params={"until": at(0)}).json() == empty
 
 
 def test_pages_stay_what_they_were_while_new_alerts_arrive(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from models.records import (
     Verdict,
 )
 from models.registration import Agreement
+from streams.claims import folder_fetch
 from streams.cloudevents import Message, parse_line, to_json
 from streams.decode import Decoder
 from streams.explain import Explained, run
@@ -42,7 +43,7 @@ from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.picture import GREEN, RED, draw
 from streams.placeholder import from_file
-from streams.replay import folder_fetch, lines
+from streams.replay import lines
 from streams.simulator.render import Mode, Moment, damage, jpeg, stage, still
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

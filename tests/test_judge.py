@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cloud import delivered, enrolled
+from cloud import START, delivered, enrolled
 
-from detector.engine import Engine, Knowledge
-from models.records import Delivery
+from detector.engine import LATE, Engine, Knowledge
+from models.records import Delivery, Verdict
 from streams.cloudevents import Rejected
 from streams.decode import Decoder
-from streams.judge import Batch, EngineTorn, Judge
+from streams.judge import Batch, Covered, EngineTorn, Judge, Unwatched
 from streams.metrics import Metrics
 
 
@@ -30,6 +30,9 @@ class Kept:
     def commit(self, batch: Batch) -> None:
         self.batches.append(batch)
 
+    def rulings(self) -> int:
+        return 0
+
 
 def test_what_is_said_to_have_happened_lies_not_in_the_future() -> None:
     message = delivered(1, 0)
@@ -39,6 +42,26 @@ def test_what_is_said_to_have_happened_lies_not_in_the_future() -> None:
         judge.take(message)
     in_time = Judge(Engine(), Decoder(b"k"), Metrics(), now=lambda: message.event.time - timedelta(minutes=59))
     assert in_time.take(message) is not None
+
+
+def test_of_a_late_still_the_rights_alone_are_judged_and_it_counts_as_late() -> None:
+    kept = Kept()
+    judge = Judge(Engine(), Decoder(b"k"), Metrics(), kept)  # type: ignore[arg-type]
+    judge.take(enrolled(0))
+    late = replace(delivered(1, 0), data=None, dataref="https://nobody.fetches/this.jpg", late=True)
+    allowed = judge.take(late)
+    stranger = judge.take(replace(delivered(2, 0, viewer=1), late=True))
+    assert allowed is not None
+    assert stranger is not None
+    assert (allowed.verdict, allowed.rule) == (Verdict.UNJUDGED, LATE)
+    assert (stranger.verdict, stranger.rule) == (Verdict.LEAK, "no-right")
+    judge.put_aside(START + timedelta(minutes=30), "displays")
+    judge.commit()
+    assert kept.batches[0].covered == {
+        Covered(START, "displays", Unwatched.LATE): 1,
+        Covered(START, "displays", Verdict.LEAK): 1,
+        Covered(START, "displays", Unwatched.REJECTED): 1,
+    }
 
 
 def test_a_still_that_another_process_looked_at_gets_the_same_verdict() -> None:

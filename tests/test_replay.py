@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 from api.cli import app
 from detector.engine import Engine
 from models.records import Delivery, RightAction, RightChanged
+from streams.claims import folder_fetch
 from streams.cloudevents import Message, Rejected, event_id, to_json
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
-from streams.replay import Line, folder_fetch, replay
+from streams.replay import Line, replay
 
 CLOUD = [*(enrolled(camera) for camera in range(6)), *rounds(cameras=6, each=9, leaks_from=6)]
 

@@ -17,6 +17,7 @@ from prometheus_client import generate_latest
 from detector.engine import Engine
 from models.records import Delivery, DeliveryId, Kind, RightAction, RightChanged
 from streams.cloudevents import Message, to_headers
+from streams.health import Health
 from streams.kafka.client import KafkaRefused
 from streams.metrics import Metrics
 from streams.store.sql import SqlStore
@@ -185,6 +186,7 @@ def test_what_cannot_be_judged_becomes_a_dead_letter_and_the_rest_goes_on(cloud:
             "strayframe_offset": str(offset).encode(),
         }
     assert sum(place.verdicts().values()) == 5
+    assert place.coverage()["rejected"] == len(POISON)
     assert value_of(metrics, "strayframe_messages_rejected_total", reason="no_picture") == 3
 
 
@@ -263,6 +265,59 @@ def test_lag_is_the_age_of_the_last_still(cloud: MakeCloud) -> None:
     producer.send(place.settings.topic_stills, GOOD.data, key=b"cam0", headers=HEADERS, timestamp_ms=hour_ago).get(30)
     producer.close()
     assert 3600 <= value_of(place.judge_all(), "strayframe_lag_seconds") < 3700
+
+
+def produce_as_of(place: Cloud, messages: list[Message], seconds_ago: float) -> None:
+    """Produce stills that have been on Kafka for so long."""
+    producer = KafkaProducer(bootstrap_servers=place.settings.kafka)
+    when = int((time.time() - seconds_ago) * 1000)
+    for message in messages:
+        assert isinstance(message.event, Delivery)
+        key, headers = message.event.camera.encode(), to_headers(message.event)
+        producer.send(place.settings.topic_stills, message.data, key=key, headers=headers, timestamp_ms=when)
+    producer.flush(30)
+    producer.close()
+
+
+@pytest.mark.parametrize(("when_behind", "late"), [("all", 0), ("newest", 5)])
+def test_what_is_late_is_judged_or_passed_over_as_the_setting_says(
+    cloud: MakeCloud, when_behind: str, late: int
+) -> None:
+    place = cloud(when_behind=when_behind, late_seconds=600.0)
+    place.produce([enrolled(0), enrolled(1)])
+    old = [*(delivered(number, 0) for number in range(5)), delivered(5, 0, viewer=1)]
+    produce_as_of(place, old, seconds_ago=3600)
+    raw(place, place.settings.topic_stills, (b"cam0", b"", HEADERS))
+    place.produce([delivered(number, 0) for number in range(6, 10)])
+
+    metrics = place.judge_all()
+
+    verdicts = place.coverage()
+    assert verdicts.pop("leak") == 1, "rights are judged however late"
+    assert verdicts.pop("rejected") == 1
+    assert verdicts.pop("late", 0) == late
+    assert sum(verdicts.values()) == 9 - late
+    assert value_of(metrics, "strayframe_stills_late_total") == late
+
+
+def test_readiness_tells_lag_and_backlog(cloud: MakeCloud) -> None:
+    place, metrics = cloud(batch_stills=2), Metrics()
+    health = Health(metrics)
+    assert health.told() == {"detail": "starting", "lag_seconds": None, "messages_behind": 0}
+    place.produce([enrolled(0)])
+    produce_as_of(place, [delivered(number, 0) for number in range(20)], seconds_ago=3600)
+    seen: list[dict[str, Any]] = []
+
+    class Watched(Health):
+        def lags(self, seconds: float | None, behind: int) -> None:
+            super().lags(seconds, behind)
+            seen.append(self.told())
+
+    place.judge_all(metrics, health=Watched)
+    assert any(said["messages_behind"] >= 10 for said in seen), "it said how much waits"
+    assert seen[-1]["messages_behind"] == 0
+    assert 3600 <= seen[-1]["lag_seconds"] < 3700
+    assert value_of(metrics, "strayframe_messages_behind") == 0
 
 
 def test_a_tombstone_of_the_compacted_topic_is_no_event(cloud: MakeCloud) -> None:

@@ -20,6 +20,7 @@ from detector.engine import Engine
 from detector.explanation import Explanation, Near
 from models.records import Numbers, Verdict
 from streams import picture
+from streams.claims import folder_fetch
 from streams.decode import Decoder
 from streams.explain import Explained, as_json, quality
 from streams.explain import run as replayed
@@ -27,7 +28,7 @@ from streams.find import NotExplained, find
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.placeholder import NotAPlaceholder, shelf_of
-from streams.replay import Line, folder_fetch
+from streams.replay import Line
 from streams.settings import Settings
 
 PRESUMED: Final = "*"

@@ -17,13 +17,14 @@ from api.options import fail
 from detector.engine import Engine
 from models.errors import StrayframeError
 from models.records import Kind, Verdict
+from streams.claims import folder_fetch
 from streams.cloudevents import Rejected
 from streams.crew import crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.placeholder import shelf_of
-from streams.replay import Line, Outcome, folder_fetch, replay
+from streams.replay import Line, Outcome, replay
 from streams.settings import Settings
 from streams.wiring import board_of
 

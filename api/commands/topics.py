@@ -6,7 +6,7 @@ import typer
 
 from api.options import fail
 from models.errors import StrayframeError
-from streams.kafka.topics import check_topics, create_topics
+from streams.kafka.topics import check_topics, create_topics, grow_topics
 from streams.settings import Settings
 
 
@@ -33,6 +33,17 @@ def check(settings: Settings) -> int:
     if not problems:
         typer.echo("the topics are as they should be")
     return 1 if problems else 0
+
+
+def grow(settings: Settings, partitions: int) -> int:
+    """Raise the number of partitions of the topic of stills."""
+    _require_kafka(settings)
+    try:
+        grown = grow_topics(settings, partitions)
+    except StrayframeError as error:
+        fail(str(error))
+    typer.echo("\n".join(f"{topic} has {partitions} partitions" for topic in grown))
+    return 0
 
 
 def _require_kafka(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from detector.engine import Engine
 from models.records import derived_id
+from streams.claims import folder_fetch
 from streams.decode import Decoder
 from streams.evaluation import corpus
 from streams.evaluation.damage import KINDS
@@ -29,7 +30,7 @@ from streams.evaluation.labelled import Options, plan, write
 from streams.evaluation.score import Score, score
 from streams.judge import Judge
 from streams.metrics import Metrics
-from streams.replay import Line, Outcome, folder_fetch, replay
+from streams.replay import Line, Outcome, replay
 
 FORM: Final = "2"
 """Version of the replays that are made; a cache holds those of several."""

@@ -132,6 +132,12 @@ def _certificates(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+def message_bytes(settings: Settings) -> int:
+    """The largest message that a topic with stills has to take: the largest still in base64, as structured events
+    have it, and what is around it."""
+    return settings.still_bytes * 4 // 3 + MARGIN_BYTES
+
+
 def consumer(settings: Settings) -> KafkaConsumer:
     """A consumer in the group that moves no offset by itself. Raises KafkaUnavailable, KafkaRefused."""
     require_crc32c()
@@ -173,7 +179,7 @@ def producer(settings: Settings) -> KafkaProducer:
             linger_ms=LINGER_MS,
             delivery_timeout_ms=int(DELIVERY_SECONDS * 1000),
             max_block_ms=int(REQUEST_SECONDS * 1000),
-            max_request_size=settings.still_bytes + MARGIN_BYTES,
+            max_request_size=message_bytes(settings),
             allow_auto_create_topics=False,
             metrics_enabled=False,
         )

@@ -48,7 +48,7 @@ class DeadLetters:
 
     def send(self, record: Record, reason: str, detail: str) -> None:
         """Put a message aside. `reason` is a stable word, `detail` a sentence. Raises as `settle` does."""
-        letter = _Letter(record, reason, detail[:DETAIL_CHARACTERS], 0, None)
+        letter = _Letter(record, reason, detail, 0, None)
         self._post(letter)
         self._held.append(letter)
         self._bytes += len(record.value or b"")
@@ -71,7 +71,7 @@ class DeadLetters:
     def _post(self, letter: _Letter) -> None:
         """Hand the letter to the client, in the first shape that the client takes."""
         while True:
-            key, value, headers = _shaped(letter)
+            key, value, headers = shaped(letter.record, letter.reason, letter.detail, SHAPES[letter.shape])
             try:
                 letter.future = self._producer.send(self._topic, value, key=key, headers=headers)
             except MessageSizeTooLargeError:
@@ -102,11 +102,13 @@ class DeadLetters:
             )
 
 
-def _shaped(letter: _Letter) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    record, shape = letter.record, SHAPES[letter.shape]
+def shaped(
+    record: Record, reason: str, detail: str, shape: str
+) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Key, value and headers of the letter of a message, in one of SHAPES."""
     own = {
-        "strayframe_reason": letter.reason,
-        "strayframe_detail": letter.detail,
+        "strayframe_reason": reason,
+        "strayframe_detail": detail[:DETAIL_CHARACTERS],
         "strayframe_topic": record.topic,
         "strayframe_partition": str(record.partition),
         "strayframe_offset": str(record.offset),

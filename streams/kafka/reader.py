@@ -23,10 +23,12 @@ from kafka.errors import (
     LogTruncationError,
     OffsetOutOfRangeError,
 )
+from kafka.partitioner.default import murmur2
 from kafka.structs import OffsetAndMetadata
 
 from streams.judge import Move
 from streams.kafka.client import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
+from streams.kafka.stall import Stall
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -100,11 +102,13 @@ class Reader:
         self._positions = positions
         self._rank = {settings.topic_rights: 0, settings.topic_changes: 1, settings.topic_stills: 2}
         self._client = consumer(settings)
+        self._stall = Stall(self._client, alone=True)
         self._next: dict[TopicPartition, int] = {}
         self._told: dict[TopicPartition, int] = {}
         self._stored: dict[TopicPartition, int] = {}
         self._lost: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] | None = None
+        self._misplaced = False
         self._seats = _Seats(self._client, self._next)
         self._client.subscribe(sorted(self._rank), listener=self._seats)
 
@@ -123,11 +127,22 @@ class Reader:
         fetched = self._fetch(seconds, limit if self.rights_read else max(limit, RIGHTS_AT_ONCE))
         for partition, records in fetched.items():
             self._next[partition] = records[-1].offset + 1
+            if partition.topic == self._settings.topic_stills and not self._misplaced:
+                self._look_at_place(partition, records[0])
         if self._seats.changed:
             self._settle()
         if not self.rights_read:
             self._look_at_rights()
         return Haul(self._in_order(fetched), self._moves())
+
+    def behind(self) -> int:
+        """Messages that the broker is known to have and that were not handed out yet."""
+        waiting = 0
+        for partition in self._client.assignment() & self._next.keys():
+            end = self._client.highwater(partition)
+            if end is not None:  # by the position: compaction and transactions leave holes at the end
+                waiting += max(0, end - self._client.position(partition, timeout_ms=LOOKUP_MS))
+        return waiting
 
     def _moves(self) -> list[Move]:
         """How far each partition was read since the last poll, and how many of its messages were gone."""
@@ -188,8 +203,15 @@ class Reader:
             kind = KafkaUnavailable if error.retriable else KafkaRefused
             raise kind(f"Kafka at {self._settings.kafka}: {said(error)}") from None
         else:
+            self._look_for_stall(fetched)
             return fetched
         return {}
+
+    def _look_for_stall(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
+        try:
+            self._stall.look(fetched)
+        except KafkaError as error:
+            raise KafkaUnavailable(f"Kafka at {self._settings.kafka}: {said(error)}") from None
 
     def _settle(self) -> None:
         """Claim what is new in the store, put it where the store says, and let it be read."""
@@ -239,6 +261,20 @@ class Reader:
                 "partitions.elsewhere",
                 group=self._settings.kafka_group,
                 missing=sorted(f"{each.topic}/{each.partition}" for each in every - assigned),
+            )
+
+    def _look_at_place(self, partition: TopicPartition, record: Record) -> None:
+        """Warn, once, of a still that lies in another partition than its key says, or has none: order within a camera
+        holds within a partition only. Also true of stills from before the topic got more partitions."""
+        every = self._client.partitions_for_topic(partition.topic) or ()
+        if record.key is None or (every and murmur2(record.key) % 2**31 % len(every) != partition.partition):
+            self._misplaced = True
+            log.warning(
+                "still.misplaced",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=record.offset,
+                keyed=record.key is not None,
             )
 
     def _find_again(self, lost: Mapping[TopicPartition, int]) -> None:

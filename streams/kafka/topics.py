@@ -1,11 +1,12 @@
 """The topics: made as they should be, and looked at for what is wrong with them.
 
-Owns partitions, compaction, sizes and retention of the four topics. Refuses to change a topic that exists: whoever
+Owns partitions, compaction, sizes and retention of the topics. Refuses to change a topic that exists: whoever
 made it may have had reasons, so what is wrong is said in words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from streams.kafka.client import MARGIN_BYTES, KafkaRefused, admin, reaching
+from streams.kafka.browse import browsing, every
+from streams.kafka.client import KafkaRefused, admin, message_bytes, reaching
 from streams.settings import Settings
 
 PARTITIONS: Final = 12
@@ -44,19 +46,17 @@ class Topic:
 
 
 def topics(settings: Settings, partitions: int = PARTITIONS) -> list[Topic]:
-    """The four topics under the names that the settings give them."""
+    """The topics under the names that the settings give them; those that not everybody needs where they have one."""
     size = str(message_bytes(settings))
+    stills = _kept(STILLS_RETENTION_MS) | {"max.message.bytes": size}
+    optional = [name for name in (settings.topic_arrived, settings.topic_scenes) if name]
     return [
-        Topic(settings.topic_stills, partitions, _kept(STILLS_RETENTION_MS) | {"max.message.bytes": size}),
+        *(Topic(name, partitions, stills) for name in optional),
+        Topic(settings.topic_stills, partitions, stills),
         Topic(settings.topic_rights, partitions, {"cleanup.policy": "compact"}),
         Topic(settings.topic_changes, 1, {"retention.ms": "-1"}),
         Topic(settings.topic_rejected, partitions, _kept(REJECTED_RETENTION_MS) | {"max.message.bytes": size}),
     ]
-
-
-def message_bytes(settings: Settings) -> int:
-    """The largest message that a topic with stills has to take."""
-    return settings.still_bytes + MARGIN_BYTES
 
 
 def create_topics(settings: Settings, partitions: int = PARTITIONS, replication: int = 1) -> list[str]:
@@ -81,10 +81,49 @@ def create_topics(settings: Settings, partitions: int = PARTITIONS, replication:
     return created
 
 
+def grow_topics(settings: Settings, partitions: int) -> list[str]:
+    """Give the topic of stills more partitions, and that of scenes where there is one; their names.
+
+    Cameras move between partitions then, so all that is in them has to be judged before: refused while it is not.
+
+    Raises KafkaUnavailable, KafkaRefused.
+    """
+    readers = {settings.topic_stills: settings.kafka_group}
+    if settings.topic_scenes:
+        readers = {
+            settings.topic_stills: f"{settings.kafka_group}.workers",
+            settings.topic_scenes: settings.kafka_group,
+        }
+    with admin(settings) as client, reaching(settings), browsing(settings) as reader:
+        for topic, group in readers.items():
+            offsets = client.list_group_offsets([group])[group]
+            read = {place: found.offset for place, found in offsets.items() if place.topic == topic}
+            if next(every(reader, topic, read), None) is not None:
+                raise KafkaRefused(
+                    f"{topic} holds messages that the group {group!r} has not read: stop whoever produces to it "
+                    "(`strayframe rekey`), and wait for the worker"
+                )
+        client.create_partitions(dict.fromkeys(readers, partitions))
+    return list(readers)
+
+
+def partitions_of(settings: Settings, topic: str) -> int:
+    """How many partitions a topic has. Raises KafkaUnavailable, KafkaRefused."""
+    with admin(settings) as client, reaching(settings):
+        return len(client.describe_topics([topic])[0]["partitions"])
+
+
+def largest_message(settings: Settings, *names: str) -> int:
+    """The largest message that all of these topics take. Raises KafkaUnavailable, KafkaRefused."""
+    with admin(settings) as client, reaching(settings):
+        return min(int(_configs(client, name).get("max.message.bytes", message_bytes(settings))) for name in names)
+
+
 def check_topics(settings: Settings) -> list[str]:
     """What is wrong with the topics, a sentence each; empty when nothing is. Raises KafkaUnavailable, KafkaRefused."""
     with admin(settings) as client, reaching(settings):
         found = {each["name"]: each for each in _described(client, topics(settings))}
+        brokers = len(client.describe_cluster()["brokers"])
         problems: list[str] = []
         for topic in topics(settings):
             known = found.get(topic.name)
@@ -92,6 +131,7 @@ def check_topics(settings: Settings) -> list[str]:
                 problems.append(f"topic {topic.name} does not exist; `strayframe topics create` makes it")
             else:
                 problems += _faults(topic, known, _configs(client, topic.name))
+                problems += _gaps(topic.name, known, brokers)
     return problems
 
 
@@ -139,8 +179,34 @@ def _faults(topic: Topic, known: dict[str, Any], configs: dict[str, str]) -> lis
             f"topic {topic.name} takes messages of {configs['max.message.bytes']} bytes at most; "
             f"stills of still_bytes need max.message.bytes = {need}"
         )
+    if int(topic.configs.get("retention.ms", -1)) > 0 and int(configs["retention.ms"]) < 0 and not compacted:
+        faults.append(f"topic {topic.name} keeps its pictures for ever (retention.ms = {configs['retention.ms']})")
     faults += _weakness(topic.name, known, configs)
     return faults
+
+
+def _gaps(name: str, known: dict[str, Any], brokers: int) -> list[str]:
+    """Partitions that cannot be read now, or would be lost with one broker."""
+    gaps: list[str] = []
+    partitions = sorted(known["partitions"], key=lambda each: int(each["partition_index"]))
+    if headless := _named(each for each in partitions if each["leader_id"] < 0):
+        gaps.append(f"topic {name}: nobody leads partition {headless}: its brokers are away")
+    if behind := _named(each for each in partitions if _is_behind(each)):
+        gaps.append(f"topic {name}: of partition {behind} not all replicas are in sync")
+    if brokers > 1 and (alone := _named(each for each in partitions if len(each["replica_nodes"]) < 2)):
+        gaps.append(
+            f"topic {name} has one replica of partition {alone} among {brokers} brokers: "
+            "what lies there stops with its broker and is lost with its disk"
+        )
+    return gaps
+
+
+def _named(partitions: Iterable[dict[str, Any]]) -> str:
+    return ", ".join(str(each["partition_index"]) for each in partitions)
+
+
+def _is_behind(partition: dict[str, Any]) -> bool:
+    return partition["leader_id"] >= 0 and len(partition["isr_nodes"]) < len(partition["replica_nodes"])
 
 
 def _weakness(name: str, known: dict[str, Any], configs: dict[str, str]) -> list[str]:

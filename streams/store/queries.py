@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Select, func, select
 from detector.incident import Incident
 from detector.incident import State as IncidentState
 from models.placeholder import SHOWN, Placeholder, PlaceholderId, Shelf, State
-from models.records import AlertId, IncidentId, Verdict
-from streams.judge import Covered
+from models.records import AlertId, IncidentId
+from streams.judge import Counted, Covered, counted
 from streams.store import rows, schema
 from streams.store.database import Database
 from streams.store.rows import IncidentSummary, StoredAlert
@@ -74,7 +74,7 @@ class Counts:
     incidents: int
     opened: int
     deployed: int
-    stills: dict[Verdict, int]
+    stills: dict[Counted, int]
 
 
 class Queries:
@@ -145,7 +145,7 @@ class Queries:
             return Counts(
                 **held,
                 withdrawn=connection.scalar(withdrawn) or 0,
-                stills={Verdict(verdict): int(total) for verdict, total in connection.execute(stills)},
+                stills={counted(verdict): int(total) for verdict, total in connection.execute(stills)},
             )
 
     def placeholders(self, *, shown: bool = True) -> list[Placeholder]:

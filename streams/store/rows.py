@@ -28,12 +28,11 @@ from models.records import (
     RightChanged,
     SceneId,
     StillOpened,
-    Verdict,
     Withdrawal,
     derived_id,
 )
 from models.scene import Camera, Scene, Standing
-from streams.judge import Covered
+from streams.judge import Covered, counted
 
 Values = dict[str, Any]
 _KINDS = {kind.value: kind for kind in Kind}
@@ -328,7 +327,7 @@ def of_covered(covered: Mapping[Covered, int]) -> list[Values]:
 
 def to_covered(row: Row[Any]) -> Covered:
     """What a count is of."""
-    return Covered(row.hour, row.integration, Verdict(row.verdict))
+    return Covered(row.hour, row.integration, counted(row.verdict))
 
 
 def of_placeholder(found: Placeholder) -> Values:

@@ -1,0 +1,78 @@
+"""A consumer that stops reading is found out; one that has nothing to read is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+
+from streams.kafka import stall
+from streams.kafka.client import KafkaUnavailable
+from streams.kafka.stall import STALL_SECONDS, Stall
+
+HERE = TopicPartition("stills", 0)
+
+
+class Client:
+    """A consumer that stands at `position` in a partition that ends at `end`."""
+
+    def __init__(self, position: int, end: int, assigned: bool = True, paused: bool = False) -> None:
+        self._position, self._end, self._assigned, self._paused = position, end, assigned, paused
+
+    def assignment(self) -> set[TopicPartition]:
+        return {HERE} if self._assigned else set()
+
+    def paused(self) -> set[TopicPartition]:
+        return {HERE} if self._paused else set()
+
+    def end_offsets(self, partitions: Any, timeout_ms: int) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, self._end)
+
+    def position(self, partition: TopicPartition, timeout_ms: int) -> int:
+        return self._position
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(stall.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(
+    ("client", "stalled"),
+    [
+        (Client(5, 9), True),
+        (Client(9, 9), False),
+        (Client(5, 9, paused=True), False),
+        (Client(9, 9, assigned=False), True),
+    ],
+    ids=["something to read", "nothing to read", "told not to read", "nothing assigned"],
+)
+def test_silence_is_a_stall_only_where_something_should_be_read(
+    client: Client, stalled: bool, clock: list[float]
+) -> None:
+    watch = Stall(client, alone=True)  # type: ignore[arg-type]
+    clock[0] = STALL_SECONDS
+    watch.look([])
+    clock[0] = STALL_SECONDS + 1
+    if not stalled:
+        watch.look([])
+        return
+    with pytest.raises(KafkaUnavailable):
+        watch.look([])
+
+
+def test_whatever_is_read_begins_the_time_anew(clock: list[float]) -> None:
+    watch = Stall(Client(5, 9), alone=True)  # type: ignore[arg-type]
+    clock[0] = STALL_SECONDS - 1
+    watch.look(["a message"])
+    clock[0] = 2 * STALL_SECONDS - 2
+    watch.look([])
+
+
+def test_one_of_many_may_have_nothing_to_read(clock: list[float]) -> None:
+    watch = Stall(Client(9, 9, assigned=False), alone=False)  # type: ignore[arg-type]
+    clock[0] = STALL_SECONDS + 1
+    watch.look([])
