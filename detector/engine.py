@@ -24,6 +24,7 @@ from detector.tally import Bucket, Counted, Slot, Tally
 from models.fingerprint import Still
 from models.placeholder import Placeholder, PlaceholderId, Shelf, Sighting
 from models.records import (
+    AccountId,
     Alert,
     AlertId,
     ChangeDeployed,
@@ -218,12 +219,44 @@ class Engine:
 
     def _by_rights(self, camera: Watched, delivery: Delivery) -> Finding | None:
         rights, at = self._rights, delivery.time
+        owner, presumed = rights.owner(delivery.camera, at)
+        if camera.claims and (not presumed or delivery.account == owner):
+            self._settle(camera, delivery)
         if rights.may_see(delivery.account, delivery.camera, at):
             return None
-        owner, presumed = rights.owner(delivery.camera, at)
-        if owner is None and presumed:
-            rights.presume(delivery.camera, delivery.account)
-            camera.record.presumed_owner = delivery.account
+        if presumed and self._claims(camera, delivery, owner):
             return None
         self._alarms.add(verdict.no_right(delivery, owner, presumed=presumed))
         return Finding(Verdict.LEAK, "no-right", {"presumed": int(presumed)})
+
+    def _claims(self, camera: Watched, delivery: Delivery, owner: AccountId | None) -> bool:
+        """Whether the viewer may be the owner, where nothing but deliveries tells who is.
+
+        The first viewer is presumed to be, but one delivery may be a leak: of two viewers it is the one who comes
+        again, and what the other one received is told then.
+        """
+        if owner is None:
+            self._presume(camera, delivery)
+            camera.claims = [delivery]
+            return True
+        rivals = [claim.account for claim in camera.claims[1:]]
+        if delivery.account in rivals:
+            self._presume(camera, delivery)
+            self._settle(camera, delivery)
+            return True
+        if camera.claims and not rivals:
+            camera.claims.append(delivery)
+            return True
+        return False
+
+    def _presume(self, camera: Watched, delivery: Delivery) -> None:
+        self._rights.presume(delivery.camera, delivery.account)
+        camera.record.presumed_owner = delivery.account
+
+    def _settle(self, camera: Watched, now: Delivery) -> None:
+        """Tell what was received while it was open whose camera it is."""
+        claims, camera.claims = camera.claims, []
+        for claim in claims:
+            owner, presumed = self._rights.owner(claim.camera, claim.time)
+            if not self._rights.may_see(claim.account, claim.camera, claim.time):
+                self._alarms.add(verdict.no_right(claim, owner, presumed=presumed, now=now))

@@ -10,17 +10,20 @@ import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.fingerprint import packed_body, packed_of
-from models.records import CameraId, Delivery, SceneId
+from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId
 from models.scene import Camera, Scene, Standing
 
 FORM: Final = 1
-"""Version of the byte forms of scenes and cameras."""
+"""Version of the byte form of scenes."""
+CAMERA_FORM: Final = 2
+"""Version of the byte form of cameras. In the first one the text behind the ring was `heir_of` alone."""
 
 
 @dataclass(slots=True)
@@ -66,6 +69,8 @@ class Watched:
 
     `stills` counts its stills in different bytes; `moves` how often its scene became another one and stayed. `heir_of`
     names the camera whose scenes it goes on with, while that one has fallen silent (a re-enrolment candidate).
+    `claims` are its first deliveries while nothing tells whose camera it is: the presumed owner's only one, and another
+    account's (detector/engine.py).
     """
 
     record: Camera
@@ -77,6 +82,7 @@ class Watched:
     moves: int = 0
     heir_of: CameraId | None = None
     ring: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+    claims: list[Delivery] = field(default_factory=list)
 
     @property
     def confirmed(self) -> bool:
@@ -145,16 +151,31 @@ def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
 def camera_body(w: Watched) -> bytes:
     """What the store keeps of a camera beside its record."""
     ring = b"".join(key + bytes([verdict]) for key, verdict in w.ring.items())
-    return struct.pack("<BIIB", FORM, w.stills, w.moves, len(w.ring)) + ring + (w.heir_of or "").encode()
+    meta: dict[str, object] = {}
+    if w.heir_of is not None:
+        meta["h"] = w.heir_of
+    if w.claims:
+        meta["c"] = [[c.key.source, c.key.id, c.time.isoformat(), c.account, dict(c.attributes)] for c in w.claims]
+    tail = json.dumps(meta, separators=(",", ":")).encode() if meta else b""
+    return struct.pack("<BIIB", CAMERA_FORM, w.stills, w.moves, len(w.ring)) + ring + tail
 
 
 def read_camera(w: Watched, body: bytes) -> None:
     """Take up what `camera_body` gave."""
     if not body:
         return
-    _, w.stills, w.moves, count = struct.unpack_from("<BIIB", body)
+    form, w.stills, w.moves, count = struct.unpack_from("<BIIB", body)
     at = struct.calcsize("<BIIB")
     for k in range(count):
         entry = body[at + 9 * k : at + 9 * k + 9]
         w.ring[entry[:8]] = entry[8]
-    w.heir_of = CameraId(body[at + 9 * count :].decode()) or None
+    tail = body[at + 9 * count :].decode()
+    if form == 1:
+        w.heir_of = CameraId(tail) or None
+    elif tail:
+        meta = json.loads(tail)
+        w.heir_of = CameraId(meta["h"]) if "h" in meta else None
+        w.claims = [
+            Delivery(DeliveryId(source, id_), datetime.fromisoformat(time), AccountId(account), w.record.id, attributes)
+            for source, id_, time, account, attributes in meta.get("c", ())
+        ]

@@ -15,8 +15,8 @@ from models.records import AccountId, Alert, CameraId, Delivery, Kind, Level, Nu
 from models.scene import Standing
 
 
-def no_right(delivery: Delivery, owner: AccountId | None, *, presumed: bool) -> Alert:
-    """The viewer asked for a camera that is not theirs, by its own name."""
+def no_right(delivery: Delivery, owner: AccountId | None, *, presumed: bool, now: Delivery | None = None) -> Alert:
+    """The viewer asked for a camera that is not theirs, by its own name; known since `now`, else at once."""
     whose = f"is presumed to be {owner}'s" if presumed else f"is {owner or 'nobody'}'s"
     why = (
         f"{delivery.account} was shown camera {delivery.camera}, which {whose}, and had neither enrolled it nor been "
@@ -24,7 +24,16 @@ def no_right(delivery: Delivery, owner: AccountId | None, *, presumed: bool) -> 
     )
     level = Level.SHOWN if presumed else Level.ACTING
     return _leak(
-        delivery, delivery, owner, delivery.camera, "no-right", why, {"presumed": int(presumed)}, level, None, presumed
+        delivery,
+        now or delivery,
+        owner,
+        delivery.camera,
+        "no-right",
+        why,
+        {"presumed": int(presumed)},
+        level,
+        None,
+        presumed,
     )
 
 

@@ -94,6 +94,44 @@ def test_viewer_without_a_right_is_a_leak_and_the_picture_is_not_looked_at() -> 
     assert alert.level is Level.SHOWN
 
 
+def test_of_two_first_viewers_the_one_who_comes_again_is_presumed_and_the_other_one_is_told() -> None:
+    cloud = Cloud()
+    wrong = cloud.deliver("cam", still(1, 0), to="stranger")
+    assert cloud.deliver("cam", still(1, 1), to="owner").alerts == ()
+    (alert,) = cloud.deliver("cam", still(1, 2), to="owner").alerts
+    assert (alert.rule, alert.owner, alert.recipient, alert.presumed) == ("no-right", "owner", "stranger", True)
+    assert (alert.delivery, alert.delivered_at) == (wrong.delivery.key, wrong.delivery.time)
+    assert alert.attributes["integration"] == "hub"
+    assert [cloud.deliver("cam", still(1, n), to="owner").verdict for n in (3, 4)] == [Verdict.CLEAR] * 2
+    assert cloud.deliver("cam", still(1, 5), to="stranger").verdict is Verdict.LEAK
+
+
+def test_a_stranger_between_the_owners_first_two_stills_is_told_when_the_owner_comes_again() -> None:
+    cloud = Cloud()
+    cloud.deliver("cam", still(1, 0), to="owner")
+    wrong = cloud.deliver("cam", still(1, 1), to="stranger")
+    assert wrong.verdict is not Verdict.LEAK
+    (alert,) = cloud.deliver("cam", still(1, 2), to="owner").alerts
+    assert (alert.owner, alert.recipient, alert.delivery) == ("owner", "stranger", wrong.delivery.key)
+
+
+def test_whose_camera_it_is_stays_open_over_a_restart_and_an_enrolment_settles_it() -> None:
+    cloud = Cloud()
+    cloud.deliver("cam", still(1, 0), to="stranger")
+    cloud.deliver("cam", still(1, 1), to="owner")
+    cloud.restart()
+    cloud.right("cam", "owner", RightAction.ENROL, ago=timedelta(days=1))
+    (alert,) = cloud.deliver("cam", still(1, 2), to="owner").alerts
+    assert (alert.owner, alert.recipient, alert.presumed, alert.level) == ("owner", "stranger", False, Level.ACTING)
+
+
+def test_a_third_viewer_of_a_camera_whose_owner_is_open_is_told_at_once() -> None:
+    cloud = Cloud()
+    for viewer in ("one", "two"):
+        assert cloud.deliver("cam", still(1, 0), to=viewer).alerts == ()
+    assert [a.recipient for a in cloud.deliver("cam", still(1, 2), to="three").alerts] == ["three"]
+
+
 def test_enrolled_owner_is_not_presumed_and_the_alert_may_act() -> None:
     cloud = Cloud()
     cloud.right("cam", "alice", RightAction.ENROL)
