@@ -241,7 +241,7 @@ def test_the_command_line_says_and_shows_the_same(tmp_path: Path) -> None:
     assert json.loads(command(store, "reach", id_[:9], "--json").stdout) == shown
     assert "3 viewers" in command(store, "list").stdout
     for act in (["ack"], ["assign", "lee"], ["verdict", "true", "--note", "seen"], ["note", "x"], ["snooze", ""]):
-        command(store, act[0], id_, *act[1:], "--actor", "kim")
+        command(store, act[0], id_, *act[1:], "--by", "kim")
     triage = json.loads(command(store, "show", id_, "--json").stdout)["triage"]
     assert (triage["version"], triage["assignee"], triage["verdict"]) == (5, "lee", "true_positive")
     assert "71 hours left" in command(store, "notification", id_).stdout

@@ -1,1 +1,1 @@
-"""What each command of `strayframe` does; api/cli.py gives them their arguments."""
+"""What each command of `strayframe` does; api/cli gives them their arguments."""

@@ -1,5 +1,7 @@
 """The command `strayframe`. Owns arguments, help and exit codes; each command's work lies in the room it names.
 
+Groups of commands have rooms of their own here.
+
 Heavy imports happen inside the commands, so that `strayframe --help` answers at once.
 """
 
@@ -13,8 +15,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from api import cli_suspensions
-from api.incident_cli import incidents
+from api.cli.hooks import hooks
+from api.cli.incidents import incidents
+from api.cli.kafka import dlq, topics
+from api.cli.placeholders import placeholders
+from api.cli.store import rights, store
+from api.cli.suspensions import integrations, kill_switch, suspensions
 from api.options import CONFIG_HELP, fail, takes_settings
 from streams.settings import Settings
 
@@ -46,25 +52,19 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-topics = typer.Typer(help="Kafka topics: make them, or say what is wrong with them.", no_args_is_help=True)
-dlq = typer.Typer(help="Dead letters: messages that could not be judged.", no_args_is_help=True)
-rights = typer.Typer(help="Owners and grants: import them from a file.", no_args_is_help=True)
-store = typer.Typer(help="The store's schema: bring it up to date, or check it.", no_args_is_help=True)
-placeholders = typer.Typer(
-    help='Pictures that anybody may get, such as a vendor\'s "camera is off": see, add, confirm, reject them.',
-    no_args_is_help=True,
-)
-hooks = typer.Typer(help="Hooks: who is told of what, by signed webhooks, and what came of it.", no_args_is_help=True)
-app.add_typer(hooks, name="hooks")
-app.add_typer(incidents, name="incidents")
-app.add_typer(placeholders, name="placeholder")
-app.add_typer(dlq, name="dlq")
-app.add_typer(topics, name="topics")
-app.add_typer(rights, name="rights")
-app.add_typer(store, name="store")
-app.add_typer(cli_suspensions.suspensions, name="suspensions")
-app.add_typer(cli_suspensions.integrations, name="integrations")
-app.add_typer(cli_suspensions.kill_switch, name="kill-switch")
+for _name, _room in (
+    ("incidents", incidents),
+    ("suspensions", suspensions),
+    ("integrations", integrations),
+    ("kill-switch", kill_switch),
+    ("hooks", hooks),
+    ("placeholder", placeholders),
+    ("rights", rights),
+    ("topics", topics),
+    ("dlq", dlq),
+    ("store", store),
+):
+    app.add_typer(_room, name=_name)
 
 
 @app.command()
@@ -340,323 +340,6 @@ def show_settings(
     from api.commands.settings import run
 
     raise typer.Exit(run(config, as_json=json))
-
-
-@topics.command("create")
-@takes_settings(
-    "kafka", "topic_arrived", "topic_scenes", "topic_stills", "topic_rights", "topic_changes", "topic_rejected"
-)
-def topics_create(
-    settings: Settings,
-    partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills.", min=1)] = 12,
-    replication: Annotated[int, typer.Option(help="Copies of each partition.", min=1)] = 1,
-) -> None:
-    """Make the topics that are missing, with compaction and size limits as they should be."""
-    from api.commands.topics import create
-
-    raise typer.Exit(create(settings, partitions, replication))
-
-
-@topics.command("check")
-@takes_settings(
-    "kafka", "topic_arrived", "topic_scenes", "topic_stills", "topic_rights", "topic_changes", "topic_rejected"
-)
-def topics_check(settings: Settings) -> None:
-    """Say in words what is wrong with the topics. Exit code 1: something is."""
-    from api.commands.topics import check
-
-    raise typer.Exit(check(settings))
-
-
-@topics.command("grow")
-@takes_settings("kafka", "kafka_group", "topic_stills", "topic_scenes")
-def topics_grow(
-    settings: Settings,
-    partitions: Annotated[int, typer.Option(help="Partitions of the topic of stills from now on.", min=1)],
-) -> None:
-    """Give the topic of stills more partitions, and that of scenes. Refused while one holds what was not read.
-
-    docs/worker.md has the steps before and after it.
-    """
-    from api.commands.topics import grow
-
-    raise typer.Exit(grow(settings, partitions))
-
-
-@dlq.command("list")
-@takes_settings("kafka", "topic_rejected")
-def dlq_list(
-    settings: Settings,
-    reason: Annotated[str | None, typer.Option(help="Only those with this reason (docs/events.md).")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also those that were replayed.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
-) -> None:
-    """List the messages that could not be judged, oldest first, and why, each message once."""
-    from api.commands.dlq import show_all
-
-    raise typer.Exit(show_all(settings, reason, replayed=everything, as_objects=json))
-
-
-@dlq.command("show")
-@takes_settings("kafka", "topic_rejected")
-def dlq_show(
-    settings: Settings,
-    place: Annotated[str, typer.Argument(metavar="PLACE", help="As `dlq list` shows it: PARTITION:OFFSET.")],
-    value: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the message's value, a picture.")] = None,
-) -> None:
-    """Show one dead letter: why, where it was read, its key and headers. The picture goes into a file or nowhere."""
-    from api.commands.dlq import show
-
-    raise typer.Exit(show(settings, place, value))
-
-
-@dlq.command("replay")
-@takes_settings("kafka", "topic_rejected", "topic_stills", "topic_rights", "topic_changes")
-def dlq_replay(
-    settings: Settings,
-    places: Annotated[list[str] | None, typer.Argument(metavar="PLACE...", help="As `dlq list` shows them.")] = None,
-    reason: Annotated[str | None, typer.Option(help="All with this reason that were not replayed yet.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="With --reason: also those that were replayed.")] = False,
-) -> None:
-    """Send dead letters back to the topics they came from, once what was wrong is mended.
-
-    A message that is judged twice counts once, by its id. Exit code 1: one could not be sent back; the line says why.
-    """
-    from api.commands.dlq import send_back
-
-    raise typer.Exit(send_back(settings, places or [], reason, again=again))
-
-
-@rights.command("import")
-@takes_settings("store", "kafka", "topic_rights", "lease_seconds")
-def rights_import(
-    settings: Settings,
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Columns camera, account, action, time.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the file, change nothing.")] = False,
-    as_of: Annotated[str | None, typer.Option(help="Time of rows that carry none, RFC 3339.")] = None,
-) -> None:
-    """Import owners and grants: action is enrol (default), release, grant or revoke.
-
-    With --kafka the rows are produced to the topic of rights; without, they go to the store, which no running judge
-    may hold. Exit code 1: some rows were bad, and nothing was imported.
-    """
-    from api.commands.rights import run
-
-    raise typer.Exit(run(settings, file, dry_run=dry_run, as_of=as_of))
-
-
-@placeholders.command("list")
-@takes_settings("store")
-def placeholder_list(
-    settings: Settings,
-    json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False,
-) -> None:
-    """List the pictures that three or more unrelated accounts got, and those that were added."""
-    from api.commands.placeholder import show
-
-    raise typer.Exit(show(settings, as_json=json))
-
-
-@placeholders.command("add")
-@takes_settings("store", "still_bytes", "still_pixels")
-def placeholder_add(
-    settings: Settings,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="JPEG, PNG or WebP.")],
-) -> None:
-    """Confirm pictures from files. They are recognised scaled, re-encoded and with another clock text."""
-    from api.commands.placeholder import add
-
-    raise typer.Exit(add(settings, files))
-
-
-@placeholders.command("confirm")
-@takes_settings("store")
-def placeholder_confirm(
-    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
-) -> None:
-    """Say that a candidate shows nobody's home: it accuses nobody from now on, and its alerts are withdrawn."""
-    from api.commands.placeholder import confirm
-
-    raise typer.Exit(confirm(settings, id))
-
-
-@placeholders.command("reject")
-@takes_settings("store")
-def placeholder_reject(
-    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
-) -> None:
-    """Say that a candidate is somebody's home: it is judged like any other still."""
-    from api.commands.placeholder import reject
-
-    raise typer.Exit(reject(settings, id))
-
-
-@placeholders.command("remove")
-@takes_settings("store")
-def placeholder_remove(
-    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
-) -> None:
-    """Forget a placeholder and what was said of it; it may become a candidate again."""
-    from api.commands.placeholder import remove
-
-    raise typer.Exit(remove(settings, id))
-
-
-@hooks.command("add")
-@takes_settings("store", "hook_networks")
-def hooks_add(
-    settings: Settings,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where notices are posted, https.")],
-    integration: Annotated[str | None, typer.Option(help="Only notices of this integration.")] = None,
-    event: Annotated[list[str] | None, typer.Option(help="Only this type; may be given again.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Log what would be sent, and send nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
-) -> None:
-    """Make a hook and print its secret, this once. It is told of what is stored from now on."""
-    from api.commands.hooks import add
-
-    raise typer.Exit(add(settings, url, integration, event or [], dry_run=dry_run, as_json=json))
-
-
-@hooks.command("list")
-@takes_settings("store")
-def hooks_list(
-    settings: Settings, json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False
-) -> None:
-    """List all hooks, those that are disabled too, newest first."""
-    from api.commands.hooks import show_all
-
-    raise typer.Exit(show_all(settings, as_json=json))
-
-
-@hooks.command("show")
-@takes_settings("store")
-def hooks_show(
-    settings: Settings,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")],
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
-) -> None:
-    """Show one hook, without its secret, which nobody can see again."""
-    from api.commands.hooks import show
-
-    raise typer.Exit(show(settings, id, as_json=json))
-
-
-@hooks.command("test")
-@takes_settings("store", "hook_networks")
-def hooks_test(
-    settings: Settings,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")],
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
-) -> None:
-    """Post a notice that says it is a test, now, and print what came back. Exit code 1: it was not taken."""
-    from api.commands.hooks import test
-
-    raise typer.Exit(test(settings, id, as_json=json))
-
-
-@hooks.command("rotate")
-@takes_settings("store")
-def hooks_rotate(
-    settings: Settings,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")],
-    keep_hours: Annotated[
-        float, typer.Option(help="Hours that the present secret holds beside; 0 where it leaked.", min=0, max=168)
-    ] = 24.0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
-) -> None:
-    """Give a hook a new secret and print it, this once. Calls are signed with both for a while."""
-    from api.commands.hooks import rotate
-
-    raise typer.Exit(rotate(settings, id, keep_hours, as_json=json))
-
-
-@hooks.command("disable")
-@takes_settings("store")
-def hooks_disable(settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")]) -> None:
-    """Send a hook nothing any more, and stop what waits; its deliveries stay to be seen."""
-    from api.commands.hooks import change
-
-    raise typer.Exit(change(settings, id, {"enabled": False}, "disabled"))
-
-
-@hooks.command("enable")
-@takes_settings("store")
-def hooks_enable(settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")]) -> None:
-    """Send to a hook again that was disabled, by hand or by a 410 of its receiver. What was stopped stays so."""
-    from api.commands.hooks import change
-
-    raise typer.Exit(change(settings, id, {"enabled": True}, "enabled"))
-
-
-@hooks.command("remove")
-@takes_settings("store")
-def hooks_remove(settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")]) -> None:
-    """Forget a hook, and what is known of its deliveries. To keep that, disable it instead."""
-    from api.commands.hooks import remove
-
-    raise typer.Exit(remove(settings, id))
-
-
-@hooks.command("deliveries")
-@takes_settings("store")
-def hooks_deliveries(
-    settings: Settings,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")],
-    state: Annotated[str | None, typer.Option(help="waiting, delivered, dry_run, failed or stopped.")] = None,
-    limit: Annotated[int, typer.Option(help="Deliveries shown, at most.", min=1)] = 20,
-    json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False,
-) -> None:
-    """List what was, is or would be sent to a hook, newest first, with what came back."""
-    from api.commands.hooks import deliveries, state_of
-
-    raise typer.Exit(deliveries(settings, id, state_of(state), limit, as_json=json))
-
-
-@hooks.command("replay")
-@takes_settings("store")
-def hooks_replay(
-    settings: Settings,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The hook's id.")],
-    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="The delivery's id, as `deliveries` shows it.")],
-) -> None:
-    """Have a notice sent again under its old `webhook-id`, by the `serve` or `worker` that runs."""
-    from api.commands.hooks import replay
-
-    raise typer.Exit(replay(settings, id, delivery))
-
-
-@hooks.command("listen")
-def hooks_listen(
-    secret: Annotated[str, typer.Option(help="The hook's secret, whsec_...")],
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any.", min=0, max=65535)] = 8322,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-) -> None:
-    """Receive webhooks, verify their signatures and print them: to see what arrives before you write a receiver.
-
-    A hook reaches this machine only where `hook_networks` names it: `strayframe serve --hook-networks 127.0.0.1/32`.
-    """
-    from api.commands.listen import run
-
-    raise typer.Exit(run(host, port, secret))
-
-
-@store.command("upgrade")
-@takes_settings("store")
-def store_upgrade(settings: Settings) -> None:
-    """Bring the store's schema up to date. `worker` and `serve` do so by themselves at their start."""
-    from api.commands.store import upgrade
-
-    raise typer.Exit(upgrade(settings))
-
-
-@store.command("check")
-@takes_settings("store")
-def store_check(settings: Settings) -> None:
-    """Say whether the store answers, its schema is current, and who judges for it."""
-    from api.commands.store import check
-
-    raise typer.Exit(check(settings))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`strayframe suspensions`, `integrations` and `kill-switch`: their arguments and help; api/cli.py hangs them in.
+"""`strayframe suspensions`, `integrations` and `kill-switch`: arguments and help of their commands.
 
 Owns what a person types. The work lies in api/commands/suspensions.py, imported when a command runs.
 """

@@ -15,7 +15,7 @@ incidents = typer.Typer(
     help="Incidents: see what leaked, why and to whom; say what you make of it.", no_args_is_help=True
 )
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
-Actor = Annotated[str | None, typer.Option("--actor", help="Who says so. Without it, your login name.")]
+Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so. Without it, your login name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 
