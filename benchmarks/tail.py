@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from detector import match
+from detector import agree, match
 from detector.certainty import certainty, needed
-from detector.match import Query
 from detector.memory import Memory
+from detector.query import Query
 from detector.reading import Reading
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.registration import compare
@@ -89,17 +89,17 @@ def _looked_at(
     short: bool,
 ) -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
-    hits = memory.index.match(rows, codes, masks, radius=match.SEARCH_RADIUS, least=match.SEARCH_BITS, short=short)
+    hits = memory.index.match(rows, codes, masks, radius=match.SEARCH_RADIUS, least=agree.SEARCH_BITS, short=short)
     for f in sorted(hits, key=lambda f: f.differing / max(f.common, 1) - 0.05 * f.votes)[: match.CANDIDATES]:
         known = memory.at_row[f.row]
         scene, p = memory.looked(known), read.placings[f.hypothesis].tolist()
         a = compare(read.looked, scene, (p[0], p[1], p[2], p[3]), negative=f.negative)
         as_it_came = read.levels is query.found.levels
         if as_it_came:
-            placed = match.fits(read.looked, scene, a, negative=f.negative)
+            placed = agree.fits(read.looked, scene, a, negative=f.negative)
         else:
-            placed = match.lies(read, scene, a, f.common, negative=f.negative)
-        if a.blocks < match.ACCEPT_BLOCKS or not placed:
+            placed = agree.lies(read, scene, a, f.common, negative=f.negative)
+        if a.blocks < agree.ACCEPT_BLOCKS or not placed:
             continue
         if not match.common_view(memory, known, masks[f.hypothesis], [own]):
             out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a)))

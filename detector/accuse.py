@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from detector import certainty, match, strip, verdict
+from detector import agree, certainty, match, strip, verdict
 from detector.alarms import Alarms
 from detector.known import Known, Watched
-from detector.match import Match, Query
+from detector.match import Match
 from detector.memory import WHOSE, Memory, worth
 from detector.placeholder import Placeholders
+from detector.query import Query
 from models.fingerprint import Fingerprint
 from models.records import AccountId, CameraId, Delivery, Kind
 from models.rights import Rights
@@ -81,7 +82,7 @@ class Accuser:
 
     def shares_view(self, camera: Watched, hit: Match) -> bool:
         """Whether the camera looks at the accused owner's place anyway, from beside it: its own scenes tell."""
-        if match.straight(hit.agreement):
+        if agree.straight(hit.agreement):
             return False
         owner = self._memory.cameras[hit.scene.record.camera]
         mine, theirs = (

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from detector import match, strip
+from detector import agree, match, strip
 from detector.accuse import MARGIN, SECOND
 from detector.explanation import Near
 from detector.known import Known, Watched
-from detector.match import Match, Query
+from detector.match import Match
 from detector.memory import NUMBER, WHOSE, Memory
+from detector.query import Query
 from models.distance import SHORT_BITS
 from models.records import CameraId, Delivery
 from models.registration import Agreement, Looked, agree_at, blocks_at, compare
@@ -55,7 +56,7 @@ class Viewer:
                 near = replace(near, counts=True, note="explains the still")
             elif known.record.standing is Standing.HELD:
                 near = replace(near, note="held: looks foreign here, explains nothing")
-            elif match.explains(near.agreement):
+            elif agree.explains(near.agreement):
                 near = replace(near, note="would explain it as well")
             else:
                 near = replace(near, note="does not explain it")
@@ -142,7 +143,7 @@ class Viewer:
                 ax, bx, ay, by = reading.placings[f.hypothesis].tolist()
                 a = compare(reading.looked, scene, (ax, bx, ay, by), negative=f.negative)
                 look = _Look(reading.in_still(a), _share(f.differing, f.common), f.common, f.negative)
-                if match.lies(reading, scene, a, f.common, negative=f.negative) and look.beats(best):
+                if agree.lies(reading, scene, a, f.common, negative=f.negative) and look.beats(best):
                     best = look
         return best
 
@@ -173,7 +174,7 @@ def _as_found(query: Looked, scene: Looked, hit: Match) -> tuple[_Look, str]:
 def needed_score(agreement: Agreement, distance: float, common: int) -> float | None:
     """The least score, to 0.01, at which the engine would take the match for the place; None when no score would do."""
     for hundredth in range(101):
-        if match.agrees(replace(agreement, score=hundredth / 100), distance, common):
+        if agree.agrees(replace(agreement, score=hundredth / 100), distance, common):
             return hundredth / 100
     return None
 
@@ -227,7 +228,7 @@ def _refused(near: Near) -> str:
         return f"score {a.score:.2f}, {near.needed:.2f} needed"
     if near.distance > match.SEARCH_RADIUS:
         return f"{100 * near.distance:.0f} % of the bits differ, at most {100 * match.SEARCH_RADIUS:.0f} % are searched"
-    if a.covered < match.COVERED:
+    if a.covered < agree.COVERED:
         return f"covers {100 * a.covered:.0f} % of the still: a view that overlaps"
     return "agrees, but is passed by: a better one names the owner, or other cameras show the same there"
 

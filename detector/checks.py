@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from detector import accuse, certainty, match, shift
+from detector import accuse, agree, certainty, match, shift
 from detector.beside import needed_score
 from detector.explanation import Explanation, Near
 from models import fingerprint
@@ -74,11 +74,11 @@ def _still(found: Explanation) -> list[Check]:
 def _own(near: Near) -> list[Check]:
     """A short distance suffices; else the second look must agree in correlation and blocks, or in its score."""
     a, step = near.agreement, Step.OWN
-    score = needed_score(a, 0.0, match.LEAST_BITS)
+    score = needed_score(a, 0.0, agree.LEAST_BITS)
     return [
         Check(step, "share of differing bits", "OWN_RADIUS", match.OWN_RADIUS, near.distance, at_most=True),
-        Check(step, "or registered correlation", "OWN_CORRELATION", match.OWN_CORRELATION, a.correlation),
-        Check(step, "and agreeing blocks", "OWN_BLOCKS", match.OWN_BLOCKS, a.blocks),
+        Check(step, "or registered correlation", "OWN_CORRELATION", agree.OWN_CORRELATION, a.correlation),
+        Check(step, "and agreeing blocks", "OWN_BLOCKS", agree.OWN_BLOCKS, a.blocks),
         Check(step, "or score of the second look", "ACCEPT_SCORE and what raises it", score, a.score),
     ]
 
@@ -89,9 +89,9 @@ def _others(found: Explanation, near: Near) -> list[Check]:
         Check(step, "the scene may accuse", "WHOSE", 1, near.accepted or near.standing is Standing.CONFIRMED),
         Check(step, "share of differing bits", "SEARCH_RADIUS", match.SEARCH_RADIUS, near.distance, at_most=True),
         Check(step, "score of the second look", "ACCEPT_SCORE and what raises it", near.needed, a.score),
-        Check(step, "registered correlation", "ACCEPT_CORRELATION", match.ACCEPT_CORRELATION, a.correlation),
-        Check(step, "agreeing blocks", "ACCEPT_BLOCKS", match.ACCEPT_BLOCKS, a.blocks),
-        Check(step, "share of the still covered", "COVERED", match.COVERED, a.covered),
+        Check(step, "registered correlation", "ACCEPT_CORRELATION", agree.ACCEPT_CORRELATION, a.correlation),
+        Check(step, "agreeing blocks", "ACCEPT_BLOCKS", agree.ACCEPT_BLOCKS, a.blocks),
+        Check(step, "share of the still covered", "COVERED", agree.COVERED, a.covered),
         Check(step, "above the own history by", "MARGIN", accuse.MARGIN, a.score - found.own_score),
     ]
     second = next((n for n in found.foreign if n.accepted and n.owner != near.owner), None)

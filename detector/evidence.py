@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from detector import match, shift
+from detector import agree, match, shift
 from detector.known import Known, Watched
-from detector.match import Query
 from detector.memory import Memory
+from detector.query import Query
 from models.records import SceneId
 from models.shift import Evidence, ShiftModel
 
@@ -61,6 +61,6 @@ def wander(memory: Memory, own: Sequence[Known]) -> float:
     nearest = []
     for k, row in enumerate(rows):
         differing, common = memory.index.distances(*memory.index.bits(row), [*rows[:k], *rows[k + 1 :]])
-        shares = np.where(common >= match.LEAST_BITS, differing / np.maximum(common, 1), APART)
+        shares = np.where(common >= agree.LEAST_BITS, differing / np.maximum(common, 1), APART)
         nearest.append(float(shares.min()))
     return float(np.mean(nearest))

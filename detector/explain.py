@@ -17,8 +17,8 @@ from detector.beside import Viewer
 from detector.engine import Engine
 from detector.explanation import CameraState, Copy, Explanation, Near
 from detector.known import Watched
-from detector.match import Query
 from detector.memory import Memory
+from detector.query import Query
 from models.fingerprint import Still
 from models.records import Delivery, SceneId
 from models.scene import Standing

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from detector import evidence, match, shift, strip, verdict
+from detector import agree, evidence, match, shift, strip, verdict
 from detector.accuse import Accuser
 from detector.alarms import Alarms
 from detector.known import Known, Watched
-from detector.match import Match, Query
+from detector.match import Match
 from detector.memory import WHOSE, Memory
 from detector.placeholder import Placeholders
+from detector.query import Query
 from detector.sequel import SAME_VIEW, Sequel
 from models.fingerprint import Still
 from models.placeholder import ACCOUNTS
@@ -96,7 +97,7 @@ class Onlooker:
                 self._sequel.search_back(camera, known)
             novel = mine.distance > match.SAME_RADIUS and still.complete and not mine.part
             # a page around it is the same around everybody's pictures
-            if novel and not match.in_window(query, mine.agreement):
+            if novel and not agree.in_window(query, mine.agreement):
                 standing = Standing.ONCE if rule == "own-placed" else _standing_of_look(mine)
                 self._memory.learn(camera, delivery, still, standing, novel=False).lives = known.lives
                 self._sequel.trim(camera)
@@ -141,7 +142,7 @@ class Onlooker:
         waiting = [k for k in camera.held if k.awaits is not None]
         again, _, _ = match.own(self._memory, waiting, query)
         look = again.scene.look if again is not None else None
-        met = hit.agreement.score if match.straight(hit.agreement) else 0.0
+        met = hit.agreement.score if agree.straight(hit.agreement) else 0.0
         same = [k for k in waiting if look is not None and k.look == look and k.digest != still.digest]
         known = self._memory.learn(
             camera,

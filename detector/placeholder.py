@@ -18,8 +18,9 @@ import numpy as np
 from detector import strip
 from detector.alarms import Alarms
 from detector.known import Known
-from detector.match import Match, Query
+from detector.match import Match
 from detector.memory import NUMBER, VISITED, WHOSE, Memory
+from detector.query import Query
 from models.code import AS_IS
 from models.fingerprint import Fingerprint, Still
 from models.placeholder import (

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from detector import match
+from detector import agree, match
 from detector.certainty import certainty
 from detector.known import Known
-from detector.match import Match, Query
+from detector.match import Match
 from detector.memory import Memory
+from detector.query import Query
 from models.registration import Agreement, agree_at, compare
 
 VALID: Final = 0.5
@@ -55,7 +56,7 @@ def strips(memory: Memory, query: Query, skip: Sequence[int], standings: Sequenc
         known = memory.at_row[f.row]
         a = _look(memory, query, known)
         sure = certainty(distance, f.common, a)
-        if a.blocks >= match.ACCEPT_BLOCKS and sure > best.get(known.record.camera, (0.0,))[0]:
+        if a.blocks >= agree.ACCEPT_BLOCKS and sure > best.get(known.record.camera, (0.0,))[0]:
             best[known.record.camera] = sure, Match(known, distance, f.common, a, part=True)
     ranked = sorted(best.values(), key=lambda each: -each[0])
     if not ranked or ranked[0][1].distance > RADIUS:
@@ -70,5 +71,5 @@ def _look(memory: Memory, query: Query, known: Known) -> Agreement:
     """Registered, or as it lies where that agrees better: a strip holds a map badly."""
     scene = memory.looked(known)
     registered, lying = compare(query.looked, scene), agree_at(query.looked, scene, _AS_IT_LIES)
-    fits = match.fits(query.looked, scene, registered)
+    fits = agree.fits(query.looked, scene, registered)
     return registered if fits and registered.score > lying.score else lying

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from places import START, picture, place
 
 from detector import strip
-from detector.match import Query
 from detector.memory import Memory
+from detector.query import Query
 from models.fingerprint import fingerprint
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.scene import Standing

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from places import Cloud, Grey, picture, place
 
-from detector import match
-from detector.match import Query
+from detector import agree
+from detector.query import Query
 from detector.reading import Reading, readings
 from models.fingerprint import Fingerprint, fingerprint
 from models.records import Verdict
@@ -199,4 +199,4 @@ def test_a_neighbours_view_that_goes_on_beyond_a_straight_edge_is_no_window() ->
     for reading in halves:
         for ax, bx, ay, by in [*reading.placings.tolist(), (1.0, -16.0, 1.0, 0.0)]:
             a = compare(reading.looked, scene, (ax, bx, ay, by))
-            assert not (match.agrees(a, 0.0, 200) and match.lies(reading, scene, a, 200))
+            assert not (agree.agrees(a, 0.0, 200) and agree.lies(reading, scene, a, 200))
