@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,12 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from api.cli import app
+from detector.notice import NoticeType
+from detector.suspension import State
+from streams.outbox import call as calling
 from streams.settings import Settings
+from streams.store.hooks import Hooks
+from streams.store.sql import SqlStore
 
 ENVIRONMENT = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 
@@ -125,7 +131,7 @@ def test_the_demo_finds_the_leak_stops_it_by_its_hook_and_accuses_nobody(tmp_pat
     said = " ".join(done.stdout.replace("│", " ").split())
     assert "suspended release 2019.12.26-1 of home-display, at" in said
     assert re.search(r"by shared-scope \(pairs 3, deliveries \d+, pairs_outside 0, .*needed 10\.0\)", said)
-    assert re.search(r"until that of release 2019\.12\.26-1 of home-display, 0 after it", said)
+    assert "more until that of the release, 0 after it" in said
     assert re.search(r"held back [1-9]\d* deliveries; [1-9]\d* would have shown a stranger's home", said)
     assert re.search(r"went on [1-9]\d* clean deliveries after the first suspension", said)
     store = f"sqlite:///{tmp_path}/.demo/strayframe.db"

@@ -1,4 +1,4 @@
-"""What the demonstration calls stopped: a scope wider than a link was shut, seen to stop, and nothing leaked after it."""
+"""What the demonstration calls stopped: more than a link was shut, was seen to stop, and nothing leaked after it."""
 
 from __future__ import annotations
 

@@ -95,19 +95,19 @@ def _stopped(watch: Watch, simulation: Simulation) -> list[tuple[str, str]]:
         (
             "went on",
             f"{watch.clean - first.clean} clean deliveries after the first suspension"
-            + (f", {watch.clean - wide[0].clean} after that of {wide[0].scope}" if wide else ""),
+            + (f", {watch.clean - wide[-1].clean} after that of the {wide[-1].scope.breadth}" if wide else ""),
         ),
     ]
 
 
 def _leaked_line(watch: Watch) -> str:
-    """How many stills had leaked by the first alert, by the narrow suspension and by the wide one, and after it."""
+    """How many stills leaked until the first alert, then until the first suspension and the widest, and after it."""
     orders, total = list(watch.orders.values()), len(watch.leaks)
     marks = [("until the first alert", watch.until_alert or 0), ("until the first suspension", orders[0].leaked)]
-    if watch.wide and orders[0] is not watch.wide[0]:
-        marks.append((f"until that of {watch.wide[0].scope}", watch.wide[0].leaked))
+    if watch.wide and orders[0] is not watch.wide[-1]:
+        marks.append((f"until that of the {watch.wide[-1].scope.breadth}", watch.wide[-1].leaked))
     marks.append(("after it", total))
-    before, parts = 0, []
+    before, parts = 0, list[str]()
     for words, leaked in marks:
         parts.append(f"{leaked - before} {'more ' if parts and words != 'after it' else ''}{words}")
         before = leaked

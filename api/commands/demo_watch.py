@@ -95,7 +95,7 @@ class Watch:
 
     @property
     def wide(self) -> list[Order]:
-        """Orders for more than one account's link, oldest first."""
+        """Orders for more than one account's link, oldest first: a later one is for what the earlier left open."""
         return [order for order in self.orders.values() if order.scope.is_wide]
 
     def stopped(self) -> bool:

@@ -36,6 +36,7 @@ class _Switches:
     versions: dict[str, int] = field(default_factory=dict)
     answered: dict[tuple[str, int], float] = field(default_factory=dict)
     refused: int = 0
+    secret: str | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
 
 
@@ -47,9 +48,8 @@ class Maker:
 
     def __init__(self) -> None:
         self._switches = _Switches()
-        members = {"switches": self._switches}
-        self._handler = type("Handler", (_Handler,), members)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler)
+        handler = type("Handler", (_Handler,), {"switches": self._switches})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="maker", daemon=True)
 
     def __enter__(self) -> Maker:
@@ -73,7 +73,7 @@ class Maker:
 
     def trust(self, secret: str) -> None:
         """Believe what is signed with this secret."""
-        self._handler.secret = secret
+        self._switches.secret = secret
 
     def gate(self, delivery: Delivery) -> bool:
         """Whether the delivery may go out: False in a scope that was told to be shut."""
@@ -89,7 +89,6 @@ class Maker:
 
 class _Handler(BaseHTTPRequestHandler):
     switches: ClassVar[_Switches]
-    secret: ClassVar[str | None] = None
     timeout = SILENT_SECONDS
 
     def do_POST(self) -> None:
@@ -111,8 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _verified(self, body: bytes) -> dict[str, Any] | None:
         try:
-            if self.secret is not None:
-                return verified(self.secret, dict(self.headers.items()), body)
+            if self.switches.secret is not None:
+                return verified(self.switches.secret, dict(self.headers.items()), body)
         except BadSignature:
             pass
         with self.switches.changed:
