@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -30,6 +29,10 @@ from streams.store.sql import SqlStore
 from streams.warm import warm
 
 log = structlog.get_logger(__name__)
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +62,20 @@ def open_judge(
     stills: bool = True,
     processes: int = 1,
     noticed: Callable[[], None] | None = None,
+    now: Callable[[], datetime] | None = _wall,
 ) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
     `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
     not loaded. `processes` look at the stills; with one, that is the judging process itself. `noticed` is called when
-    notices were stored. Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
+    notices were stored. `now` is the clock on the wall; without it an order holds from the time of the delivery that
+    led to it, as in a replay, and no event lies in the future. Raises JudgeRunning, BadStoreUrl, StoreUnavailable,
+    StoreRefused, SchemaTooNew, CrewFailed.
     """
     with ExitStack() as ends:
         store = ends.enter_context(SqlStore(settings.store))
         store.acquire(settings.lease_seconds, who)  # first: who may not judge is told so at once
-        return _opened(settings, metrics, store, ends, stills, processes, noticed)
+        return _opened(settings, metrics, store, ends, stills, processes, noticed, now)
 
 
 def await_judge(
@@ -97,6 +103,7 @@ def _opened(
     stills: bool,
     processes: int,
     noticed: Callable[[], None] | None,
+    now: Callable[[], datetime] | None = _wall,
 ) -> OpenJudge:
     decode = decoder(settings, store)
     crew = ends.enter_context(crew_of(decode, processes, metrics.look_seconds.observe))
@@ -120,7 +127,7 @@ def _opened(
         metrics,
         store,
         claims,
-        partial(datetime.now, UTC),
+        now,
         crew,
         stored=stored,
         noticed=noticed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,12 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from api.cli import app
+from detector.notice import NoticeType
+from detector.suspension import State
+from streams.outbox import call as calling
 from streams.settings import Settings
+from streams.store.hooks import Hooks
+from streams.store.sql import SqlStore
 
 ENVIRONMENT = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 
@@ -109,7 +115,7 @@ def test_simulate_wants_one_place_to_go(tmp_path: Path) -> None:
     assert "there is no scenario 'atlantis_1900'" in err
 
 
-def test_the_demo_finds_the_incident_and_accuses_nobody(tmp_path: Path) -> None:
+def test_the_demo_finds_the_leak_stops_it_by_its_hook_and_accuses_nobody(tmp_path: Path) -> None:
     """The README's first command, small, as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "api", "demo", "--once", "--accounts", "30", "--seed", "3"],
@@ -121,8 +127,23 @@ def test_the_demo_finds_the_incident_and_accuses_nobody(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the incident was found, nobody innocent was accused" in done.stdout
-    assert (tmp_path / ".demo" / "strayframe.db").exists()
+    assert "the leak was found and stopped, nobody innocent was accused" in done.stdout
+    said = " ".join(done.stdout.replace("│", " ").split())
+    assert "suspended release 2019.12.26-1 of home-display, at" in said
+    assert re.search(r"by shared-scope \(pairs 3, deliveries \d+, pairs_outside 0, .*needed 10\.0\)", said)
+    assert "more until that of the release, 0 after it" in said
+    assert re.search(r"held back [1-9]\d* deliveries; [1-9]\d* would have shown a stranger's home", said)
+    assert re.search(r"went on [1-9]\d* clean deliveries after the first suspension", said)
+    store = f"sqlite:///{tmp_path}/.demo/strayframe.db"
+    with SqlStore(store) as stored:
+        states = {str(each.scope): each.state for each in stored.standing().suspensions}
+        hooks = Hooks(stored.database)
+        hook = hooks.page().items[0]
+        calls = hooks.log(hook.id).items
+    assert states["release 2019.12.26-1 of home-display"] is State.SUSPENDED
+    assert hook.disabled is not None
+    assert {call.notice.type for call in calls} == {NoticeType.SUSPENSION_REQUESTED, NoticeType.SUSPENSION_CHANGED}
+    assert all(call.state is calling.State.DELIVERED for call in calls)
 
 
 def test_help_needs_none_of_the_heavy_libraries() -> None:

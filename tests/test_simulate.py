@@ -76,6 +76,18 @@ def test_only_displays_on_a_poor_network_get_strangers_stills(played: list[Happe
             assert happening.event.attributes["release"] == small().fault.version_after
 
 
+def test_the_new_release_serves_only_the_caches_that_it_has_reached(played: list[Happening]) -> None:
+    fault = small().fault
+    change = next(h.event.time for h in played if isinstance(h.event, ChangeDeployed))
+    reached = {f"cache-{n}" for n in range(1, fault.updated + 1)}
+    late = [h.event for h in played if isinstance(h.event, Delivery) and h.event.time >= change]
+    assert 0 < fault.updated < fault.nodes
+    assert {d.attributes["cachenode"] for d in late if d.attributes["release"] == fault.version_after} == reached
+    old = [d.attributes["cachenode"] for d in late if d.attributes["release"] == fault.version_before]
+    assert old
+    assert not reached & set(old)
+
+
 def test_a_recipient_of_a_leak_has_no_right_to_that_camera(played: list[Happening]) -> None:
     rights = {(h.event.camera, h.event.account) for h in played if isinstance(h.event, RightChanged)}
     for happening in played:
@@ -120,6 +132,7 @@ def test_the_demo_has_two_to_three_thousand_deliveries() -> None:
 
 def test_as_reported_has_the_reported_size_and_rates() -> None:
     found = scenario("xiaomi_2019").as_reported()
+    assert found.fault.updated == found.fault.nodes
     assert (found.crowd.accounts, found.fault.poor, found.fault.foreign, found.fault.damaged) == (
         1044,
         0.005,
@@ -141,6 +154,7 @@ def test_a_shut_gate_stops_deliveries_and_the_rest_stays_the_same(played: list[H
     through = list(simulation)
     hub = [h for h in played if isinstance(h.event, Delivery) and h.event.attributes["surface"] == "hub"]
     assert simulation.withheld == len(hub) > 0
+    assert simulation.spared == sum(h.truth is not None and h.truth.leaked for h in played)
     assert not any(h.truth and h.truth.leaked for h in through)
     assert {h.key for h in through} == {h.key for h in played} - {h.key for h in hub}
 

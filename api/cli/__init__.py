@@ -75,10 +75,11 @@ def demo(
     accounts: Annotated[int, typer.Option(help="Accounts in the simulated cloud.", min=20)] = 120,
     seed: Annotated[int, typer.Option(help="Seed of the simulation; the same seed gives the same stills.")] = 1,
 ) -> None:
-    """Simulate a leaking camera cloud, catch the leak, and show who saw whom.
+    """Simulate a leaking camera cloud, catch the leak, stop it by a hook, and show who saw whom.
 
     Runs the scenario xiaomi_2019 through the real detector into a SQLite store under ./.demo, prints a summary and
-    then serves the API. Exit code 1: the incident was missed, or somebody innocent was accused.
+    then serves the API. The simulated display maker takes the hook and holds back what it is told to. Exit code 1: the
+    leak was missed or not stopped, or somebody innocent was accused.
     """
     from api.commands.demo import run
 

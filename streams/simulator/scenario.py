@@ -54,7 +54,7 @@ class CacheFault:
 
     `poor` is the share of deliveries over a poor network, at any time and on any surface; only those on `surface`
     that the new release serves go wrong. `foreign` of them show another home's latest still, and `damaged` of those
-    are grey or cut off. `nodes` caches serve every region.
+    are grey or cut off. `nodes` caches serve every region; the new release reaches the first `updated` of them.
     """
 
     component: str
@@ -65,6 +65,7 @@ class CacheFault:
     foreign: float
     damaged: float
     nodes: int = 8
+    updated: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class Scenario:
 
     def as_reported(self) -> Scenario:
         """The same scenario at the size and with the rates that were reported, for large runs: leaks get rare."""
-        crowd, fault = replace(self.crowd, accounts=REPORTED_ACCOUNTS), replace(self.fault, poor=REPORTED_POOR)
+        crowd = replace(self.crowd, accounts=REPORTED_ACCOUNTS)
+        fault = replace(self.fault, poor=REPORTED_POOR, updated=self.fault.nodes)
         return replace(self, crowd=crowd, fault=fault)
 
 
@@ -106,8 +108,11 @@ REPORTED_ACCOUNTS = 1044
 """Accounts that had the integration in December 2019, as the display's maker said."""
 REPORTED_POOR = 0.005
 """Share of deliveries over a poor network, fit to the few customers that were affected. Ours: no report gives it."""
-DEMO_POOR = 0.035
-"""The same for 120 accounts and a few hours, where the reported rate would leak three stills: some twenty. Ours."""
+DEMO_POOR = 0.2
+"""The same for 120 accounts and a few hours, where the reported rate would leak three stills: some sixty, if nothing
+stops them, and three within ten minutes, as a crowd of the reported size and more would see. Ours."""
+DEMO_UPDATED = 4
+"""Caches of eight that the new release reaches: releases are rolled out in steps. Ours: no report tells of it."""
 
 XIAOMI_2019 = Scenario(
     name="xiaomi_2019",
@@ -124,6 +129,7 @@ XIAOMI_2019 = Scenario(
         poor=DEMO_POOR,
         foreign=0.85,
         damaged=0.40,
+        updated=DEMO_UPDATED,
     ),
 )
 

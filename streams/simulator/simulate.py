@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from models.records import (
     AccountId,
@@ -35,6 +36,9 @@ Gate = Callable[[Delivery], bool]
 """Asked before each delivery: False stops it, as a suspension does."""
 AHEAD = 48
 """Deliveries whose stills are drawn ahead: some seconds of drawing, and 10 MB of stills."""
+DISPLAY: Final = "home-display"
+APP: Final = "camera-app"
+"""The integrations: displays of another maker, where the fault is, and the cameras' own app."""
 Progress = Callable[[int, int], None]
 """Told after each event: how many are done, of how many."""
 
@@ -84,7 +88,8 @@ def always_open(delivery: Delivery) -> bool:
 class Simulation:
     """One run of a scenario. Iterate it once; it renders as it goes.
 
-    `total` is how many events there will be if the gate stops none; `withheld` counts what it stopped so far.
+    `total` is how many events there will be if the gate stops none; `withheld` counts what it stopped so far, `spared`
+    those of them that the fault would have answered with a stranger's still.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Simulation:
     ) -> None:
         self.scenario = scenario
         self.withheld = 0
+        self.spared = 0
         self._seed = seed
         self._gate = gate
         self._cast = cast(scenario, seed)
@@ -146,6 +152,7 @@ class Simulation:
         wrong = changed and due.act is Act.OWN and self._goes_wrong(attributes, rng)
         if not self._gate(delivery):
             self.withheld += 1
+            self.spared += wrong
             return None
         if wrong and (leaked := self._leak(delivery, rng)) is not None:
             return leaked
@@ -155,18 +162,20 @@ class Simulation:
     def _attributes(self, player: Player, changed: bool, rng: Random) -> dict[str, str]:
         fault = self.scenario.fault
         app = rng.random() < self.scenario.crowd.app
+        node = rng.randint(1, fault.nodes)
         return {
-            "integration": "camera-app" if app else "home-display",
+            "integration": APP if app else DISPLAY,
             "surface": "app" if app else fault.surface,
             "region": player.region.name,
-            "cachenode": f"cache-{rng.randint(1, fault.nodes)}",
-            "release": fault.version_after if changed else fault.version_before,
+            "cachenode": f"cache-{node}",
+            "release": fault.version_after if changed and node <= fault.updated else fault.version_before,
             "network": "poor" if rng.random() < fault.poor else "good",
         }
 
     def _goes_wrong(self, attributes: dict[str, str], rng: Random) -> bool:
         fault = self.scenario.fault
-        exposed = attributes["surface"] == fault.surface and attributes["network"] == "poor"
+        updated = attributes["release"] == fault.version_after
+        exposed = updated and attributes["surface"] == fault.surface and attributes["network"] == "poor"
         return exposed and rng.random() < fault.foreign
 
     def _leak(self, delivery: Delivery, rng: Random) -> Happening | None:
