@@ -210,3 +210,13 @@ def test_the_kill_switch_is_told_by_every_list(store: str) -> None:
     run(store, "kill-switch", "off", *by("anna"))
     run(store, "integrations", "mode", "homeview", "auto", *by("anna"))
     assert "auto" in run(store, "integrations", "list")
+
+
+def test_what_persons_and_events_say_is_shown_as_it_is(store: str) -> None:
+    where = ["--integration", "homeview", "--where", "release=[bold]9"]
+    run(store, "suspensions", "propose", *where, "--by", "[/anna]", "--why", "see [/ticket]")
+    listed = run(store, "suspensions", "list")
+    assert "release [bold]9 of homeview" in listed
+    shown = run(store, "suspensions", "show", listed[listed.index("su-") :].split()[0])
+    assert "[/anna]" in shown
+    assert "see [/ticket]" in shown

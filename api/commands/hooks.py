@@ -11,10 +11,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from api.commands.tables import minute, table_of
 from api.hook_bodies import CallBody, HookBody, HookSecret
 from api.options import fail
 from detector.notice import NoticeType
@@ -46,11 +45,7 @@ def show_all(settings: Settings, *, as_json: bool) -> int:
     if not hooks:
         typer.echo("no hooks: `strayframe hooks add URL` makes one")
         return 0
-    table = _headed("id", "url", "integration", "events", "state")
-    for hook in hooks:
-        events = "all" if hook.events is None else " ".join(sorted(hook.events))
-        table.add_row(hook.id, hook.url, hook.integration or "any", events, _state(hook))
-    Console().print(table)
+    Console(highlight=False).print(table_of(("id", "url", "integration", "events", "state"), map(_line, hooks)))
     return 0
 
 
@@ -109,12 +104,8 @@ def deliveries(settings: Settings, id: str, state: State | None, limit: int, *, 
         calls = manual.hooks.log(_the(manual, id).id, state, limit=limit).items
     if as_json:
         return _json([CallBody.of(call).model_dump(mode="json") for call in calls])
-    table = _headed("id", "type", "happened", "state", "tries", "last")
-    for call in calls:
-        table.add_row(
-            call.id, call.notice.type, _clock(call.notice.at), call.state, str(len(call.attempts)), _last(call)
-        )
-    Console().print(table)
+    headings = ("id", "type", "happened (UTC)", "state", "tries", "last")
+    Console(highlight=False).print(table_of(headings, map(_call, calls)))
     return 0
 
 
@@ -188,15 +179,18 @@ def _state(hook: Hook) -> str:
     return "dry run" if hook.dry_run else "called"
 
 
+def _line(hook: Hook) -> list[str]:
+    events = "all" if hook.events is None else " ".join(sorted(hook.events))
+    return [hook.id, hook.url, hook.integration or "any", events, _state(hook)]
+
+
+def _call(call: Logged) -> list[str]:
+    notice = call.notice
+    return [call.id, notice.type, minute(notice.at), call.state, str(len(call.attempts)), _last(call)]
+
+
 def _last(call: Logged) -> str:
     return call.attempts[-1].outcome.detail if call.attempts else ""
-
-
-def _headed(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
 
 
 def _plain(value: Any) -> str:

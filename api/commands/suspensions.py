@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import typer
 from pydantic import BaseModel
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from api.commands.tables import ID_SHOWN, minute, table_of
 from api.options import fail
 from api.suspension_schemas import ActedBody, IntegrationBody, KillSwitchBody, SuspensionBody, SuspensionDetail
 from detector.scope import Scope, SuspensionId, named
@@ -46,11 +45,8 @@ def show_all(settings: Settings, state: str | None, integration: str | None, *, 
     if not found:
         typer.echo("nothing is suspended, and nothing is proposed")
         return 0
-    table = _table("id", "state", "may pass", "scope", "since", "waits for")
-    for each in found:
-        state_ = f"{each.state.value} (shadow)" if each.shadow else each.state.value
-        table.add_row(each.id, state_, f"{each.share:.0%}", str(each.scope), _moment(each.since), _waits(each))
-    Console().print(table)
+    headings = ("suspension", "state", "may pass", "scope", "since (UTC)", "waits for")
+    Console(highlight=False).print(table_of(headings, map(_line, found)))
     return 0
 
 
@@ -65,10 +61,8 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     Console(soft_wrap=True).print(f"{one.id}: {one.scope}, {one.state.value}, {one.share:.0%} may pass", markup=False)
     if waits := _waits(one):
         typer.echo(f"waits for {waits}")
-    table = _table("at", "who", "action", "before", "after", "may pass", "reason", "why")
-    for each in moves:
-        table.add_row(*_row(each))
-    Console().print(table)
+    headings = ("at (UTC)", "who", "action", "before", "after", "may pass", "reason", "why")
+    Console(highlight=False).print(table_of(headings, map(_row, moves)))
     return 0
 
 
@@ -111,13 +105,8 @@ def show_integrations(settings: Settings, *, as_json: bool) -> int:
         return 0
     if killed:
         typer.echo(killed)
-    table = _table("integration", "mode", "warm", "cameras known", "accounts", "first seen")
-    for each in found:
-        mode = f"{each.mode.value} (default)" if each.default else each.mode.value
-        warm = f"since {_moment(each.warm_at)}" if each.warm else "warming up: nothing acts"
-        known = f"{each.known} of {each.cameras}"
-        table.add_row(each.name, mode, warm, known, str(each.accounts), _moment(each.first_seen))
-    Console().print(table)
+    headings = ("integration", "mode", "warm since (UTC)", "cameras known", "accounts", "first seen (UTC)")
+    Console(highlight=False).print(table_of(headings, map(_integration, found)))
     return 0
 
 
@@ -186,10 +175,21 @@ def _waits(one: Suspension) -> str:
     return ""
 
 
+def _line(each: Suspension) -> list[str]:
+    state = f"{each.state.value} (shadow)" if each.shadow else each.state.value
+    return [each.id[:ID_SHOWN], state, f"{each.share:.0%}", str(each.scope), minute(each.since), _waits(each)]
+
+
+def _integration(each: IntegrationBody) -> list[str]:
+    mode = f"{each.mode.value} (default)" if each.default else each.mode.value
+    warm = minute(each.warm_at) if each.warm else "warming up: nothing acts"
+    return [each.name, mode, warm, f"{each.known} of {each.cameras}", str(each.accounts), minute(each.first_seen)]
+
+
 def _row(each: StoredTransition) -> list[str]:
     event = each.event
     moved = (event.what.value, each.before.value, each.after.value, f"{each.share:.0%}")
-    return [_moment(event.at), event.actor.name, *moved, event.reason, event.why]
+    return [minute(event.at), event.actor.name, *moved, event.reason, event.why]
 
 
 def _every(switches: Suspensions, state: State | None, integration: str | None) -> Iterator[Suspension]:
@@ -230,13 +230,6 @@ def _switches(settings: Settings) -> Iterator[Suspensions]:
         fail(str(error))
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
-
-
 def _print_json(what: BaseModel | Sequence[BaseModel]) -> None:
     told: Any
     if isinstance(what, BaseModel):
@@ -244,10 +237,6 @@ def _print_json(what: BaseModel | Sequence[BaseModel]) -> None:
     else:
         told = [each.model_dump(mode="json") for each in what]
     typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
-
-
-def _moment(when: datetime | None) -> str:
-    return "" if when is None else instant(when)
 
 
 def _now() -> datetime:
