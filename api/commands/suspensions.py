@@ -58,11 +58,11 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     if as_json:
         _print_json(SuspensionDetail.with_moves(one, moves))
         return 0
-    Console(soft_wrap=True).print(f"{one.id}: {one.scope}, {one.state.value}, {one.share:.0%} may pass", markup=False)
+    typer.echo(f"{one.id}: {one.scope}, {one.state.value}, {one.share:.0%} may pass")
     if waits := _waits(one):
         typer.echo(f"waits for {waits}")
-    headings = ("at (UTC)", "who", "action", "before", "after", "may pass", "reason", "why")
-    Console(highlight=False).print(table_of(headings, map(_row, moves)))
+    for each in moves:
+        typer.echo(f"\n{_told(each)}")
     return 0
 
 
@@ -186,10 +186,16 @@ def _integration(each: IntegrationBody) -> list[str]:
     return [each.name, mode, warm, f"{each.known} of {each.cameras}", str(each.accounts), minute(each.first_seen)]
 
 
-def _row(each: StoredTransition) -> list[str]:
+def _told(each: StoredTransition) -> str:
     event = each.event
-    moved = (event.what.value, each.before.value, each.after.value, f"{each.share:.0%}")
-    return [minute(event.at), event.actor.name, *moved, event.reason, event.why]
+    moved = f"{each.before.value} to {each.after.value}, {each.share:.0%} may pass"
+    lines = [
+        f"{minute(event.at)} UTC  {event.what.value} by {event.actor.name}: {moved}",
+        f"{event.reason}: {event.why}",
+    ]
+    if event.evidence:
+        lines.append(f"on {' '.join(event.evidence)}")
+    return "\n    ".join(lines)
 
 
 def _every(switches: Suspensions, state: State | None, integration: str | None) -> Iterator[Suspension]:
