@@ -13,16 +13,15 @@ from typing import Any, TypeVar
 import typer
 from rich.console import Console
 
+from api.commands.opened import opened
 from api.commands.tables import minute, table_of
 from api.hook_bodies import CallBody, HookBody, HookSecret
 from api.options import fail
 from detector.notice import NoticeType
-from models.errors import StrayframeError
 from streams.outbox.call import Result, State
 from streams.outbox.manual import Manual
 from streams.settings import Settings
 from streams.store.hooks import Hook, Logged
-from streams.store.sql import SqlStore
 
 T = TypeVar("T")
 
@@ -127,12 +126,8 @@ def _show_secret(manual: Manual, hook: Hook, secret: str, *, as_json: bool) -> i
 
 @contextmanager
 def _manual(settings: Settings) -> Iterator[Manual]:
-    """Hooks in the store, without a lease: whoever judges and dispatches goes on meanwhile."""
-    try:
-        with SqlStore(settings.store) as store:
-            yield Manual.of(settings, store, partial(datetime.now, UTC))
-    except StrayframeError as error:
-        fail(str(error))
+    with opened(settings) as store:
+        yield Manual.of(settings, store, partial(datetime.now, UTC))
 
 
 def _all(page: Callable[..., Any]) -> list[Hook]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from api.commands.opened import opened
 from api.commands.tables import ID_SHOWN, minute, table_of
 from api.dossier import IncidentBody, IncidentDetail, TriageBody
 from api.options import fail
@@ -29,7 +28,6 @@ from detector.incident import State
 from detector.notification import draft
 from detector.reach import Met
 from detector.triage import Triage, clocks
-from models.errors import StrayframeError
 from models.records import AlertId, IncidentId
 from streams.settings import Settings
 from streams.store.cases import Cases
@@ -46,7 +44,7 @@ SHOWN: Final = 20
 def show_all(settings: Settings, state: str | None, integration: str | None, limit: int, *, as_json: bool) -> int:
     """Print incidents, latest first."""
     wanted = IncidentFilter(integration, None if state is None else State(state))
-    with _store(settings) as store:
+    with opened(settings) as store:
         found = store.incidents(wanted, limit=limit).items
         said = Cases(store.database).triages([incident.id for incident in found])
     if as_json:
@@ -74,7 +72,7 @@ def show_all(settings: Settings, state: str | None, integration: str | None, lim
 
 def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     """Print one incident with its cause and what persons said."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         incident = _incident(store, cases, id)
         triage, now = cases.triage(incident.id), datetime.now(UTC)
@@ -104,7 +102,7 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
 
 def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
     """Say something of an incident, or of an alert; prints the triage after it."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         subject = _the(cases, id)
         kind = AlertTriage if subject.startswith("al-") else IncidentTriage
@@ -119,7 +117,7 @@ def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
 
 def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) -> int:
     """Print whom an incident reached, or write it as CSV."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         incident = store.incident(_incident(store, cases, id).id)
         assert incident is not None
@@ -148,7 +146,7 @@ def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) 
 
 def show_notification(settings: Settings, id: str) -> int:
     """Print the draft."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         incident = store.incident(_incident(store, cases, id).id)
         assert incident is not None
@@ -156,15 +154,6 @@ def show_notification(settings: Settings, id: str) -> int:
         reach = cases.reach(incident)
     typer.echo(draft(incident, reach, triage, clocks(triage), datetime.now(UTC)))
     return 0
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[SqlStore]:
-    try:
-        with SqlStore(settings.store) as store:
-            yield store
-    except StrayframeError as error:
-        fail(str(error))
 
 
 def _the(cases: Cases, id: str) -> str:

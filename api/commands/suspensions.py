@@ -12,16 +12,15 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from api.commands.opened import opened
 from api.commands.tables import ID_SHOWN, minute, table_of
 from api.options import fail
 from api.suspension_schemas import ActedBody, IntegrationBody, KillSwitchBody, SuspensionBody, SuspensionDetail
 from detector.scope import Scope, SuspensionId, named
 from detector.suspension import Do, State, Suspension
-from models.errors import StrayframeError
 from streams.cloudevents import instant
 from streams.settings import Settings
-from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, MODE, OFF, ON, Acted, Asked, NotMoved, StoredTransition, Suspensions
+from streams.store.suspensions import KILL, MODE, OFF, ON, Acted, Asked, Killed, NotMoved, StoredTransition, Suspensions
 
 SHORTEST: Final = 6
 """Characters that the beginning of an id needs at least to stand for it, `su-` included."""
@@ -142,7 +141,7 @@ def _act(
 ) -> int:
     try:
         acted = switches.act(of, Asked(what, by, why, _now()), dry_run=dry_run)
-    except NotMoved as error:
+    except (NotMoved, Killed) as error:
         fail(str(error), 1)
     assert acted is not None
     if as_json:
@@ -228,12 +227,8 @@ def _killed(switches: Suspensions) -> str | None:
 
 @contextmanager
 def _switches(settings: Settings) -> Iterator[Suspensions]:
-    """The switches, without the store's lease: a judge may go on, and looks after its next commit."""
-    try:
-        with SqlStore(settings.store) as store:
-            yield store.suspensions
-    except StrayframeError as error:
-        fail(str(error))
+    with opened(settings) as store:
+        yield store.suspensions
 
 
 def _print_json(what: BaseModel | Sequence[BaseModel]) -> None:
