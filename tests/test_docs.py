@@ -66,6 +66,14 @@ def test_the_manual_shows_what_receivers_are_told() -> None:
     assert set(re.findall(r"`(\w+)`", page)) == set(ordered.told())
 
 
+def test_every_log_event_is_documented() -> None:
+    written = "".join(page.read_text() for page in PAGES)
+    call = re.compile(r"log\.(?:info|warning|error|exception)\(\s*\"([a-z_.]+)\"")
+    events = {event for path in SOURCES for event in call.findall(path.read_text())}
+    assert len(events) >= 40
+    assert {event for event in events if f"`{event}`" not in written} == set()
+
+
 def test_every_reason_for_a_rejection_is_documented() -> None:
     reasons = {reason for path in SOURCES for reason in re.findall(r"Rejected\(\s*\"(\w+)\"", path.read_text())}
     documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/events.md").read_text(), re.MULTILINE))
