@@ -397,7 +397,8 @@ class _Turning:
         carries = tuple(each.id for each in self._of(switch.scope.integration) if _carries(switch, each))
         at = self.latest or (self._withdrawn[gone[0]].time if gone else switch.since)
         assert at is not None
-        why = f"{len(gone)} alerts no longer stand: {reason}." if gone else f"Lifted: {reason}."
+        count = "1 alert no longer stands" if len(gone) == 1 else f"{len(gone)} alerts no longer stand"
+        why = f"{count}: {reason}." if gone else f"Lifted: {reason}."
         event = Event(
             Do.WITHDRAWN,
             POLICY,

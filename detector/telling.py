@@ -65,6 +65,7 @@ def _incident(incident: Incident) -> dict[str, Any]:
     suspects = () if analysis is None else analysis.suspects[:3]
     return {
         "incident": incident.id,
+        "integration": incident.integration,
         "state": incident.state.value,
         "stands": incident.stands,
         "opened": _z(incident.opened),
@@ -92,6 +93,7 @@ def _alert(alert: Alert, incident: IncidentId | None) -> dict[str, Any]:
     return {
         "alert": alert.id,
         "incident": incident,
+        "integration": alert.integration,
         "kind": alert.kind.value,
         "level": alert.level.value,
         "delivery": {"source": alert.delivery.source, "id": alert.delivery.id},

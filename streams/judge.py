@@ -118,9 +118,6 @@ class Store(Protocol):
     def shelf(self) -> Shelf:
         """The placeholders, with what persons said of them."""
 
-    def words(self) -> int:
-        """How often persons have spoken of suspensions."""
-
     def standing(self) -> Standing:
         """How suspensions stand, with what persons said of them."""
 
@@ -247,7 +244,9 @@ class Judge:
             with self._metrics.commit_seconds.time():
                 self._write(batch, self._store)
             self._shelve(self._store)
-        self._settle(self._store)
+        self._judged = []
+        if self._board is not None:
+            self._board.settle()
         if self._tell_noticed is not None and batch.notices:
             self._tell_noticed()
         if self._store is not None and self._tell_stored is not None:
@@ -273,15 +272,6 @@ class Judge:
         batch.turn = self._board.turn(self._judged, batch.changes.withdrawn, now)
         self.transitions = batch.turn.transitions
         return batch.turn.notices
-
-    def _settle(self, store: Store | None) -> None:
-        """What was decided is so; what persons said meanwhile is taken up."""
-        self._judged = []
-        if self._board is None:
-            return
-        self._board.settle()
-        if store is not None and store.words() != self._board.words:
-            self._board.take(store.standing())
 
     def _shelve(self, store: Store) -> None:
         """A person may have ruled on a placeholder meanwhile; what follows from it is stored by the next commit."""

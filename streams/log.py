@@ -20,6 +20,9 @@ CLIENT_LEVELS = {"debug": logging.WARNING}
 """Least severe event of the Kafka client that is written. It warns of every reconnect, which is of use to somebody
 who looks for a fault only; below a warning it quotes values, which are pictures."""
 
+HTTP_CLIENTS = ("httpx", "httpcore")
+"""Libraries that write down whole addresses below a warning; those of pictures may carry a signature."""
+
 
 def configure(level: Level = "info", format: Format = "text", stream: TextIO | None = None) -> None:
     """Write log events of at least `level` to `stream` (standard error). A second call replaces the first."""
@@ -44,6 +47,8 @@ def configure(level: Level = "info", format: Format = "text", stream: TextIO | N
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for client in HTTP_CLIENTS:
+        logging.getLogger(client).setLevel(logging.WARNING)
     logging.getLogger("kafka").setLevel(CLIENT_LEVELS.get(level, logging.ERROR))
 
 

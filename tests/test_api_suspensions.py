@@ -206,7 +206,17 @@ def test_the_kill_switch_is_told_by_every_list(store: str) -> None:
     assert json.loads(run(store, "kill-switch", "show", "--json", code=1))["on"] is True
     for each in ("suspensions", "integrations"):
         assert "the kill switch is ON" in run(store, each, "list")
-    assert "nothing acts" in run(store, "suspensions", "suspend", "--integration", "homeview", *by("anna"), code=2)
+    assert "nothing acts" in run(store, "suspensions", "suspend", "--integration", "homeview", *by("anna"), code=1)
     run(store, "kill-switch", "off", *by("anna"))
     run(store, "integrations", "mode", "homeview", "auto", *by("anna"))
     assert "auto" in run(store, "integrations", "list")
+
+
+def test_what_persons_and_events_say_is_shown_as_it_is(store: str) -> None:
+    where = ["--integration", "homeview", "--where", "release=[bold]9"]
+    run(store, "suspensions", "propose", *where, "--by", "[/anna]", "--why", "see [/ticket]")
+    listed = run(store, "suspensions", "list")
+    assert "release [bold]9 of homeview" in listed
+    shown = run(store, "suspensions", "show", listed[listed.index("su-") :].split()[0])
+    assert "[/anna]" in shown
+    assert "see [/ticket]" in shown

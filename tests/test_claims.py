@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 import threading
 import time
@@ -17,6 +18,7 @@ import trustme
 from cloud import Cloud, enrolled, in_memory, rounds, told
 
 from models.records import Delivery
+from streams import log
 from streams.claims import FETCHES, TRIES, ClaimCheck
 from streams.cloudevents import Message, Rejected
 from streams.settings import Settings, SettingsError, load
@@ -173,6 +175,13 @@ def test_a_picture_that_is_not_there_is_asked_for_once(pictures: Pictures) -> No
     rejected = refused(pictures, f"{pictures.origin}/gone.jpg?signature=secret")
     assert (rejected.reason, len(pictures.asked)) == ("no_picture", 1)
     assert "secret" not in str(rejected)
+
+
+def test_the_log_holds_no_signature_of_a_reference(pictures: Pictures) -> None:
+    written = io.StringIO()
+    log.configure("debug", "text", written)
+    assert bring(pictures, f"{pictures.origin}/a.jpg?signature=secret") == PICTURE
+    assert "secret" not in written.getvalue()
 
 
 def test_a_server_that_stumbles_is_asked_again(pictures: Pictures) -> None:

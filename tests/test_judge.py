@@ -11,7 +11,7 @@ import pytest
 from cloud import START, delivered, enrolled
 
 from detector.engine import LATE, Engine, Knowledge
-from models.records import Delivery, Verdict
+from models.records import Delivery, IncidentId, Verdict
 from streams.cloudevents import Rejected
 from streams.decode import Decoder
 from streams.judge import Batch, Covered, EngineTorn, Judge, Unwatched
@@ -32,6 +32,9 @@ class Kept:
 
     def rulings(self) -> int:
         return 0
+
+    def snoozed(self) -> frozenset[IncidentId]:
+        return frozenset()
 
 
 def test_what_is_said_to_have_happened_lies_not_in_the_future() -> None:

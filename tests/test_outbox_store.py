@@ -218,6 +218,20 @@ def test_a_dispatcher_that_was_replaced_records_nothing() -> None:
         assert Hooks(store.database).log(hook.name).items[0].attempts == ()
 
 
+def test_what_waits_behind_a_failed_call_is_not_due_before_it() -> None:
+    with opened() as store:
+        hook, outbox = Witness(Hooks(store.database).add("https://one.example/", NOON)), Outbox(store.database)
+        store.commit(Batch(notices=[told(1), told(4)]))
+        outbox.route([hook], NOON)
+        due = outbox.due(hook.name, NOON)
+        assert due is not None
+        attempted(outbox, due, FAILED, NOON)
+        assert outbox.due(hook.name, NOON) is None
+        later = outbox.next_due(hook.name)
+        assert later is not None
+        assert later > NOON
+
+
 def test_retries_go_on_for_three_days_ever_more_slowly_and_then_end() -> None:
     due = Due(Hook.__name__, told(1), NOON, 0, None)  # type: ignore[arg-type]
     at, pauses = NOON, list[timedelta]()

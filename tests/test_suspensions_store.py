@@ -117,10 +117,9 @@ def test_the_kill_switch_holds_at_once_even_for_what_was_just_decided(store: Sql
     assert store.suspensions.act(LINK.id, ask(Do.REJECT)), "what changes no path is free"
 
 
-def test_a_mode_holds_from_the_next_batch_on(store: SqlStore) -> None:
-    path = judged(store, Rules(warm_cameras=0, warm_share=0.0))
+def test_a_mode_holds_for_the_next_leak_however_long_nothing_was_judged(store: SqlStore) -> None:
+    path = judged(store, Rules(mode=Mode.OFF, warm_cameras=0, warm_share=0.0))
     store.suspensions.say(MODE, HOME, Mode.AUTO.value, actor="anna", why="it was right", at=when(0))
-    path.push(3, None, 5)
     assert told(path.push(2, 1, 10)) == [(str(LINK), "suspending")]
 
 
@@ -273,7 +272,7 @@ def test_a_person_s_request_that_dies_leaves_nothing_half_done(store: SqlStore) 
                 store.suspensions.act(NODE, ask(Do.SUSPEND, key="k"))
         except Torn:
             died += 1
-            assert (store.suspensions.one(NODE.id), history(store, NODE), store.words()) == (None, [], 0)
+            assert (store.suspensions.one(NODE.id), history(store, NODE), store.suspensions.words()) == (None, [], 0)
             continue
         break
     assert died >= 4

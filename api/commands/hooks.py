@@ -11,19 +11,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from api.commands.opened import opened
+from api.commands.tables import minute, table_of
 from api.hook_bodies import CallBody, HookBody, HookSecret
 from api.options import fail
 from detector.notice import NoticeType
-from models.errors import StrayframeError
 from streams.outbox.call import Result, State
 from streams.outbox.manual import Manual
 from streams.settings import Settings
 from streams.store.hooks import Hook, Logged
-from streams.store.sql import SqlStore
 
 T = TypeVar("T")
 
@@ -46,11 +44,7 @@ def show_all(settings: Settings, *, as_json: bool) -> int:
     if not hooks:
         typer.echo("no hooks: `strayframe hooks add URL` makes one")
         return 0
-    table = _headed("id", "url", "integration", "events", "state")
-    for hook in hooks:
-        events = "all" if hook.events is None else " ".join(sorted(hook.events))
-        table.add_row(hook.id, hook.url, hook.integration or "any", events, _state(hook))
-    Console().print(table)
+    Console(highlight=False).print(table_of(("id", "url", "integration", "events", "state"), map(_line, hooks)))
     return 0
 
 
@@ -109,12 +103,8 @@ def deliveries(settings: Settings, id: str, state: State | None, limit: int, *, 
         calls = manual.hooks.log(_the(manual, id).id, state, limit=limit).items
     if as_json:
         return _json([CallBody.of(call).model_dump(mode="json") for call in calls])
-    table = _headed("id", "type", "happened", "state", "tries", "last")
-    for call in calls:
-        table.add_row(
-            call.id, call.notice.type, _clock(call.notice.at), call.state, str(len(call.attempts)), _last(call)
-        )
-    Console().print(table)
+    headings = ("id", "type", "happened (UTC)", "state", "tries", "last")
+    Console(highlight=False).print(table_of(headings, map(_call, calls)))
     return 0
 
 
@@ -136,12 +126,8 @@ def _show_secret(manual: Manual, hook: Hook, secret: str, *, as_json: bool) -> i
 
 @contextmanager
 def _manual(settings: Settings) -> Iterator[Manual]:
-    """Hooks in the store, without a lease: whoever judges and dispatches goes on meanwhile."""
-    try:
-        with SqlStore(settings.store) as store:
-            yield Manual.of(settings, store, partial(datetime.now, UTC))
-    except StrayframeError as error:
-        fail(str(error))
+    with opened(settings) as store:
+        yield Manual.of(settings, store, partial(datetime.now, UTC))
 
 
 def _all(page: Callable[..., Any]) -> list[Hook]:
@@ -188,15 +174,18 @@ def _state(hook: Hook) -> str:
     return "dry run" if hook.dry_run else "called"
 
 
+def _line(hook: Hook) -> list[str]:
+    events = "all" if hook.events is None else " ".join(sorted(hook.events))
+    return [hook.id, hook.url, hook.integration or "any", events, _state(hook)]
+
+
+def _call(call: Logged) -> list[str]:
+    notice = call.notice
+    return [call.id, notice.type, minute(notice.at), call.state, str(len(call.attempts)), _last(call)]
+
+
 def _last(call: Logged) -> str:
     return call.attempts[-1].outcome.detail if call.attempts else ""
-
-
-def _headed(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
 
 
 def _plain(value: Any) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from api.commands.opened import opened
+from api.commands.tables import ID_SHOWN, minute, table_of
 from api.dossier import IncidentBody, IncidentDetail, TriageBody
 from api.options import fail
 from api.reach import ReachBody, table
@@ -26,8 +26,8 @@ from detector.analysis import duration, phrase
 from detector.cause import Suspect
 from detector.incident import State
 from detector.notification import draft
+from detector.reach import Met
 from detector.triage import Triage, clocks
-from models.errors import StrayframeError
 from models.records import AlertId, IncidentId
 from streams.settings import Settings
 from streams.store.cases import Cases
@@ -44,7 +44,7 @@ SHOWN: Final = 20
 def show_all(settings: Settings, state: str | None, integration: str | None, limit: int, *, as_json: bool) -> int:
     """Print incidents, latest first."""
     wanted = IncidentFilter(integration, None if state is None else State(state))
-    with _store(settings) as store:
+    with opened(settings) as store:
         found = store.incidents(wanted, limit=limit).items
         said = Cases(store.database).triages([incident.id for incident in found])
     if as_json:
@@ -60,8 +60,8 @@ def show_all(settings: Settings, state: str | None, integration: str | None, lim
         triage = said.get(one.id, Triage())
         whose = triage.assignee or (f"seen by {triage.acknowledged_by}" if triage.acknowledged_by else "nobody's yet")
         rows.add_row(
-            f"{one.id[:11]}\n{_state(one, triage)}\n{escape(whose)}",
-            f"{_at(one.first)}\n{_at(one.last)}",
+            f"{one.id[:ID_SHOWN]}\n{_state(one, triage)}\n{escape(whose)}",
+            f"{minute(one.first)}\n{minute(one.last)}",
             f"{one.leaks} leaks\n{one.viewers} viewers\n{one.owners} owners",
             escape(f"{one.integration}: {one.analysis.sentence if one.analysis else ''}"),
             end_section=True,
@@ -72,7 +72,7 @@ def show_all(settings: Settings, state: str | None, integration: str | None, lim
 
 def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     """Print one incident with its cause and what persons said."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         incident = _incident(store, cases, id)
         triage, now = cases.triage(incident.id), datetime.now(UTC)
@@ -82,13 +82,13 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     console, analysis = Console(highlight=False), incident.analysis
     console.print(f"[bold]{incident.id}[/bold], {_state(incident, triage)}, {escape(incident.integration)}")
     console.print(
-        f"{_at(incident.first)} to {_at(incident.last)} UTC, {incident.leaks} leaks, {incident.shifts} shifts"
+        f"{minute(incident.first)} to {minute(incident.last)} UTC, {incident.leaks} leaks, {incident.shifts} shifts"
     )
     if analysis is not None:
         console.print(f"\n{escape(analysis.sentence)}.\nShape: {analysis.shape.form.value}\n")
         console.print(_suspects(analysis.suspects))
         for change in analysis.changes:
-            console.print(f"deployed {_at(change.time)}: {escape(change.component)} {escape(change.version)}")
+            console.print(f"deployed {minute(change.time)}: {escape(change.component)} {escape(change.version)}")
     for clock in clocks(triage):
         left = clock.left(now)
         told = (
@@ -96,13 +96,13 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
         )
         console.print(f"{clock.law}: {told}")
     for deed in history:
-        console.print(f"{_at(deed.at)} {escape(deed.actor)} {deed.act.did.value} {escape(deed.act.value)}")
+        console.print(f"{minute(deed.at)} {escape(deed.actor)} {deed.act.did.value} {escape(deed.act.value)}")
     return 0
 
 
 def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
     """Say something of an incident, or of an alert; prints the triage after it."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         subject = _the(cases, id)
         kind = AlertTriage if subject.startswith("al-") else IncidentTriage
@@ -117,7 +117,7 @@ def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
 
 def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) -> int:
     """Print whom an incident reached, or write it as CSV."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         incident = store.incident(_incident(store, cases, id).id)
         assert incident is not None
@@ -136,21 +136,17 @@ def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) 
     )
     if reach.at_most is not None:
         typer.echo(f"At most {reach.at_most} of {reach.deliveries} deliveries: so many went the suspected path.")
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("viewer", "saw", "of", "stills", "opened", "first", "last"):
-        rows.add_column(heading)
-    for met in reach.met[:SHOWN]:
-        names = (escape(text or "-") for text in (met.viewer, met.camera, met.owner))
-        rows.add_row(*names, str(met.stills), str(met.opened), _at(met.first), _at(met.last))
+    headings = ("viewer", "saw", "of", "stills", "opened", "first (UTC)", "last (UTC)")
+    rows = table_of(headings, map(_met, reach.met[:SHOWN]))
     if len(reach.met) > SHOWN:
         rows.caption = f"and {len(reach.met) - SHOWN} more: --csv FILE, --json"
-    Console().print(rows)
+    Console(highlight=False).print(rows)
     return 0
 
 
 def show_notification(settings: Settings, id: str) -> int:
     """Print the draft."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         cases = Cases(store.database)
         incident = store.incident(_incident(store, cases, id).id)
         assert incident is not None
@@ -158,15 +154,6 @@ def show_notification(settings: Settings, id: str) -> int:
         reach = cases.reach(incident)
     typer.echo(draft(incident, reach, triage, clocks(triage), datetime.now(UTC)))
     return 0
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[SqlStore]:
-    try:
-        with SqlStore(settings.store) as store:
-            yield store
-    except StrayframeError as error:
-        fail(str(error))
 
 
 def _the(cases: Cases, id: str) -> str:
@@ -185,15 +172,20 @@ def _incident(store: SqlStore, cases: Cases, id: str) -> IncidentSummary:
     return found
 
 
+def _met(met: Met) -> list[str]:
+    names = (text or "-" for text in (met.viewer, met.camera, met.owner))
+    return [*names, str(met.stills), str(met.opened), minute(met.first), minute(met.last)]
+
+
 def _suspects(suspects: tuple[Suspect, ...]) -> Table:
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("condition", "of the leaked", "of all", "lift", "interval", ""):
-        rows.add_column(heading)
-    for each in suspects:
-        interval = f"{each.low:.2f} to {each.high:.2f}"
-        shares = (f"{100 * each.share:.1f} %", f"{100 * each.base:.2f} %", f"{each.lift:.2f}")
-        rows.add_row(escape(phrase(each.path)), *shares, interval, "stands out" if each.stands_out else "")
-    return rows
+    headings = ("condition", "of the leaked", "of all", "lift", "interval", "")
+    return table_of(headings, map(_suspect, suspects))
+
+
+def _suspect(each: Suspect) -> list[str]:
+    shares = (f"{100 * each.share:.1f} %", f"{100 * each.base:.2f} %", f"{each.lift:.2f}")
+    told = "stands out" if each.stands_out else ""
+    return [phrase(each.path), *shares, f"{each.low:.2f} to {each.high:.2f}", told]
 
 
 def _state(incident: IncidentSummary, triage: Triage) -> str:
@@ -204,10 +196,6 @@ def _state(incident: IncidentSummary, triage: Triage) -> str:
 def _told(triage: TriageBody) -> str:
     said = triage.model_dump(mode="json", exclude_none=True)
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items())
-
-
-def _at(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M}"
 
 
 def _print(body: Answer | list[IncidentBody]) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from api.commands.opened import opened
 from api.options import fail
-from models.errors import StrayframeError
 from models.placeholder import Gallery, Look, Placeholder, PlaceholderId, State
 from streams.cloudevents import instant
 from streams.placeholder import from_file
@@ -29,7 +28,7 @@ SHORTEST: Final = 6
 
 def show(settings: Settings, *, as_json: bool) -> int:
     """Print candidates and what was ruled, those that most accounts got first."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         found = store.placeholders()
     if as_json:
         typer.echo(json.dumps([_record(one) for one in found], ensure_ascii=False, indent=2))
@@ -43,7 +42,7 @@ def show(settings: Settings, *, as_json: bool) -> int:
 
 def add(settings: Settings, files: Sequence[Path]) -> int:
     """Confirm the pictures in these files; one that is a candidate already is confirmed as such. All or none."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         read = decoder(settings, store)
         given = [from_file(path, read) for path in files]
         known = Gallery()
@@ -62,7 +61,7 @@ def add(settings: Settings, files: Sequence[Path]) -> int:
 
 def confirm(settings: Settings, id: str) -> int:
     """A candidate is a placeholder: nobody's home."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         one = _the(store, id)
         if one.homes == 1:
             fail(f"{one.id} shows the home of camera {one.owner_camera}: who else got it is told as a leak", 1)
@@ -82,21 +81,11 @@ def remove(settings: Settings, id: str) -> int:
 
 
 def _ruled(settings: Settings, id: str, do: Callable[[SqlStore, PlaceholderId], bool], said: str) -> int:
-    with _store(settings) as store:
+    with opened(settings) as store:
         one = _the(store, id)
         do(store, one.id)
     typer.echo(f"{one.id} {said}")
     return 0
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[SqlStore]:
-    """The store, without its lease: a judge may go on meanwhile, and looks after its next commit."""
-    try:
-        with SqlStore(settings.store) as store:
-            yield store
-    except StrayframeError as error:
-        fail(str(error))
 
 
 def _the(store: SqlStore, id: str) -> Placeholder:

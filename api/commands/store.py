@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from api.commands.opened import opened
 from api.options import fail
 from models.errors import StrayframeError
 from streams.settings import Settings
@@ -12,11 +13,8 @@ from streams.store.sql import SqlStore
 
 def upgrade(settings: Settings) -> int:
     """Bring the schema up to date; twice is once."""
-    try:
-        with SqlStore(settings.store) as store:
-            typer.echo(f"the schema of {store.database.name} is current")
-    except StrayframeError as error:
-        fail(str(error))
+    with opened(settings) as store:
+        typer.echo(f"the schema of {store.database.name} is current")
     return 0
 
 

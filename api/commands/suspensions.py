@@ -10,19 +10,17 @@ from typing import Any, Final
 
 import typer
 from pydantic import BaseModel
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from api.commands.opened import opened
+from api.commands.tables import ID_SHOWN, minute, table_of
 from api.options import fail
 from api.suspension_schemas import ActedBody, IntegrationBody, KillSwitchBody, SuspensionBody, SuspensionDetail
 from detector.scope import Scope, SuspensionId, named
 from detector.suspension import Do, State, Suspension
-from models.errors import StrayframeError
 from streams.cloudevents import instant
 from streams.settings import Settings
-from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, MODE, OFF, ON, Acted, Asked, NotMoved, StoredTransition, Suspensions
+from streams.store.suspensions import KILL, MODE, OFF, ON, Acted, Asked, Killed, NotMoved, StoredTransition, Suspensions
 
 SHORTEST: Final = 6
 """Characters that the beginning of an id needs at least to stand for it, `su-` included."""
@@ -46,11 +44,8 @@ def show_all(settings: Settings, state: str | None, integration: str | None, *, 
     if not found:
         typer.echo("nothing is suspended, and nothing is proposed")
         return 0
-    table = _table("id", "state", "may pass", "scope", "since", "waits for")
-    for each in found:
-        state_ = f"{each.state.value} (shadow)" if each.shadow else each.state.value
-        table.add_row(each.id, state_, f"{each.share:.0%}", str(each.scope), _moment(each.since), _waits(each))
-    Console().print(table)
+    headings = ("suspension", "state", "may pass", "scope", "since (UTC)", "waits for")
+    Console(highlight=False).print(table_of(headings, map(_line, found)))
     return 0
 
 
@@ -62,13 +57,11 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     if as_json:
         _print_json(SuspensionDetail.with_moves(one, moves))
         return 0
-    Console(soft_wrap=True).print(f"{one.id}: {one.scope}, {one.state.value}, {one.share:.0%} may pass", markup=False)
+    typer.echo(f"{one.id}: {one.scope}, {one.state.value}, {one.share:.0%} may pass")
     if waits := _waits(one):
         typer.echo(f"waits for {waits}")
-    table = _table("at", "who", "action", "before", "after", "may pass", "reason", "why")
     for each in moves:
-        table.add_row(*_row(each))
-    Console().print(table)
+        typer.echo(f"\n{_told(each)}")
     return 0
 
 
@@ -111,13 +104,8 @@ def show_integrations(settings: Settings, *, as_json: bool) -> int:
         return 0
     if killed:
         typer.echo(killed)
-    table = _table("integration", "mode", "warm", "cameras known", "accounts", "first seen")
-    for each in found:
-        mode = f"{each.mode.value} (default)" if each.default else each.mode.value
-        warm = f"since {_moment(each.warm_at)}" if each.warm else "warming up: nothing acts"
-        known = f"{each.known} of {each.cameras}"
-        table.add_row(each.name, mode, warm, known, str(each.accounts), _moment(each.first_seen))
-    Console().print(table)
+    headings = ("integration", "mode", "warm since (UTC)", "cameras known", "accounts", "first seen (UTC)")
+    Console(highlight=False).print(table_of(headings, map(_integration, found)))
     return 0
 
 
@@ -153,7 +141,7 @@ def _act(
 ) -> int:
     try:
         acted = switches.act(of, Asked(what, by, why, _now()), dry_run=dry_run)
-    except NotMoved as error:
+    except (NotMoved, Killed) as error:
         fail(str(error), 1)
     assert acted is not None
     if as_json:
@@ -186,10 +174,27 @@ def _waits(one: Suspension) -> str:
     return ""
 
 
-def _row(each: StoredTransition) -> list[str]:
+def _line(each: Suspension) -> list[str]:
+    state = f"{each.state.value} (shadow)" if each.shadow else each.state.value
+    return [each.id[:ID_SHOWN], state, f"{each.share:.0%}", str(each.scope), minute(each.since), _waits(each)]
+
+
+def _integration(each: IntegrationBody) -> list[str]:
+    mode = f"{each.mode.value} (default)" if each.default else each.mode.value
+    warm = minute(each.warm_at) if each.warm else "warming up: nothing acts"
+    return [each.name, mode, warm, f"{each.known} of {each.cameras}", str(each.accounts), minute(each.first_seen)]
+
+
+def _told(each: StoredTransition) -> str:
     event = each.event
-    moved = (event.what.value, each.before.value, each.after.value, f"{each.share:.0%}")
-    return [_moment(event.at), event.actor.name, *moved, event.reason, event.why]
+    moved = f"{each.before.value} to {each.after.value}, {each.share:.0%} may pass"
+    lines = [
+        f"{minute(event.at)} UTC  {event.what.value} by {event.actor.name}: {moved}",
+        f"{event.reason}: {event.why}",
+    ]
+    if event.evidence:
+        lines.append(f"on {' '.join(event.evidence)}")
+    return "\n    ".join(lines)
 
 
 def _every(switches: Suspensions, state: State | None, integration: str | None) -> Iterator[Suspension]:
@@ -222,19 +227,8 @@ def _killed(switches: Suspensions) -> str | None:
 
 @contextmanager
 def _switches(settings: Settings) -> Iterator[Suspensions]:
-    """The switches, without the store's lease: a judge may go on, and looks after its next commit."""
-    try:
-        with SqlStore(settings.store) as store:
-            yield store.suspensions
-    except StrayframeError as error:
-        fail(str(error))
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
+    with opened(settings) as store:
+        yield store.suspensions
 
 
 def _print_json(what: BaseModel | Sequence[BaseModel]) -> None:
@@ -244,10 +238,6 @@ def _print_json(what: BaseModel | Sequence[BaseModel]) -> None:
     else:
         told = [each.model_dump(mode="json") for each in what]
     typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
-
-
-def _moment(when: datetime | None) -> str:
-    return "" if when is None else instant(when)
 
 
 def _now() -> datetime:

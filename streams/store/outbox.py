@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from detector.notice import Notice, NoticeType
@@ -102,17 +102,10 @@ class Outbox:
     def due(self, target: str, at: datetime) -> Due | None:
         """The call of the target to be attempted now: the first by rank and age that is due and whose lane nothing
         older holds up."""
-        older = calls.alias()
-        held_up = exists().where(
-            older.c.target == target,
-            older.c.lane == calls.c.lane,
-            older.c.seq < calls.c.seq,
-            older.c.settled_at.is_(None),
-        )
         found = (
             select(calls, *NOTICE)
             .join(notices, notices.c.id == calls.c.notice)
-            .where(calls.c.target == target, _UNSETTLED, calls.c.due_at <= at, ~held_up, ~_HELD)
+            .where(*_sendable(target), calls.c.due_at <= at)
             .order_by(calls.c.rank, calls.c.seq)
             .limit(1)
         )
@@ -123,10 +116,11 @@ class Outbox:
         return Due(CallId(row.id), to_notice(row), row.stored_at, row.tries, row.begun_at)
 
     def next_due(self, target: str) -> datetime | None:
-        """When the next call of the target is due, None where none waits but for the kill switch."""
+        """When the next call of the target is due, None where none waits but for the kill switch. One that an older one
+        of its lane holds up does not count: its time may have come, and who waited for that would ask on and on."""
         with self._database.reading() as connection:
             waiting = select(func.min(calls.c.due_at)).join(notices, notices.c.id == calls.c.notice)
-            at: datetime | None = connection.scalar(waiting.where(calls.c.target == target, _UNSETTLED, ~_HELD))
+            at: datetime | None = connection.scalar(waiting.where(*_sendable(target)))
             return at
 
     def record(self, due: Due, attempt: Attempt, state: State, due_at: datetime | None = None) -> None:
@@ -165,6 +159,19 @@ class Outbox:
     def _fence(self, connection: Connection) -> None:
         if self._lease is not None:
             self._lease.fence(connection)
+
+
+def _sendable(target: str) -> tuple[ColumnElement[bool], ...]:
+    """Of the target's calls those that nothing but their time holds back: neither the kill switch nor an older one of
+    their lane."""
+    older = calls.alias()
+    held_up = exists().where(
+        older.c.target == target,
+        older.c.lane == calls.c.lane,
+        older.c.seq < calls.c.seq,
+        older.c.settled_at.is_(None),
+    )
+    return calls.c.target == target, _UNSETTLED, ~held_up, ~_HELD
 
 
 def disable(connection: Connection, hook: str, why: str, at: datetime) -> None:

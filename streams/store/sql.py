@@ -170,10 +170,6 @@ class SqlStore(Queries):
 
     # --- what persons said of suspensions, for the judge ---------------------------------------------------------
 
-    def words(self) -> int:
-        """How often persons have spoken of suspensions."""
-        return self.suspensions.words()
-
     def standing(self) -> Standing:
         """All that a switchboard starts from."""
         return self.suspensions.standing()

@@ -302,9 +302,10 @@ class Suspensions:
 
     def write(self, connection: Connection, turn: Turn) -> None:
         """Write a judge's turn in its transaction. Raises Overtaken when a person spoke since it was decided."""
+        said = lock(connection) if turn.switches else _number(connection)
+        if said != turn.words:  # also where nothing moved: with another mode something might have
+            raise Overtaken("a person spoke since this was decided; nothing was written")
         if turn.switches:
-            if lock(connection) != turn.words:
-                raise Overtaken("a person spoke since this was decided; nothing was written")
             self._write(connection, turn.transitions, turn.switches)
         if turn.rolls:
             insert = _insert(connection)(rolls)
