@@ -14,11 +14,11 @@ from models.registration import Agreement
 
 CAP: Final = 0.995
 """Correlation beyond which Fisher's z would grow without saying more."""
-BASE: Final = 0.27
+BASE: Final = 0.287
 """Certainty above which, at most, `RATE` of the ordered pairs of different cameras have a candidate,"""
 RATE: Final = 4.3e-5
 """that share: 40 of 922,560 pairs;"""
-FOLD: Final = 0.126
+FOLD: Final = 0.137
 """and over which their number falls by a factor e, at the slowest. Both are the upper 97.5 % bound of the level for one
 false pair when the cameras are drawn anew, at 1 thousand to 10 million cameras; the fit itself has 0.23 and 0.082."""
 LEAST: Final = 0.8

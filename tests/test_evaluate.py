@@ -92,7 +92,7 @@ def test_damages_are_tried_and_shown_apart_by_whether_they_are_held(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluate, "EVERYDAY", {"copy": KINDS["copy"]})
-    monkeypatch.setattr(evaluate, "FURTHER", {"negative": KINDS["negative"], "quarter_turn": KINDS["quarter_turn"]})
+    monkeypatch.setattr(evaluate, "FURTHER", {"negative": KINDS["negative"], "solarised": KINDS["solarised"]})
     more = ["--no-replays", "--damages", "--each", "2", "--photos", "0", "--json", str(tmp_path / "figures.json")]
     result = CliRunner().invoke(app, ["evaluate", str(corpus), *more])
     assert result.exit_code == 0, result.output
@@ -102,15 +102,15 @@ def test_damages_are_tried_and_shown_apart_by_whether_they_are_held(
     assert told == [
         ("copy", "cache", False, 2),
         ("negative", "transcoder", False, 2),
-        ("quarter_turn", "transcoder", True, 2),
+        ("solarised", "transcoder", True, 2),
     ]
     assert figures["damages"][0]["named"] == 2
-    assert re.search(r"further, held apart.*\n.*\nquarter_turn ", result.stdout)
+    assert re.search(r"further, held apart.*\n.*\nsolarised ", result.stdout)
 
 
 def test_pictures_of_misses_are_shown_but_none_of_a_held_kind(corpus: Path, tmp_path: Path) -> None:
     data = next((corpus / "photos").rglob("*.jpg")).read_bytes()
-    tried = [Tried(kind, 9, misses=[Miss(data, data, "photo-1", "held")] * 9) for kind in ("quad", "quarter_turn")]
+    tried = [Tried(kind, 9, misses=[Miss(data, data, "photo-1", "held")] * 9) for kind in ("quad", "solarised")]
     fared = [witnessed(each) for each in tried]
     shown = write_page(tmp_path, Findings(damages=fared), {})
     assert shown == SHOWN
@@ -233,7 +233,7 @@ def test_bars_that_make_no_sense_are_refused(text: str, message: str, tmp_path: 
 
 
 def test_held_damages_have_a_bar_of_their_own() -> None:
-    found = bars.Found(Score(), [Tried("letterbox", 10, named=9), Tried("quarter_turn", 10, named=4)])
+    found = bars.Found(Score(), [Tried("letterbox", 10, named=9), Tried("solarised", 10, named=4)])
     assert bars.short({"damages_each": 0.9, "held_damages_each": 0.5}, found) == [
         "held_damages_each is 0.4; at least 0.5 is asked for"
     ]

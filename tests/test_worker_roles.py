@@ -6,6 +6,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from places import picture
 from places import still as seen
 from programs import wait_until
 
+from models.fingerprint import Still
 from models.records import Delivery, Kind
 from streams.cloudevents import Message, Rejected, to_headers
 from streams.decode import Decoder
@@ -57,6 +59,12 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+def without_cells(still: Still) -> Still:
+    """What travels of a still: not its grey cells, which are nearly a picture."""
+    found = still.fingerprint
+    return still if found is None else replace(still, fingerprint=replace(found, cells=None))
+
+
 LOOK = Decoder(b"k")
 STILLS = {
     "a still": LOOK.still(delivered(1, 0).data or b""),
@@ -75,7 +83,7 @@ def test_what_was_seen_comes_back_as_it_was(name: str) -> None:
     assert message.event == DELIVERY
     assert message.data is None
     assert not message.late
-    assert same(message.still, STILLS[name])
+    assert same(message.still, without_cells(STILLS[name]))
 
 
 def test_a_late_still_and_one_put_aside_say_so() -> None:
@@ -86,8 +94,6 @@ def test_a_late_still_and_one_put_aside_say_so() -> None:
 
 
 def test_a_time_keeps_its_microseconds() -> None:
-    from dataclasses import replace
-
     moment = replace(DELIVERY, time=START.replace(microsecond=123_456))
     assert read_record(*record_of(moment, None)).event == moment
 

@@ -155,6 +155,15 @@ def _postgres_engine(url: URL) -> Engine:
         connection.execute(f"SET lock_timeout = '{BUSY_SECONDS + IDLE_SECONDS}s'")
         connection.commit()
 
+    @event.listens_for(engine, "after_cursor_execute")
+    def _arm(connection: Connection, *given: Any) -> None:
+        # behind rows that the driver sent as a pipeline PostgreSQL does not begin to count IDLE_SECONDS: it does
+        # behind a plain statement
+        if given[-1] and connection.get_execution_options().get(_WRITES):
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("SELECT 1")
+
     return engine
 
 

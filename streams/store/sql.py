@@ -221,13 +221,13 @@ class SqlStore(Queries):
         """
         held = self._held()
         with self.database.writing() as connection:
+            if batch.turn is not None:
+                self.suspensions.write(connection, batch.turn)  # first: who was overtaken knows before it writes
             self._write_changes(connection, batch.changes)
             self._add(connection, schema.coverage, rows.of_covered(batch.covered), adds="stills")
             self._append(connection, schema.opened, [rows.of_opened(fact) for fact in batch.opened])
             self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
             outbox.put(connection, batch.notices)
-            if batch.turn is not None:
-                self.suspensions.write(connection, batch.turn)
             for move in batch.moves:
                 _move(connection, move, held)
             held.fence(connection)  # last: from here to the end of the transaction nobody can take over
