@@ -129,7 +129,11 @@ def test_a_bad_still_is_refused_here_and_not_produced(served: Served, kafka_sett
 
 
 def test_it_leaves_the_lease_to_the_worker_and_reads_what_the_worker_stored(served: Served) -> None:
-    assert {check["name"] for check in served.client.get("/readyz").json()["checks"]} == {"kafka", "kill-switch", "store"}
+    assert {check["name"] for check in served.client.get("/readyz").json()["checks"]} == {
+        "kafka",
+        "kill-switch",
+        "store",
+    }
     assert served.client.get("/v1/alerts").json() == {"items": [], "next": None}
 
 
