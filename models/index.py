@@ -69,7 +69,7 @@ def _candidates(
     found, asker = np.empty(_PENDING, np.int64), np.empty(_PENDING, np.int64)
     n = 0
     for t in range(len(tables)):
-        table, row_bits = tables[t], np.uint32(forms[t, 0])
+        table, own, row_bits = tables[t], held[t], np.uint32(forms[t, 0])
         rows = np.uint32((1 << forms[t, 0]) - 1)
         together = np.uint32((1 << forms[t, 1]) - 1)
         h, turned, probes = 0, np.uint32(0), 0
@@ -93,13 +93,20 @@ def _candidates(
                 found, asker = np.empty(2 * count, np.int64), np.empty(2 * count, np.int64)
                 count = _gather(table, probes, hashes, asked, rows, by, found, asker)
             for j in range(count):
-                prefetch(codes, found[j])
-                prefetch(masks, found[j])
-            for j in range(count):
+                prefetch(own, found[j])
+            sharing = 0
+            for j in range(count):  # an entry holds a part of its key: most of what is named has another one
                 r, q = found[j], asker[j]
-                if r < camera.size and _agrees(codes, masks, r, qcodes, qmasks, q, areas, t):
-                    cam, same = camera[r], (held[t, r] ^ keys[q, t]) & ~free[q, t] == 0
-                    if same and cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
+                if r < own.size and (own[r] ^ keys[q, t]) & ~free[q, t] == 0:
+                    prefetch(codes, r)
+                    prefetch(masks, r)
+                    found[sharing], asker[sharing] = r, q
+                    sharing += 1
+            for j in range(sharing):
+                r, q = found[j], asker[j]
+                if _agrees(codes, masks, r, qcodes, qmasks, q, areas, t):
+                    cam = camera[r]
+                    if cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
                         n = _note(r, known, out, n)
             probes = 0
     return n
