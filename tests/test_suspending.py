@@ -70,8 +70,9 @@ def test_a_scope_that_goes_on_fails_pages_and_proposes_the_next_wider(path: Path
 
 
 def test_an_uncertain_leak_is_proposed_and_a_presumed_owner_never_more(path: Path) -> None:
-    """The first viewer of a camera that nobody enrolled is presumed to own it."""
+    """The first viewer of a camera that nobody enrolled is presumed to own it, once it came again."""
     path.push(77, 77, 0)
+    path.push(77, 77, 5)
     moved = path.push(77, 1, 10)
     assert told(moved) == [(LINK_1, "proposed")]
     assert (moved[0].event.reason, moved[0].event.numbers["held"]) == ("presumed-owner", "unsure")
