@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text
 
-from streams.store.schema import Instant, Json, metadata
-
-
-def _sequence() -> Column[int]:
-    """A number that grows with every row and is never given twice, whatever was deleted."""
-    return Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
-
+from streams.store.schema import Instant, Json, metadata, sequence
 
 notices = Table(
     "notices",  # the outbox: what somebody outside may have to hear of
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("at", Instant, nullable=False),
@@ -35,7 +29,7 @@ Index("ix_notices_unrouted", notices.c.seq, sqlite_where=_unrouted, postgresql_w
 hooks = Table(
     "hooks",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False),
     Column("url", Text, nullable=False),
     Column("integration", Text),
@@ -54,7 +48,7 @@ hooks = Table(
 calls = Table(
     "calls",  # one notice for one target
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("notice", Text, ForeignKey("notices.id"), nullable=False),
@@ -83,7 +77,7 @@ for _named, _walked in (("due", (calls.c.rank,)), ("lane", (calls.c.lane,))):
 attempts = Table(
     "attempts",
     metadata,
-    _sequence(),
+    sequence(),
     Column("call", Text, ForeignKey("calls.id"), nullable=False),
     Column("at", Instant, nullable=False),
     Column("seconds", Float, nullable=False),

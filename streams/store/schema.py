@@ -151,7 +151,7 @@ metadata = MetaData(
 )
 
 
-def _sequence() -> Column[int]:
+def sequence() -> Column[int]:
     """A number that grows with every row and is never given twice, whatever was deleted."""
     return Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
 
@@ -186,7 +186,7 @@ offsets = Table(
 rights = Table(
     "rights",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False),
     Column("camera", Text, nullable=False),
     Column("account", Text, nullable=False),
@@ -226,7 +226,7 @@ scenes = Table(
 incidents = Table(
     "incidents",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False),
     Column("integration", Text, nullable=False),
     Column("opened", Instant, nullable=False),
@@ -251,7 +251,7 @@ incidents = Table(
 alerts = Table(
     "alerts",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("level", Text, nullable=False),
@@ -344,7 +344,7 @@ triage = Table(
 triage_log = Table(
     "triage_log",  # who said it, when: never changed, never deleted
     metadata,
-    _sequence(),
+    sequence(),
     Column("subject", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("actor", Text, nullable=False),

@@ -5,20 +5,14 @@ Owns names, types and indexes, in the metadata of streams/store/schema.py. Refus
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, LargeBinary, Table, Text
 
-from streams.store.schema import Instant, Json, metadata
-
-
-def _sequence() -> Column[int]:
-    """A number that grows with every row and is never given twice, whatever was deleted."""
-    return Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
-
+from streams.store.schema import Instant, Json, metadata, sequence
 
 suspensions = Table(
     "suspensions",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False),
     Column("integration", Text, nullable=False),
     Column("breadth", Text, nullable=False),
@@ -45,7 +39,7 @@ suspensions = Table(
 transitions = Table(
     "transitions",
     metadata,
-    _sequence(),
+    sequence(),
     Column("suspension", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
@@ -71,7 +65,7 @@ transitions = Table(
 words = Table(
     "words",  # what persons said that holds for more than one scope: modes and the kill switch; the latest holds
     metadata,
-    _sequence(),
+    sequence(),
     Column("at", Instant, nullable=False),
     Column("actor", Text, nullable=False),
     Column("subject", Text, nullable=False),
