@@ -9,6 +9,8 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from detector.notice import Notice, NoticeType, notice
 from streams.judge import Batch
 from streams.metrics import Metrics
@@ -37,6 +39,7 @@ def batch(number: int) -> list[Notice]:
 
 def main(url: str, first: int, count: int, *, dispatch: bool) -> None:
     """Store so many transactions and dispatch meanwhile; then wait to be killed."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # nobody may read what stdout holds
     settings = Settings(store=url, hook_networks="127.0.0.0/8")
     with SqlStore(url) as store:
         store.acquire(600, "test")
