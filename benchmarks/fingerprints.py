@@ -26,7 +26,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.code import codes_of
+from models.code import fine_of, hypotheses
 from models.placing import RARE, USUAL
 from streams.decode import Decoder
 from streams.evaluation.corpus import moment, opened, read
@@ -73,12 +73,12 @@ def own(name: str, placings: np.ndarray) -> Design:
 
     def take(data: bytes) -> Any:
         found = DECODE.still(data).fingerprint
-        return None if found is None else (found, codes_of(found.levels, placings))
+        return None if found is None else (found, hypotheses(fine_of(found.levels), placings))
 
     def distances(query: Any, stored: list[Any]) -> np.ndarray:
         if query is None:
             return np.ones(len(stored))
-        codes, masks = query[1]
+        _, codes, masks, _ = query[1]
         rows = np.stack([np.zeros(8, np.uint64) if s is None else s[0].code for s in stored])
         valid = np.stack([np.zeros(8, np.uint64) if s is None else s[0].mask for s in stored])
         both = masks[:, None] & valid[None]

@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.distance import popcount
-from models.table import Tables, hashed, line_of, prefetch, rows_at
+from models.lanes import compare_line, lowest, popcount, prefetch
+from models.table import SLOTS, Tables, hashed, line_of, mark
 
 RADIUS: Final = 31
 """Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""
@@ -106,22 +106,33 @@ def _search(
     keys = np.empty(BANDS, np.uint32)
     for b in range(BANDS):
         keys[b] = _key(query, STARTS[b], BITS[b])
-    hashes = np.empty(AT_ONCE, np.uint32)
+    places, marks = np.empty(AT_ONCE, np.int64), np.empty(AT_ONCE, np.uint32)
     pending = np.empty(1 << 16, np.int64)
     n = 0
     for first in range(0, WHERE.size, AT_ONCE):
         count = min(AT_ONCE, WHERE.size - first)
         for j in range(count):
             b = WHERE[first + j]
-            hashes[j] = hashed(keys[b] ^ TURNED[first + j], 0)
-            prefetch(tables[b], line_of(hashes[j], tables[b].shape[0]))
+            code = hashed(keys[b] ^ TURNED[first + j], 0)
+            places[j], marks[j] = line_of(code, tables[b].shape[0]), mark(code)
+            prefetch(tables[b], places[j])
         found = 0
         for j in range(count):
             b = WHERE[first + j]
-            row_bits = np.uint32(forms[b, 0])
+            table, at = tables[b], places[j]
             rows = np.uint32((1 << forms[b, 0]) - 1)
-            wanted = (keys[b] ^ TURNED[first + j]) << row_bits
-            found = rows_at(tables[b], hashes[j], wanted, ~rows, rows, pending, found)
+            wanted = (keys[b] ^ TURNED[first + j]) << np.uint32(forms[b, 0])
+            while found + SLOTS <= pending.size:
+                hits = compare_line(table, at, wanted, ~rows)
+                while hits:
+                    row = np.int64(table[at, lowest(hits)] & rows) - 1
+                    hits &= hits - np.uint32(1)
+                    if row >= 0:
+                        pending[found] = row
+                        found += 1
+                if not table[at, SLOTS] & marks[j]:
+                    break
+                at = at + 1 if at + 1 < table.shape[0] else 0
         for j in range(found):
             prefetch(codes, pending[j])
         for j in range(found):

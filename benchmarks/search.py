@@ -31,6 +31,7 @@ import synthetic
 from plain import RADIUS, PlainIndex, scan
 from rows import Bar, Row, Say, show
 
+from models.code import Hypotheses, fine_of, hypotheses
 from models.index import Index
 from models.keys import KEYS, Lookup, keys_of, lookup
 from models.placing import RARE, USUAL
@@ -49,6 +50,11 @@ POOL = 30_000
 """Scenes drawn, of which the ten million are made."""
 RADIUS_OWN, LEAST_BITS = 0.18, 80
 """The distance that the detector searches by (detector/match.py)."""
+
+
+def under(levels: NDArray[np.int8], placings: NDArray[np.float32]) -> Hypotheses:
+    """A still under these placings."""
+    return hypotheses(fine_of(levels), placings)
 
 
 def spent(work: Callable[[], object]) -> float:
@@ -202,19 +208,19 @@ def own(n: int, say: Say, stills: list[NDArray[np.int8]]) -> list[Row]:
     index = filled(n, say)
     placings = np.concatenate([USUAL, RARE])
     near, far, scanned = [], [], []
-    compared(index, lookup(stills[0], USUAL, scenes=n, usual=len(USUAL), as_is=True), short=True)
+    compared(index, lookup(under(stills[0], USUAL), scenes=n, usual=len(USUAL), as_is=True), short=True)
     found = 0
     for k, levels in enumerate(stills):
         begin = time.thread_time()
-        query = lookup(levels, USUAL, scenes=n, usual=len(USUAL), as_is=True)
+        query = lookup(under(levels, USUAL), scenes=n, usual=len(USUAL), as_is=True)
         found += compared(index, query, short=True)
         between = time.thread_time()
-        found += compared(index, lookup(levels, RARE, scenes=n), short=False)
+        found += compared(index, lookup(under(levels, RARE), scenes=n, whole=0), short=False)
         near.append((between - begin) * 1e3)
         far.append((time.thread_time() - between) * 1e3)
         if k < SCANNED:
             begin = time.thread_time()
-            query = lookup(levels, placings)
+            query = lookup(under(levels, placings))
             everything = index.rows(skip=[], standings=[1])
             index.match(everything, query.codes, query.masks, radius=RADIUS_OWN, least=LEAST_BITS, short=True)
             scanned.append((time.thread_time() - begin) * 1e3)

@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import AS_IS, WORDS, encode
+from models.code import AS_IS, WORDS, encode, finer
 from models.thumbnail import SIDE, STEP, smooth
 
 LOOKS: Final = 3
@@ -148,7 +148,7 @@ def _fill(
     for k in range(n):
         _draw(all_fields, seed, first + k, out)
         plane, support = smooth(out)
-        code, mask = encode(plane, support, as_is)
+        code, mask = encode(finer(plane, support), as_is)
         codes[k], masks[k] = code[0], mask[0]
         for y in range(SIDE):
             for x in range(SIDE // 2):

@@ -67,13 +67,15 @@ def arguments() -> argparse.Namespace:
 def looked_up(memory: Memory, query: Query, own: int) -> list[tuple[str, float]]:
     """(camera, certainty) of every candidate that lies as a still on its way can lie, whatever its score."""
     out: list[tuple[str, float]] = []
-    for (placings, codes, masks), short in ((query.usual, True), (query.rare, False)):
+    for (placings, codes, masks, _), short in ((query.usual, True), (query.rare, False)):
         rows = (query.near if short else query.farther)(memory, [own], [1])
         read = Reading(query.found.levels, placings)
         out += _looked_at(memory, query, read, rows, codes, masks, own, short=short)
     for read in query.anew:
-        rows = memory.candidates(read.levels, read.placings, [own], [1])
-        out += _looked_at(memory, query, read, rows, *read.codes, own, short=read.box is not None)
+        rows = memory.candidates(read.given, [own], [1])
+        out += _looked_at(
+            memory, query, read, rows, read.given.codes, read.given.masks, own, short=read.box is not None
+        )
     return out
 
 

@@ -116,8 +116,7 @@ class Viewer:
         standings = sorted({*NUMBER.values(), *WHOSE})
         nearest: dict[int, float] = {}
         everything = self._memory.index.rows(skip=skip, standings=standings)
-        looked_up = [query.usual[1:], query.rare[1:], *(reading.codes for reading in query.anew)]
-        for codes, masks in looked_up:
+        for _, codes, masks, _ in (query.usual, query.rare, *(reading.given for reading in query.anew)):
             for f in self._memory.index.match(everything, codes, masks, radius=FAR, least=SHORT_BITS, short=True):
                 value = (f.differing + 1.0) / (f.common + 2.0) - 0.05 * f.votes
                 nearest[f.row] = min(value, nearest.get(f.row, 1.0))
@@ -129,7 +128,7 @@ class Viewer:
         memory, scene = self._memory, self._memory.looked(known)
         differing, common = memory.index.distances(query.found.code, query.found.mask, [known.row])
         best = _Look(compare(query.looked, scene), _share(int(differing[0]), int(common[0])), int(common[0]), False)
-        for placings, codes, masks in (query.usual, query.rare):
+        for placings, codes, masks, _ in (query.usual, query.rare):
             found = memory.index.match(
                 [known.row], codes, masks, radius=match.OWN_SEARCH_RADIUS, least=SHORT_BITS, short=True
             )
@@ -139,7 +138,8 @@ class Viewer:
                 look = _Look(a, _share(f.differing, f.common), f.common, f.negative)
                 best = look if look.beats(best) else best
         for reading in query.anew:
-            for f in memory.index.match([known.row], *reading.codes, radius=match.OWN_SEARCH_RADIUS, least=SHORT_BITS):
+            _, codes, masks, _ = reading.given
+            for f in memory.index.match([known.row], codes, masks, radius=match.OWN_SEARCH_RADIUS, least=SHORT_BITS):
                 ax, bx, ay, by = reading.placings[f.hypothesis].tolist()
                 a = compare(reading.looked, scene, (ax, bx, ay, by), negative=f.negative)
                 look = _Look(reading.in_still(a), _share(f.differing, f.common), f.common, f.negative)

@@ -18,7 +18,7 @@ from detector.known import Known
 from detector.memory import NUMBER, Memory
 from detector.query import Query
 from models.code import AS_IS as AS_IT_IS
-from models.code import codes_of
+from models.code import Hypotheses, fine_of, hypotheses
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
 from models.placing import AS_IS, RARE, USUAL, Placing, inverse
@@ -95,7 +95,7 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
         if explains(a):
             return Match(known, distance, common, a), a.score, "own-look"
     rows = {k.row: k for k in scenes}
-    for placings, codes, masks in (query.usual, query.rare):
+    for placings, codes, masks, _ in (query.usual, query.rare):
         hits = memory.index.match(list(rows), codes, masks, radius=OWN_SEARCH_RADIUS, least=SEARCH_BITS)
         for f in _ranked(memory, hits)[:OWN_LOOKS]:
             known = rows[f.row]
@@ -104,7 +104,9 @@ def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | 
             if explains(a):
                 return Match(known, f.differing / max(f.common, 1), f.common, a), a.score, "own-placed"
     for reading in query.anew:
-        hits = memory.index.match(list(rows), *reading.codes, radius=OWN_SEARCH_RADIUS, least=SEARCH_BITS)
+        hits = memory.index.match(
+            list(rows), reading.given.codes, reading.given.masks, radius=OWN_SEARCH_RADIUS, least=SEARCH_BITS
+        )
         for f in _ranked(memory, hits)[:OWN_LOOKS]:
             known = rows[f.row]
             a = compare(reading.looked, memory.looked(known), _placing(reading.placings, f), negative=f.negative)
@@ -147,8 +149,8 @@ def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
 def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     matches = []
     for reading in query.anew:
-        rows = memory.candidates(reading.levels, reading.placings, skip, standings)
-        codes, masks = reading.codes
+        rows = memory.candidates(reading.given, skip, standings)
+        _, codes, masks, _ = reading.given
         short = reading.box is not None
         hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)
         for f in _ranked(memory, hits)[:CANDIDATES]:
@@ -173,12 +175,12 @@ def _placed(
     memory: Memory,
     query: Query,
     rows: NDArray[np.int64],
-    hypotheses: tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]],
+    given: Hypotheses,
     skip: Sequence[int],
     *,
     short: bool,
 ) -> list[Match]:
-    placings, codes, masks = hypotheses
+    placings, codes, masks, _ = given
     hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)
     matches = []
     for f in _ranked(memory, hits)[:CANDIDATES]:
@@ -201,7 +203,8 @@ def common_view(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Se
         return False
     camera = _number(memory, known)
     least = int(COMMON_SHARE * bits)
-    rows = memory.candidates(memory.index.levels(known.row), AS_IT_IS, [*skip, camera], _CONFIRMED, usual=1)
+    given = hypotheses(fine_of(memory.index.levels(known.row)), AS_IT_IS)
+    rows = memory.candidates(given, [*skip, camera], _CONFIRMED, usual=1)
     return bool(memory.index.match(rows, code[None], both[None], radius=COMMON_RADIUS, least=least))
 
 
@@ -222,11 +225,11 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
 def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     """Stills of other cameras, held or seen once, that may show this scene; by the time at which they came."""
     levels = memory.index.levels(scene.row)
-    rows = memory.candidates(levels, _BACK, skip, standings, usual=len(USUAL))
+    given = hypotheses(fine_of(levels), _BACK)
+    rows = memory.candidates(given, skip, standings, usual=len(USUAL), whole=len(USUAL))
     if not rows.size:
         return []
-    codes, masks = codes_of(levels, _BACK)
-    hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS)
+    hits = memory.index.match(rows, given.codes, given.masks, radius=SEARCH_RADIUS, least=SEARCH_BITS)
     if not hits:
         return []
     looked = Looked(levels)
@@ -242,7 +245,7 @@ def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Se
 
 def _mask_of(memory: Memory, f: Found) -> NDArray[np.uint64]:
     """What a kept still shows of the scene that found it, in the scene's own frame."""
-    mask: NDArray[np.uint64] = codes_of(memory.index.levels(f.row), _FORTH[f.hypothesis][None])[1][0]
+    mask: NDArray[np.uint64] = hypotheses(fine_of(memory.index.levels(f.row)), _FORTH[f.hypothesis][None]).masks[0]
     return mask
 
 
@@ -271,7 +274,7 @@ def same_place(memory: Memory, some: Sequence[Known], others: Sequence[Known]) -
     rows = {k.row: k for k in others}
     for known in some:
         query = Query(Fingerprint.of(memory.index.levels(known.row)))
-        for placings, codes, masks in (query.usual, query.rare):
+        for placings, codes, masks, _ in (query.usual, query.rare):
             hits = memory.index.match(list(rows), codes, masks, radius=OWN_SEARCH_RADIUS, least=SEARCH_BITS)
             for f in _ranked(memory, hits)[:OWN_LOOKS]:
                 scene = memory.looked(rows[f.row])

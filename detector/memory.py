@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.known import Known, Watched, camera_body, read_camera, read_scene, scene_body
-from models.code import code_of
+from models.code import Hypotheses, code_of
 from models.fingerprint import Fingerprint, Still
 from models.index import FREE, Index
 from models.keys import keys_of, lookup
@@ -199,20 +199,21 @@ class Memory:
 
     def candidates(
         self,
-        levels: NDArray[np.int8],
-        placings: NDArray[np.float32],
+        given: Hypotheses,
         skip: Sequence[int],
         standings: Sequence[int],
         *,
         usual: int = 0,
+        whole: int | None = None,
     ) -> NDArray[np.int64]:
         """Rows that a thumbnail is to be compared with: those that share a key with it, or all while they are few.
 
-        The first `usual` placings are common ones, the first of them as it is.
+        The first `usual` placings are common ones, the first of them as it is; the first `whole`, or all of them, are
+        looked up by every window.
         """
         if len(self.index) <= FEW:
             return self.index.rows(skip=skip, standings=standings)
-        query = lookup(levels, placings, scenes=len(self.index), usual=usual, as_is=usual > 0)
+        query = lookup(given, scenes=len(self.index), usual=usual, whole=whole, as_is=usual > 0)
         return self.index.candidates(query, skip=skip, standings=standings)
 
     def looked(self, known: Known) -> Looked:

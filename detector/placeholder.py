@@ -21,7 +21,7 @@ from detector.known import Known
 from detector.match import Match
 from detector.memory import NUMBER, VISITED, WHOSE, Memory
 from detector.query import Query
-from models.code import AS_IS
+from models.code import AS_IS, fine_of, hypotheses
 from models.fingerprint import Fingerprint, Still
 from models.placeholder import (
     ACCOUNTS,
@@ -328,7 +328,7 @@ class Placeholders:
         if look.code is None or look.mask is None or look.levels is None:
             return []
         index, standings = self._memory.index, [*NUMBER.values(), VISITED]
-        near = self._memory.candidates(look.levels, AS_IS, skip, standings, usual=1)
+        near = self._memory.candidates(hypotheses(fine_of(look.levels), AS_IS), skip, standings, usual=1)
         found = index.match(near, look.code[None], look.mask[None], radius=NEAR_RADIUS, least=NEAR_BITS)
         rows = [f.row for f in found if not f.negative and f.differing <= NEAR_RADIUS * f.common]
         return [self._memory.at_row[r] for r in rows if same_drawing(look.levels, self._memory.index.levels(r))]

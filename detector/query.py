@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from detector.known import Known
 from detector.memory import Memory
 from detector.reading import Reading, readings
-from models.code import codes_of
+from models.code import Hypotheses, fine_of, hypotheses
 from models.fingerprint import Fingerprint
 from models.placing import RARE, USUAL, boxed
 from models.records import SceneId
@@ -50,29 +50,31 @@ class Query:
         return self._as_is[id_]
 
     @cached_property
-    def usual(self) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]]:
-        """The common placings with their codes and masks."""
-        placings = np.concatenate([USUAL, boxed(self.found.box)])
-        return (placings, *codes_of(self.found.levels, placings))
+    def fine(self) -> NDArray[np.float32]:
+        """Smoothed, at half cells."""
+        return fine_of(self.found.levels)
 
     @cached_property
-    def rare(self) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint64]]:
-        """The rarer placings with their codes and masks."""
-        placings = np.concatenate([RARE, frames(self.found.levels)])
-        return (placings, *codes_of(self.found.levels, placings))
+    def usual(self) -> Hypotheses:
+        """It under the common placings."""
+        return hypotheses(self.fine, np.concatenate([USUAL, boxed(self.found.box)]))
+
+    @cached_property
+    def rare(self) -> Hypotheses:
+        """It under the rarer placings."""
+        return hypotheses(self.fine, np.concatenate([RARE, frames(self.found.levels)]))
 
     def near(self, memory: Memory, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
         """Rows that may show it under a common placing, whole or in part. Asked several times of one search."""
         asked = (memory, *skip, None, *standings)
         if self._near is None or self._near[0] != asked:
-            placings = self.usual[0]
-            rows = memory.candidates(self.found.levels, placings, skip, standings, usual=len(placings))
+            rows = memory.candidates(self.usual, skip, standings, usual=len(self.usual.placings))
             self._near = asked, rows
         return self._near[1]
 
     def farther(self, memory: Memory, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
         """Rows that may show it under a rarer placing."""
-        return memory.candidates(self.found.levels, self.rare[0], skip, standings)
+        return memory.candidates(self.rare, skip, standings, whole=0)
 
     @cached_property
     def anew(self) -> list[Reading]:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.code import AS_IS, codes_of
+from models.code import AS_IS, Hypotheses, fine_of, hypotheses
 from models.fingerprint import Fingerprint
 from models.placing import QUARTER_TURNS, inside
 from models.registration import Agreement, Looked
@@ -51,9 +51,9 @@ class Reading:
         return Looked(self.levels)
 
     @cached_property
-    def codes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Codes and masks under each placing."""
-        return codes_of(self.levels, self.placings)
+    def given(self) -> Hypotheses:
+        """It under its placings."""
+        return hypotheses(fine_of(self.levels), self.placings)
 
     @cached_property
     def beside(self) -> Looked | None:

@@ -7,7 +7,7 @@ the picture, see `LAYOUT`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -64,14 +64,11 @@ def _lines(a: float, b: float, at: NDArray[np.uint32]) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def encode(
-    plane: NDArray[np.float32], support: NDArray[np.float32], placings: NDArray[np.float32]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Codes and masks, (n, 8) each, of a smoothed thumbnail under n placings (models/placing.py)."""
+def encode(fine: NDArray[np.float32], placings: NDArray[np.float32]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Codes and masks, (n, 8) each, of a smoothed thumbnail at half cells under n placings (models/placing.py)."""
     n = placings.shape[0]
     codes = np.zeros((n, WORDS), np.uint64)
     masks = np.zeros((n, WORDS), np.uint64)
-    fine = finer(plane, support)
     xs = np.empty((16, 3), np.uint32)
     ys = np.empty((16, 3), np.uint32)
     for h in range(n):
@@ -94,18 +91,31 @@ def encode(
     return codes, masks
 
 
+def fine_of(levels: NDArray[np.int8]) -> NDArray[np.float32]:
+    """A thumbnail, smoothed and at half cells."""
+    return finer(*smooth(levels))
+
+
 AS_IS: Final = np.array([[1, 0, 1, 0]], np.float32)
 """The only placing of a stored scene."""
 
 
 def code_of(levels: NDArray[np.int8]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The code and mask, 8 words each, of a thumbnail as it is."""
-    plane, support = smooth(levels)
-    codes, masks = encode(plane, support, AS_IS)
+    codes, masks = encode(fine_of(levels), AS_IS)
     return codes[0], masks[0]
 
 
-def codes_of(levels: NDArray[np.int8], placings: NDArray[np.float32]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The codes and masks, (n, 8) each, of a thumbnail under n placings (see `encode`)."""
-    plane, support = smooth(levels)
-    return encode(plane, support, placings)
+class Hypotheses(NamedTuple):
+    """A thumbnail under n placings: these, (n, 4), its codes and masks under each, (n, 8), and what they were taken of:
+    the smoothed thumbnail at half cells."""
+
+    placings: NDArray[np.float32]
+    codes: NDArray[np.uint64]
+    masks: NDArray[np.uint64]
+    fine: NDArray[np.float32]
+
+
+def hypotheses(fine: NDArray[np.float32], placings: NDArray[np.float32]) -> Hypotheses:
+    """A thumbnail, smoothed and at half cells, under these placings."""
+    return Hypotheses(placings, *encode(fine, placings), fine)

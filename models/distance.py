@@ -4,8 +4,8 @@ Owns the rule by which a scene is compared with a query under many hypotheses. R
 
 Over the bits that both masks hold, the share that differs; for a negative, the
 share that agrees. A row is found under a hypothesis when at least `least` bits are held in common and the share that
-differs is at most `radius`, or when at least `VOTES` of the 8 words agree by themselves: `WORD_BITS` bits in common
-of which at most `WORD_RADIUS` differ (a part of the picture is the same and the rest is hidden or torn), while not
+differs is at most `radius`, or when at least `VOTES` of the 8 words agree by themselves: `WORD_BITS` bits in common, of
+which one in `WORD_PART` differs at most (a part of the picture is the same and the rest is hidden or torn), while not
 between 40 and 60 % of all common bits differ. With `short`, it is also found with more than `SHORT_BITS` bits in
 common, when of what is beyond at most the share `SHORT_SLOPE` differs: a strip of a cut-off still has no more.
 """
@@ -19,14 +19,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import WORDS
+from models.lanes import compare_words
 
 VOTES: Final = 3
 """Words that must agree by themselves. Measured: with 3, one still in 20 has a false candidate among 800 scenes."""
 WORD_BITS: Final = 22
 """Reliable bits in common that a word needs to vote."""
-WORD_RADIUS: Final = 0.125
-"""Share of them that may differ."""
+WORD_PART: Final = 8
+"""Of so many of them one may differ."""
 
 SHORT_BITS: Final = 40
 """Common bits that a strip needs,"""
@@ -50,37 +50,23 @@ class Found:
 
 
 @njit(cache=True, nogil=True)
-def popcount(v: np.uint64) -> np.uint64:
-    v = v - ((v >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    v = (v & np.uint64(0x3333333333333333)) + ((v >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    v = (v + (v >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (v * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@njit(cache=True, nogil=True)
 def distances(
     code: NDArray[np.uint64], mask: NDArray[np.uint64], codes: NDArray[np.uint64], masks: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Differing and common bits of one code against n of them, (n,) each."""
-    n = codes.shape[0]
+    n, one, its = codes.shape[0], code.reshape(1, -1), mask.reshape(1, -1)
     differing = np.empty(n, np.int64)
     common = np.empty(n, np.int64)
     for r in range(n):
-        d = np.uint64(0)
-        c = np.uint64(0)
-        for w in range(WORDS):
-            m = mask[w] & masks[r, w]
-            c += popcount(m)
-            d += popcount((code[w] ^ codes[r, w]) & m)
-        differing[r] = d
-        common[r] = c
+        common[r], differing[r], _, _ = compare_words(codes, masks, r, one, its, 0, WORD_BITS, WORD_PART)
     return differing, common
 
 
 @njit(cache=True, nogil=True)
 def match_row(
-    code: NDArray[np.uint64],
-    mask: NDArray[np.uint64],
+    codes: NDArray[np.uint64],
+    masks: NDArray[np.uint64],
+    row: int | np.int64,
     qcodes: NDArray[np.uint64],
     qmasks: NDArray[np.uint64],
     radius: float,
@@ -93,24 +79,9 @@ def match_row(
     """
     best, best_h, best_d, best_c, best_v, best_n = 9.0, -1, 0, 0, 0, 0
     for h in range(qcodes.shape[0]):
-        c = 0
-        d = 0
-        for w in range(WORDS):
-            m = qmasks[h, w] & mask[w]
-            c += int(popcount(m))
-            d += int(popcount((qcodes[h, w] ^ code[w]) & m))
+        c, d, votes, against = compare_words(codes, masks, row, qcodes, qmasks, h, WORD_BITS, WORD_PART)
         if 5 * d > 2 * c and 5 * d < 3 * c:
             continue
-        votes, against = 0, 0
-        for w in range(WORDS):
-            m = qmasks[h, w] & mask[w]
-            cw = int(popcount(m))
-            if cw >= WORD_BITS:
-                dw = int(popcount((qcodes[h, w] ^ code[w]) & m))
-                if dw <= WORD_RADIUS * cw:
-                    votes += 1
-                elif cw - dw <= WORD_RADIUS * cw:
-                    against += 1
         negative = 0
         if 2 * d > c:
             d, votes, negative = c - d, against, 1
@@ -139,7 +110,7 @@ def match_rows(
     out = np.empty((rows.size, 6), np.int64)
     found = 0
     for r in rows:
-        hit = match_row(codes[r], masks[r], qcodes, qmasks, radius, least, short)
+        hit = match_row(codes, masks, r, qcodes, qmasks, radius, least, short)
         if hit[0] >= 0:
             out[found, 0] = r
             for k in range(5):

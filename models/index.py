@@ -4,8 +4,9 @@ Owns rows: what is searched (keys in hash tables, code, mask, camera, standing) 
 and a growing table need (the packed thumbnail, the keys). Refuses to know accounts and to decide.
 
 What is found, stated without the index: the scenes that share a key with the query under one of its placings
-(models/keys.py), whose code agrees with the query's in that key's window (`WINDOW_RADIUS`), and which the distance of
-models/distance.py finds under any placing of the query. Every such scene is found, and no other.
+(models/keys.py), whose code agrees loosely under that placing (`LOOSE_RADIUS`, or as many words as the distance asks
+for), and which the distance of models/distance.py finds under any placing of the query. Every such scene is found, and
+no other.
 
 One thread writes, any number may search at once. A search finds every scene that was inserted before it began and is
 not removed before it ends, and none that was removed before it began; of what comes or goes meanwhile it finds all
@@ -25,21 +26,21 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.code import WORDS, code_of
-from models.distance import Found, distances, match_rows, popcount
-from models.keys import AREAS, BITS, KEYS, LAST, Lookup, keys_of
-from models.table import ROWS, Searched, Tables, hashed, line_of, prefetch, rows_at
+from models.distance import SHORT_BITS, VOTES, WORD_BITS, WORD_PART, Found, distances, match_rows
+from models.keys import BITS, KEYS, LAST, Lookup, keys_of
+from models.lanes import compare_line, compare_words, lowest, prefetch
+from models.table import ROWS, SLOTS, Searched, Tables, hashed, line_of, mark
 from models.thumbnail import PACKED, pack, unpack
 
 FREE: Final = -1
 """The camera number of a row that holds nothing."""
-WINDOW_RADIUS: Final = 0.25
-"""Share of the common bits in a key's window that may differ: a key shared by chance differs in 0.3 and more."""
-WINDOW_BITS: Final = 12
-"""Common bits in a window below which the key alone decides."""
+LOOSE_RADIUS: Final = 0.35
+"""Share of the common bits that may differ under the placing by which a key is shared: of 3,547 true pairs two lie
+above, of what shares a key by chance nineteen in twenty."""
 _AT_ONCE: Final = 64
 """Probes that are asked of memory at once."""
-_PENDING: Final = 4096
-"""Rows that they may name before more room is made."""
+_PENDING: Final = 1024
+"""Rows that are asked of memory at once."""
 
 
 @njit(cache=True, nogil=True)
@@ -56,103 +57,101 @@ def _candidates(
     seen: NDArray[np.bool_],
     qcodes: NDArray[np.uint64],
     qmasks: NDArray[np.uint64],
-    areas: NDArray[np.uint64],
     skip: NDArray[np.int32],
     wanted: int,
     out: NDArray[np.int64],
 ) -> int:
-    """Fill `out` with the rows that share a key and agree in its window; returns how many there are."""
+    """Fill `out` with the rows that share a key and agree loosely; returns how many there are."""
     known = np.zeros(4 * out.size, np.int64)
-    hashes = np.empty(_AT_ONCE, np.uint32)
-    asked = np.empty((2, _AT_ONCE), np.uint32)
-    by = np.empty(_AT_ONCE, np.int64)
-    found, asker = np.empty(_PENDING, np.int64), np.empty(_PENDING, np.int64)
+    places, askers = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64)
+    asked = np.empty((3, _AT_ONCE), np.uint32)
+    found, by = np.empty(_PENDING + SLOTS, np.int64), np.empty(_PENDING + SLOTS, np.int64)
     n = 0
     for t in range(len(tables)):
         table, own, row_bits = tables[t], held[t], np.uint32(forms[t, 0])
         rows = np.uint32((1 << forms[t, 0]) - 1)
         together = np.uint32((1 << forms[t, 1]) - 1)
-        h, turned, probes = 0, np.uint32(0), 0
+        h, turned, probes, count = 0, np.uint32(0), 0, 0
         while h < keys.shape[0] or probes:
             if h < keys.shape[0] and seen[h, t]:
                 # each subset of the free signs that choose a line, the empty one first
                 probe = keys[h, t] ^ turned
-                hashes[probes] = hashed(probe, forms[t, 1])
-                prefetch(table, line_of(hashes[probes], table.shape[0]))
-                asked[0, probes] = probe << row_bits
-                asked[1, probes] = ~((free[h, t] & together) << row_bits) & ~rows
-                by[probes] = h
+                code = hashed(probe, forms[t, 1])
+                places[probes], askers[probes] = line_of(code, table.shape[0]), h
+                prefetch(table, places[probes])
+                asked[0, probes], asked[1, probes] = probe << row_bits, ~((free[h, t] & together) << row_bits) & ~rows
+                asked[2, probes] = mark(code)
                 probes += 1
                 choosing = free[h, t] & ~together
                 turned = (turned - choosing) & choosing
             h += turned == 0
-            if probes < _AT_ONCE and h < keys.shape[0]:
+            last = h == keys.shape[0]
+            if probes < _AT_ONCE and not last:
                 continue
-            count = _gather(table, probes, hashes, asked, rows, by, found, asker)
-            if count > found.size:
-                found, asker = np.empty(2 * count, np.int64), np.empty(2 * count, np.int64)
-                count = _gather(table, probes, hashes, asked, rows, by, found, asker)
-            for j in range(count):
-                prefetch(own, found[j])
-            sharing = 0
-            for j in range(count):  # an entry holds a part of its key: most of what is named has another one
-                r, q = found[j], asker[j]
-                if r < own.size and (own[r] ^ keys[q, t]) & ~free[q, t] == 0:
-                    prefetch(codes, r)
-                    prefetch(masks, r)
-                    found[sharing], asker[sharing] = r, q
-                    sharing += 1
-            for j in range(sharing):
-                r, q = found[j], asker[j]
-                if _agrees(codes, masks, r, qcodes, qmasks, q, areas, t):
-                    cam = camera[r]
-                    if cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
-                        n = _note(r, known, out, n)
+            for j in range(probes):
+                at = places[j]
+                while True:
+                    hits = compare_line(table, at, asked[0, j], asked[1, j])
+                    while hits:
+                        row = np.int64(table[at, lowest(hits)] & rows) - 1
+                        hits &= hits - np.uint32(1)
+                        if 0 <= row < own.size:
+                            prefetch(own, row)
+                            found[count], by[count] = row, askers[j]
+                            count += 1
+                    if count >= _PENDING:
+                        n = _narrow(own, codes, masks, camera, standing, keys, free, qcodes, qmasks, t, skip,
+                                    wanted, found, by, count, known, out, n)  # fmt: skip
+                        count = 0
+                    if not table[at, SLOTS] & asked[2, j]:
+                        break
+                    at = at + 1 if at + 1 < table.shape[0] else 0
+                    if at == places[j]:
+                        break
             probes = 0
+        n = _narrow(own, codes, masks, camera, standing, keys, free, qcodes, qmasks, t, skip, wanted, found, by,
+                    count, known, out, n)  # fmt: skip
     return n
 
 
 @njit(cache=True, nogil=True)
-def _gather(
-    table: NDArray[np.uint32],
-    probes: int,
-    hashes: NDArray[np.uint32],
-    asked: NDArray[np.uint32],
-    rows: np.uint32,
-    by: NDArray[np.int64],
-    found: NDArray[np.int64],
-    asker: NDArray[np.int64],
-) -> int:
-    """Fill `found` with the rows that the lines name and `asker` with what asked for each; returns how many there are,
-    which may be more than fit in."""
-    count = 0
-    for j in range(probes):
-        before = count
-        count = rows_at(table, hashes[j], asked[0, j], asked[1, j], rows, found, before)
-        for k in range(before, min(count, found.size)):
-            asker[k] = by[j]
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _agrees(
+def _narrow(
+    own: NDArray[np.uint32],
     codes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
-    row: int | np.int64,
+    camera: NDArray[np.int32],
+    standing: NDArray[np.uint8],
+    keys: NDArray[np.uint32],
+    free: NDArray[np.uint32],
     qcodes: NDArray[np.uint64],
     qmasks: NDArray[np.uint64],
-    query: int | np.int64,
-    areas: NDArray[np.uint64],
-    window: int,
-) -> bool:
-    """Whether the codes of a row and of a query agree within a window."""
-    common, differing = 0, 0
-    for w in range(WORDS):
-        if areas[window, w]:
-            m = qmasks[query, w] & masks[row, w] & areas[window, w]
-            common += int(popcount(m))
-            differing += int(popcount((qcodes[query, w] ^ codes[row, w]) & m))
-    return common < WINDOW_BITS or differing <= WINDOW_RADIUS * common
+    t: int,
+    skip: NDArray[np.int32],
+    wanted: int,
+    found: NDArray[np.int64],
+    by: NDArray[np.int64],
+    count: int,
+    known: NDArray[np.int64],
+    out: NDArray[np.int64],
+    n: int,
+) -> int:
+    """Append those of the rows that entries named which are what was asked for; returns how many there are then."""
+    sharing = 0
+    for j in range(count):  # an entry holds a part of its key: most of what is named has another one
+        r, q = found[j], by[j]
+        if (own[r] ^ keys[q, t]) & ~free[q, t] == 0:
+            prefetch(codes, r)
+            prefetch(masks, r)
+            found[sharing], by[sharing] = r, q
+            sharing += 1
+    for j in range(sharing):
+        r = found[j]
+        common, differing, votes, _ = compare_words(codes, masks, r, qcodes, qmasks, by[j], WORD_BITS, WORD_PART)
+        if common > SHORT_BITS and (differing <= LOOSE_RADIUS * common or votes >= VOTES):
+            cam = camera[r]
+            if cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
+                n = _note(r, known, out, n)
+    return n
 
 
 @njit(cache=True, nogil=True)
@@ -376,7 +375,7 @@ class Index:
         return differing, common
 
     def candidates(self, query: Lookup, *, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
-        """Rows of these standings that share a key with the query and agree in its window; in order, each once.
+        """Rows of these standings that share a key with the query and agree loosely; in order, each once.
 
         Cameras in `skip` are left out.
         """
@@ -399,7 +398,6 @@ class Index:
                     query.seen,
                     query.codes,
                     query.masks,
-                    AREAS,
                     skipped,
                     wanted,
                     out,

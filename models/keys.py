@@ -23,10 +23,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import AS_IS, encode, finer
-from models.distance import popcount
+from models.code import AS_IS, Hypotheses, fine_of, hypotheses
+from models.lanes import LINE, add_scaled, popcount, weakest
 from models.table import NO_KEY
-from models.thumbnail import SIDE, smooth
+from models.thumbnail import SIDE
 
 SAMPLES: Final = 32
 """Samples of the thumbnail a side, two cells apart."""
@@ -42,13 +42,13 @@ FREE_AS_IS: Final = (5, 7)
 many windows are seen;"""
 FREE_USUAL: Final = (3, 6)
 """trimmed or inside borders,"""
-FREE_RARE: Final = (2, 5)
+FREE_RARE: Final = (3, 5)
 """under any other placing,"""
 FREE_NEGATIVE: Final = (2, 6)
 """and of an inverted picture: all of these among so many scenes,"""
 MANY: Final = 10_000_000
 """that 15,000 of them share a key with a still by chance. Each time that only half as many are known,"""
-SPARE: Final = 6
+SPARE: Final = 4
 """one sign more is left free, up to so many: every third of them among the others, the rest among the last."""
 WINDOWS: Final = (
     (0, 6, 0, 32),
@@ -112,32 +112,22 @@ def _cosine(n: int, wave: int) -> NDArray[np.float64]:
     return row
 
 
+RARE_WINDOWS: Final = (0, 5, 8, 9, 10, 11, 14, 15, 16, 18, 19, 21, 22)
+"""Those by which the many rare placings are looked up. Of 291 pairs of a still and its scene that share a key under
+such a placing alone, 290 share one of these."""
+_RARE: Final = np.isin(np.arange(KEYS), RARE_WINDOWS)
 _BOXES: Final = np.array(WINDOWS, np.int64)
 _ACROSS, _TAKES, _DOWN = _tables()
-_AT_ONCE: Final = 16
-"""Placings that are worked out together: what they need fits into the nearest cache."""
-
-
-def _areas() -> NDArray[np.uint64]:
-    """Which bits of a code (models/code.py) lie in each window, (KEYS, 8)."""
-    words = np.zeros((KEYS, 8), np.uint64)
-    for t, (y0, y1, x0, x1) in enumerate(WINDOWS):
-        for gy in range(16):
-            for gx in range(16):
-                if y0 <= 2 * gy + 0.5 < y1 and x0 <= 2 * gx + 0.5 < x1:
-                    words[t, gy // 4 * 2 + gx // 8] |= np.uint64(3 << (((gy % 4) * 8 + gx % 8) * 2))
-    return words
-
-
-AREAS: Final = _areas()
-"""Which bits of a code (models/code.py) lie in each window, (KEYS, 8)."""
+_weakest = weakest(BITS, LAST)
+LANES: Final = LINE
+"""Placings that are worked out side by side, in the lanes of one register."""
 
 
 @njit(cache=True, nogil=True)
 def _lines(placings: NDArray[np.float32], axis: int, size: int, at: NDArray[np.int64]) -> None:
-    """Fill `at` (SAMPLES, n) with the half-cell line of each sample; the last one, where nothing is seen, outside."""
+    """Fill `at` (SAMPLES, LANES) with the half-cell line of each sample: outside the last, where nothing is seen."""
     centre = (SIDE - 1) / 2.0
-    for h in range(placings.shape[0]):
+    for h in range(LANES):
         a, b = placings[h, 2 * axis], placings[h, 2 * axis + 1]
         for g in range(SAMPLES):
             v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
@@ -153,66 +143,45 @@ def _sample(
     sampled: NDArray[np.float32],
     lost: NDArray[np.uint32],
 ) -> None:
-    """Fill `sampled` (x, y and placing), 0 where nothing is seen, and in which y that is so, as bits, (x, placing)."""
-    flat, width, n = fine.ravel(), fine.shape[1], xs.shape[1]
+    """Fill `sampled` (x, y, placing), 0 where nothing is seen, and in which y that is so, as bits, (x, placing)."""
+    flat, width = fine.ravel(), fine.shape[1]
     for x in range(SAMPLES):
-        for h in range(n):
+        for h in range(LANES):
             lost[x, h] = 0
         for y in range(SAMPLES):
-            for h in range(n):
-                v = flat[ys[y, h] * width + xs[x, h]]
+            for h in range(LANES):
+                v = flat[np.uint64(ys[y, h] * width + xs[x, h])]
                 gone = np.isnan(v)
-                sampled[x, y * n + h] = np.float32(0.0) if gone else v
+                sampled[x, y, h] = np.float32(0.0) if gone else v
                 lost[x, h] |= np.uint32(gone) << np.uint32(y)
 
 
 @njit(cache=True, nogil=True)
-def _seen(lost: NDArray[np.uint32], window: int, seen: NDArray[np.bool_]) -> bool:
-    """Fill in which placings see the window, (n, KEYS); whether any does."""
+def _seen(lost: NDArray[np.uint32], window: int, hidden: NDArray[np.uint64]) -> bool:
+    """Fill in how many samples of the window are not seen, by placing; whether any placing sees enough of it."""
     y0, y1, x0, x1 = _BOXES[window]
     rows = np.uint32((1 << y1) - (1 << y0))
+    most = np.uint64(UNSEEN_SHARE * ((y1 - y0) * (x1 - x0)))
+    hidden[:] = 0
+    for x in range(x0, x1):
+        for h in range(LANES):
+            hidden[h] += popcount(np.uint64(lost[x, h] & rows))
     some = False
-    for h in range(seen.shape[0]):
-        count = 0
-        for x in range(x0, x1):
-            count += int(popcount(np.uint64(lost[x, h] & rows)))
-        seen[h, window] = count <= UNSEEN_SHARE * ((y1 - y0) * (x1 - x0))
-        some |= seen[h, window]
+    for h in range(LANES):
+        hidden[h] = hidden[h] > most
+        some |= hidden[h] == 0
     return some
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True)
 def _strengths(rows: NDArray[np.float32], window: int, strengths: NDArray[np.float32]) -> None:
-    """Fill how strong each wave of the window is, (BITS, n), from the transforms along x (waves, y and placing)."""
-    n = strengths.shape[1]
-    strengths[:] = 0
+    """Fill how strong each wave of the window is, (KEYS * BITS, LANES), from the transforms along x, (waves * SAMPLES,
+    LANES)."""
+    first = window * BITS
+    strengths[first : first + BITS] = 0
     for y in range(_BOXES[window, 0], _BOXES[window, 1]):
         for k in range(BITS):
-            factor, wave = _DOWN[window, y, k], _TAKES[window, k]
-            for h in range(n):
-                strengths[k, h] += factor * rows[wave, y * n + h]
-
-
-@njit(cache=True, nogil=True)
-def _key(
-    bits: NDArray[np.int32], placing: int, others: int, last: int, left: NDArray[np.int32]
-) -> tuple[np.uint32, np.uint32]:
-    """The key of one placing, and the bits of its weakest signs: `others` and `last` of the two parts."""
-    key, weakest = np.uint32(0), np.uint32(0)
-    for k in range(BITS):
-        v = bits[k, placing]
-        key = np.uint32(key << np.uint32(1)) | np.uint32(v > 0)
-        # as integers, magnitudes of floats are in order; the last five bits make room for the position
-        left[k] = np.int32((v & 0x7FFFFFE0) | k)
-    for part in range(2):
-        first, end = (0, BITS - LAST) if part == 0 else (BITS - LAST, BITS)
-        for _ in range(others if part == 0 else last):
-            least = left[first]
-            for k in range(first + 1, end):
-                least = min(least, left[k])
-            weakest |= np.uint32(1) << np.uint32(BITS - 1 - (least & 31))
-            left[least & 31] = np.int32(0x7FFFFFFF)
-    return key, weakest
+            add_scaled(strengths, first + k, _DOWN[window, y, k], rows, _TAKES[window, k] * SAMPLES + y)
 
 
 @njit(cache=True, nogil=True)
@@ -220,6 +189,7 @@ def _keys(
     fine: NDArray[np.float32],
     placings: NDArray[np.float32],
     free_of: NDArray[np.int64],
+    whole: int,
     as_is: bool,
     keys: NDArray[np.uint32],
     free: NDArray[np.uint32],
@@ -228,39 +198,52 @@ def _keys(
     """Fill keys, the bits of their weakest signs, and which windows are seen, (n, KEYS) each.
 
     `free_of` (n, 2) says how many signs of the two parts are free; `as_is` that the first placing has more if it sees
-    few windows. Rows beyond the placings are those of the first ones once more, to be inverted: they may have other
-    signs free.
+    few windows; of placings beyond the first `whole` only the `RARE_WINDOWS` are taken. Rows beyond the placings are
+    those of the first ones once more, to be inverted: they may have other signs free.
     """
-    n, at_once = placings.shape[0], min(_AT_ONCE, placings.shape[0])
-    xs = np.full((SAMPLES, at_once), fine.shape[0] - 1, np.int64)
-    ys = np.full((SAMPLES, at_once), fine.shape[0] - 1, np.int64)
-    lost = np.empty((SAMPLES, at_once), np.uint32)
-    sampled = np.empty((SAMPLES, SAMPLES * at_once), np.float32)
-    rows = np.empty((_ACROSS.shape[0], SAMPLES * at_once), np.float32)
-    strengths = np.empty((KEYS, BITS, at_once), np.float32)
-    bits, left = strengths.view(np.int32), np.empty(BITS, np.int32)
-    for first in range(0, n, at_once):
-        some, sees = placings[first : first + at_once], seen[first : first + at_once]
-        _lines(some, 0, fine.shape[0] - 1, xs)
-        _lines(some, 1, fine.shape[0] - 1, ys)
+    n = placings.shape[0]
+    xs, ys = np.empty((SAMPLES, LANES), np.int64), np.empty((SAMPLES, LANES), np.int64)
+    lost, hidden = np.empty((SAMPLES, LANES), np.uint32), np.empty((KEYS, LANES), np.uint64)
+    sampled = np.empty((SAMPLES, SAMPLES, LANES), np.float32)
+    rows = np.empty((_ACROSS.shape[0] * SAMPLES, LANES), np.float32)
+    strengths = np.empty((KEYS * BITS, LANES), np.float32)
+    bits, some = strengths.view(np.int32), np.empty(KEYS, np.bool_)
+    lanes, counts = np.empty((LANES, 4), np.float32), np.zeros((2, LANES), np.int32)
+    found = np.empty((2, LANES), np.uint32)
+    for first in range(0, n, LANES):
+        size = min(LANES, n - first)
+        for h in range(LANES):
+            lanes[h] = placings[first + min(h, size - 1)]
+        _lines(lanes, 0, fine.shape[0] - 1, xs)
+        _lines(lanes, 1, fine.shape[0] - 1, ys)
         _sample(fine, xs, ys, sampled, lost)
-        np.dot(_ACROSS, sampled, rows)
+        np.dot(_ACROSS, sampled.reshape(SAMPLES, -1), rows.reshape(_ACROSS.shape[0], -1))
         for t in range(KEYS):
-            if _seen(lost, t, sees[: some.shape[0]]):
-                _strengths(rows, t, strengths[t])
-        for h in range(first, first + some.shape[0]):
-            others, last = free_of[h, 0], free_of[h, 1]
-            if as_is and h == 0:
-                halved = KEYS // max(int(seen[0].sum()), 1)
-                while halved > 1:
-                    others, last, halved = min(others + 1, BITS - LAST), min(last + 1, LAST), halved // 2
+            some[t] = (first < whole or _RARE[t]) and _seen(lost, t, hidden[t])
+            if some[t]:
+                _strengths(rows, t, strengths)
+                for h in range(size):
+                    seen[first + h, t] = hidden[t, h] == 0 and (first + h < whole or _RARE[t])
+        counts[:, :size] = free_of[first : first + size].T
+        if as_is and first == 0:
+            halved = KEYS // max(int(seen[0].sum()), 1)
+            while halved > 1:
+                counts[0, 0], counts[1, 0] = min(counts[0, 0] + 1, BITS - LAST), min(counts[1, 0] + 1, LAST)
+                halved //= 2
+        for t in range(KEYS):
+            if some[t]:
+                _weakest(bits, t * BITS, counts, found)
+                for h in range(size):
+                    keys[first + h, t], free[first + h, t] = found[0, h], found[1, h]
+        again = min(size, keys.shape[0] - n - first)
+        if again > 0:
+            counts[:, :again] = free_of[n + first : n + first + again].T
             for t in range(KEYS):
-                if seen[h, t]:
-                    keys[h, t], free[h, t] = _key(bits[t], h - first, others, last, left)
-                    if n + h < keys.shape[0]:
-                        seen[n + h, t] = True
-                        found = _key(bits[t], h - first, free_of[n + h, 0], free_of[n + h, 1], left)
-                        keys[n + h, t], free[n + h, t] = found
+                if some[t]:
+                    _weakest(bits, t * BITS, counts, found)
+                    for h in range(again):
+                        keys[n + first + h, t], free[n + first + h, t] = found[0, h], found[1, h]
+                        seen[n + first + h, t] = seen[first + h, t]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,52 +262,55 @@ class Lookup:
 
 
 def lookup(
-    levels: NDArray[np.int8],
-    placings: NDArray[np.float32],
+    given: Hypotheses,
     *,
     scenes: int = MANY,
     usual: int = 0,
+    whole: int | None = None,
     as_is: bool = False,
 ) -> Lookup:
-    """A thumbnail ready to be looked up among so many scenes under n placings.
+    """A thumbnail ready to be looked up among so many scenes under its placings.
 
     The first `usual` placings are looked up inverted as well; `as_is` says that the first of them is the still as it
-    is.
+    is. The first `whole` placings, or all of them, are looked up by every window, the others by `RARE_WINDOWS`.
     """
-    plane, support = smooth(levels)
-    codes, masks = encode(plane, support, placings)
-    n = len(placings)
+    n = len(given.placings)
     counts = np.full((n + usual, 2), FREE_RARE, np.int64)
     counts[:usual], counts[n:] = FREE_USUAL, FREE_NEGATIVE
     if as_is:
         counts[0] = FREE_AS_IS
-    counts = np.minimum(counts + _spare(scenes), (BITS - LAST, LAST))
-    keys, free, seen = _of_plane(finer(plane, support), placings, counts, as_is=as_is)
+    counts[:, 1] = np.minimum(counts[:, 1] + _spare(scenes), LAST)
+    keys, free, seen = _taken(given.fine, given.placings, counts, n if whole is None else whole, as_is=as_is)
     keys[n:] = ~keys[n:] & np.uint32((1 << BITS) - 1)
+    codes, masks = given.codes, given.masks
     return Lookup(keys, free, seen, np.concatenate([codes, ~codes[:usual]]), np.concatenate([masks, masks[:usual]]))
 
 
 def as_it_is(levels: NDArray[np.int8]) -> Lookup:
     """A thumbnail ready to be looked up as it is, and inverted."""
-    return lookup(levels, AS_IS, usual=1, as_is=True)
+    return lookup(hypotheses(fine_of(levels), AS_IS), usual=1, as_is=True)
 
 
-def _spare(scenes: int) -> tuple[int, int]:
-    """Signs that are left free besides among so many scenes, of the others and of the last."""
-    spare = min(max(MANY // max(scenes, 1), 1).bit_length() - 1, SPARE)
-    return spare // 3, spare - spare // 3
+def _spare(scenes: int) -> int:
+    """Of the last signs, how many more are left free among so many scenes."""
+    return min(max(MANY // max(scenes, 1), 1).bit_length() - 1, SPARE)
 
 
 def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:
     """The keys of a stored scene, (KEYS,); `NO_KEY` for windows that are not seen."""
-    keys, _, seen = _of_plane(finer(*smooth(levels)), AS_IS, np.zeros((1, 2), np.int64))
+    keys, _, seen = _taken(fine_of(levels), AS_IS, np.zeros((1, 2), np.int64), 1)
     return np.where(seen[0], keys[0], NO_KEY)
 
 
-def _of_plane(
-    fine: NDArray[np.float32], placings: NDArray[np.float32], free_of: NDArray[np.int64], *, as_is: bool = False
+def _taken(
+    fine: NDArray[np.float32],
+    placings: NDArray[np.float32],
+    free_of: NDArray[np.int64],
+    whole: int,
+    *,
+    as_is: bool = False,
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.bool_]]:
     shape = len(free_of), KEYS
     keys, free, seen = np.zeros(shape, np.uint32), np.zeros(shape, np.uint32), np.zeros(shape, np.bool_)
-    _keys(fine, placings, free_of, as_is, keys, free, seen)
+    _keys(fine, placings, free_of, whole, as_is, keys, free, seen)
     return keys, free, seen

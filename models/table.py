@@ -19,25 +19,24 @@ one, which stays complete until it is replaced.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
-SLOTS: Final = 15
+from models.lanes import ENTRIES, LINE, compare_line, lowest, prefetch
+
+SLOTS: Final = ENTRIES
 """Entries in a line of 64 bytes; behind them lies the set of those that went on."""
-_WORDS: Final = SLOTS + 1
 ROW_BITS: Final = 25
 """Bits of an entry that a row may take at most; the others are the key's."""
 ROWS: Final = (1 << ROW_BITS) - 2
 """Rows that an entry can name."""
-BESIDE: Final = 1
+BESIDE: Final = 16
 """Entries that choose the same line by the same bits, on average, when a table is full and the keys are spread evenly:
-with more, the commonest keys fill lines by themselves."""
+about a line of them. With fewer, who leaves last bits open must look at several lines; with more, at all of those that
+the commonest keys fill."""
 FULLEST: Final = 0.8
 """Share of the slots in use at which a table grows:"""
 GROWTH: Final = 1.5
@@ -71,10 +70,10 @@ class Searched(NamedTuple):
 
 def lines(count: int) -> NDArray[np.uint32]:
     """So many empty lines, (count, SLOTS + 1), each on a cache line of its own."""
-    raw = np.empty((count + 1) * _WORDS, np.uint32)  # NumPy asks for huge pages here, and not for zeros
+    raw = np.empty((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here, and not for zeros
     raw[:] = 0
     skip = -raw.ctypes.data % 64 // 4
-    return raw[skip : skip + count * _WORDS].reshape(count, _WORDS)
+    return raw[skip : skip + count * LINE].reshape(count, LINE)
 
 
 def _aligned(table: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -84,67 +83,6 @@ def _aligned(table: NDArray[np.uint32]) -> NDArray[np.uint32]:
     copy = lines(len(table))
     copy[:] = table
     return copy
-
-
-def _prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Callable[..., Any]]:
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        view = context.make_array(signature.args[0])(context, builder, args[0])
-        strides = builder.extract_value(view.strides, 0)
-        at = builder.ptrtoint(view.data, ir.IntType(64))
-        place = builder.inttoptr(builder.add(at, builder.mul(args[1], strides)), ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()] + [ir.IntType(32)] * 3)
-        hint = builder.module.declare_intrinsic("llvm.prefetch", [ir.IntType(8).as_pointer()], kind)
-        flags = [ir.Constant(ir.IntType(32), v) for v in (0, 3, 1)]
-        builder.call(hint, [place, *flags])
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), generate
-
-
-prefetch = cast(Callable[[NDArray[Any], int | np.int64], None], intrinsic(_prefetch))
-"""Compiled code only: ask for the cache line at `array[row]` without waiting for it."""
-
-
-def _compare_line(context: Any, table: Any, at: Any, wanted: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        i16, i32, i64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
-        vector = ir.VectorType(i32, _WORDS)
-        view = context.make_array(signature.args[0])(context, builder, args[0])
-        data = builder.ptrtoint(view.data, i64)
-        place = builder.add(data, builder.shl(args[1], ir.Constant(i64, 6)))
-        line = builder.load(builder.inttoptr(place, vector.as_pointer()))
-        line.align = 64
-        spread = []
-        for one in args[2:]:
-            every = ir.Constant(vector, ir.Undefined)
-            for slot in range(_WORDS):
-                every = builder.insert_element(every, one, ir.Constant(i32, slot))
-            spread.append(every)
-        differing = builder.and_(builder.xor(line, spread[0]), spread[1])
-        same = builder.icmp_unsigned("==", differing, ir.Constant(vector, [0] * _WORDS))
-        return builder.zext(builder.and_(builder.bitcast(same, i16), ir.Constant(i16, (1 << SLOTS) - 1)), i32)
-
-    return types.uint32(table, types.int64, types.uint32, types.uint32), generate
-
-
-compare_line = cast(
-    Callable[[NDArray[np.uint32], int | np.int64, np.uint32, np.uint32], np.uint32], intrinsic(_compare_line)
-)
-"""Compiled code only: which entries of a line equal `wanted` in `bits`, as bits, all compared at once."""
-
-
-def _lowest(context: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.zext(builder.cttz(args[0], ir.Constant(ir.IntType(1), 1)), ir.IntType(64))
-
-    return types.int64(types.uint32), generate
-
-
-lowest = cast(Callable[[np.uint32], int], intrinsic(_lowest))
-"""Compiled code only: the place of the lowest bit that is set; there must be one."""
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from detector.engine import Engine
+from models.code import fine_of, hypotheses
 from models.keys import lookup
 from models.placing import USUAL
 from models.records import AccountId, CameraId, Delivery, DeliveryId
@@ -38,7 +39,7 @@ def warm() -> None:
         engine.judge(delivery, partial(decoder.still, data))
     engine.drain()
     # the search by keys, which so few scenes do without
-    query = lookup(np.zeros((SIDE, SIDE), np.int8), USUAL, usual=1, as_is=True)
+    query = lookup(hypotheses(fine_of(np.zeros((SIDE, SIDE), np.int8)), USUAL), usual=1, as_is=True)
     engine.memory.index.candidates(query, skip=[], standings=[])
 
 

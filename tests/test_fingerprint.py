@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import picture, place, still
 
-from models.code import code_of, codes_of
+from models.code import code_of, fine_of, hypotheses
 from models.fingerprint import Fingerprint, fingerprint
 from models.placing import AS_IS, RARE, USUAL, inverse, window
 from models.records import Picture
@@ -106,7 +106,7 @@ def test_a_torn_body_is_refused() -> None:
 
 def test_the_first_placing_is_the_code_itself() -> None:
     found = of(place(4))
-    codes, masks = codes_of(found.levels, USUAL)
+    _, codes, masks, _ = hypotheses(fine_of(found.levels), USUAL)
     assert np.array_equal(codes[0], found.code)
     assert np.array_equal(masks[0], found.mask)
     assert code_of(found.levels)[0].shape == (8,)
@@ -117,7 +117,7 @@ def test_some_placing_brings_a_crop_near(box: tuple[float, float, float, float])
     left, right, top, bottom = box
     cut = of(place(6, 1)[int(top * 360) : int(bottom * 360), int(left * 640) : int(right * 640)])
     whole = of(place(6, 2))
-    codes, masks = codes_of(cut.levels, np.concatenate([USUAL, RARE]))
+    _, codes, masks, _ = hypotheses(fine_of(cut.levels), np.concatenate([USUAL, RARE]))
     both = masks & whole.mask
     common = np.bitwise_count(both).sum(axis=1)
     differ = np.bitwise_count((codes ^ whole.code) & both).sum(axis=1)

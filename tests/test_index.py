@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import still
 
-from models.code import code_of
-from models.distance import SHORT_BITS, SHORT_SLOPE, VOTES, WORD_BITS, WORD_RADIUS
-from models.index import FREE, WINDOW_BITS, WINDOW_RADIUS, Index
-from models.keys import AREAS, BITS, KEYS, Lookup, as_it_is, keys_of, lookup
+from models.code import Hypotheses, code_of, fine_of, hypotheses
+from models.distance import SHORT_BITS, SHORT_SLOPE, VOTES, WORD_BITS, WORD_PART
+from models.index import FREE, LOOSE_RADIUS, Index
+from models.keys import BITS, KEYS, Lookup, as_it_is, keys_of, lookup
 from models.placing import RARE, USUAL
 from models.table import NO_KEY
 from models.thumbnail import INVALID, SIDE
@@ -52,18 +52,21 @@ def words(rng: np.random.Generator, n: int, density: float = 1.0) -> np.ndarray:
     return np.packbits(bits, axis=-1).view(np.uint64).reshape(n, 8)
 
 
-def differing(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
-    """Differing and common bits."""
-    return int(np.bitwise_count((a ^ b) & mask).sum()), int(np.bitwise_count(mask).sum())
+def under(levels: np.ndarray, placings: np.ndarray) -> Hypotheses:
+    """A still under these placings."""
+    return hypotheses(fine_of(levels), placings)
 
 
 def shares(query: Lookup, keys: np.ndarray, code: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether a scene shares a key with the query and agrees in its window: the rule, said once more in NumPy."""
+    """Whether a scene shares a key with the query and agrees loosely: the rule, said once more in NumPy."""
     for h, t in np.argwhere(query.seen & (keys != NO_KEY)[None]):
         if (int(query.keys[h, t]) ^ int(keys[t])) & ~int(query.free[h, t]):
             continue
-        differ, common = differing(query.codes[h], code, query.masks[h] & mask & AREAS[t])
-        if common < WINDOW_BITS or differ <= WINDOW_RADIUS * common:
+        common = np.bitwise_count(query.masks[h] & mask).astype(int)
+        differ = np.bitwise_count((query.codes[h] ^ code) & query.masks[h] & mask).astype(int)
+        votes = int(((common >= WORD_BITS) & (WORD_PART * differ <= common)).sum())
+        c = int(common.sum())
+        if c > SHORT_BITS and (int(differ.sum()) <= LOOSE_RADIUS * c or votes >= VOTES):
             return True
     return False
 
@@ -78,7 +81,7 @@ def near(code: np.ndarray, mask: np.ndarray, codes: np.ndarray, masks: np.ndarra
             continue
         if 2 * d > c:
             differ, d = common - differ, c - d
-        votes = int(((common >= WORD_BITS) & (differ <= WORD_RADIUS * common)).sum())
+        votes = int(((common >= WORD_BITS) & (WORD_PART * differ <= common)).sum())
         strip = short and c > SHORT_BITS and d <= SHORT_SLOPE * (c - SHORT_BITS) and d <= 0.18 * c
         if (c >= 90 and d <= 0.18 * c) or strip or votes >= VOTES:
             return True
@@ -104,7 +107,7 @@ def test_candidates_are_the_scenes_that_share_a_key(seed: int, kind: str, gone: 
         index.remove(row)
     levels = rendered(int(rng.integers(0, 14)), 7).copy()
     levels[int(rng.integers(20, 65)) :] = INVALID
-    query = as_it_is(levels) if kind == "as it is" else lookup(levels, USUAL if kind == "usual" else RARE[:20])
+    query = as_it_is(levels) if kind == "as it is" else lookup(under(levels, USUAL if kind == "usual" else RARE[:20]))
     found = index.candidates(query, skip=[3, 5], standings=[1, 2])
     wanted = [r for r in rows if r not in taken and r % 9 not in (3, 5) and r % 4 in (1, 2)]
     wanted = [r for r in wanted if shares(query, keys_of(scenes[r]), *code_of(scenes[r]))]
@@ -187,7 +190,7 @@ def test_scenes_inserted_one_by_one_are_found_as_those_inserted_at_once() -> Non
         np.array([keys_of(levels) for levels in scenes]).T,
     )
     for levels in [*scenes[::20], noise(999)]:
-        query = lookup(levels, USUAL, usual=1, as_is=True)
+        query = lookup(under(levels, USUAL), usual=1, as_is=True)
         assert np.array_equal(*(i.candidates(query, skip=[7], standings=[1]) for i in (one, many)))
     assert all(np.array_equal(one.levels(n), many.levels(n)) for n in range(0, 400, 17))
 

@@ -135,10 +135,11 @@ def test_keys_that_differ_in_their_last_bits_alone_are_found_together() -> None:
 
 
 def test_fewer_bits_lie_together_and_more_name_a_row_as_tables_grow() -> None:
-    rng, tables = np.random.default_rng(9), Tables(1, 1 << 20, BITS, LAST)
+    bits, rng = 24, np.random.default_rng(9)
+    tables = Tables(1, 1 << 20, bits, LAST)
     forms = [tables.searched.forms[0].tolist()]
     for _ in range(20):
-        tables.extend(rng.integers(0, 1 << BITS, (1, 1 << 15)).astype(np.uint32))
+        tables.extend(rng.integers(0, 1 << bits, (1, 1 << 15)).astype(np.uint32))
         forms.append(tables.searched.forms[0].tolist())
     rows, together = zip(*forms, strict=True)
     assert list(rows) == sorted(rows)

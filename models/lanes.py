@@ -1,0 +1,239 @@
+"""Words compared side by side: what compiled code asks of the processor directly.
+
+Owns the instructions that numba has no name for. Refuses to know what the words mean. Everything here can be called
+from compiled code only; where a processor lacks wide registers, LLVM makes several narrow steps of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+LINE: Final = 16
+"""Words of 32 bits in a cache line."""
+ENTRIES: Final = LINE - 1
+"""Those of them that `compare_line` compares: the last one is the line's own."""
+WORDS: Final = 8
+"""Words of 64 bits that `compare_words` compares."""
+
+_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_FLOATS, _LINE, _WORDS = ir.VectorType(ir.FloatType(), LINE), ir.VectorType(_I32, LINE), ir.VectorType(_I64, WORDS)
+Build = Callable[..., Any]
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> Any:
+    """Where a row of an array begins, as a number."""
+    view = context.make_array(kind)(context, builder, array)
+    stride = builder.extract_value(view.strides, 0)
+    return builder.add(builder.ptrtoint(view.data, _I64), builder.mul(row, stride))
+
+
+def _every(builder: Any, vector: Any, one: Any) -> Any:
+    """A vector of the same word in every place."""
+    every = ir.Constant(vector, ir.Undefined)
+    for place in range(vector.count):
+        every = builder.insert_element(every, one, ir.Constant(_I32, place))
+    return every
+
+
+def _prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.inttoptr(_address(context, builder, signature.args[0], *args), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()] + [_I32] * 3)
+        hint = builder.module.declare_intrinsic("llvm.prefetch", [ir.IntType(8).as_pointer()], kind)
+        builder.call(hint, [place, *(ir.Constant(_I32, v) for v in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+prefetch = cast(Callable[[NDArray[Any], int | np.int64], None], intrinsic(_prefetch))
+"""Ask for the cache line at `array[row]` without waiting for it."""
+
+
+def _compare_line(context: Any, table: Any, at: Any, wanted: Any, bits: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _address(context, builder, signature.args[0], args[0], args[1])
+        line = builder.load(builder.inttoptr(place, _LINE.as_pointer()))
+        line.align = 4 * LINE
+        wanted, bits = (_every(builder, _LINE, one) for one in args[2:])
+        differing = builder.and_(builder.xor(line, wanted), bits)
+        same = builder.icmp_unsigned("==", differing, ir.Constant(_LINE, [0] * LINE))
+        return builder.zext(builder.and_(builder.bitcast(same, _I16), ir.Constant(_I16, (1 << ENTRIES) - 1)), _I32)
+
+    return types.uint32(table, types.int64, types.uint32, types.uint32), generate
+
+
+compare_line = cast(
+    Callable[[NDArray[np.uint32], int | np.int64, np.uint32, np.uint32], np.uint32], intrinsic(_compare_line)
+)
+"""Which entries of a line (16 words on a cache line of their own) equal `wanted` in `bits`, as bits."""
+
+
+def _lowest(context: Any, word: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.zext(builder.cttz(args[0], ir.Constant(ir.IntType(1), 1)), _I64)
+
+    return types.int64(types.uint32), generate
+
+
+lowest = cast(Callable[[np.uint32], int], intrinsic(_lowest))
+"""The place of the lowest bit that is set; there must be one."""
+
+
+def _popcount(context: Any, word: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), generate
+
+
+popcount = cast(Callable[[np.uint64], np.uint64], intrinsic(_popcount))
+"""How many bits are set."""
+
+
+def _call(builder: Any, name: str, kind: Any, *given: Any) -> Any:
+    """What one of LLVM's own functions gives."""
+    function = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    return builder.call(function, given)
+
+
+def _counted(builder: Any, vector: Any) -> Any:
+    """The bits that are set in each word of a vector."""
+    return _call(builder, "llvm.ctpop.v8i64", ir.FunctionType(_WORDS, [_WORDS]), vector)
+
+
+def _sum(builder: Any, vector: Any) -> Any:
+    return _call(builder, "llvm.vector.reduce.add.v8i64", ir.FunctionType(_I64, [_WORDS]), vector)
+
+
+def _load(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> Any:
+    place = _address(context, builder, kind, array, row)
+    words = builder.load(builder.inttoptr(place, _WORDS.as_pointer()))
+    words.align = 8
+    return words
+
+
+def _compare_words(
+    context: Any, codes: Any, masks: Any, row: Any, qcodes: Any, qmasks: Any, query: Any, least: Any, parts: Any
+) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        code, mask = (_load(context, builder, kinds[k], args[k], args[2]) for k in (0, 1))
+        qcode, qmask = (_load(context, builder, kinds[k], args[k], args[5]) for k in (3, 4))
+        both = builder.and_(mask, qmask)
+        common, differing = _counted(builder, both), _counted(builder, builder.and_(builder.xor(code, qcode), both))
+        enough = builder.icmp_unsigned(">=", common, _every(builder, _WORDS, args[6]))
+        parts = _every(builder, _WORDS, args[7])
+
+        def voting(differ: Any) -> Any:
+            near = builder.icmp_unsigned("<=", builder.mul(differ, parts), common)
+            bits = builder.zext(builder.bitcast(builder.and_(enough, near), ir.IntType(8)), _I64)
+            return builder.ctpop(bits)
+
+        return context.make_tuple(
+            builder,
+            signature.return_type,
+            [
+                _sum(builder, common),
+                _sum(builder, differing),
+                voting(differing),
+                voting(builder.sub(common, differing)),
+            ],
+        )
+
+    table: Any = types.UniTuple(types.int64, 4)  # type: ignore[no-untyped-call]
+    return table(codes, masks, types.int64, qcodes, qmasks, types.int64, types.int64, types.int64), generate
+
+
+Masked = NDArray[np.uint64]
+compare_words = cast(
+    Callable[[Masked, Masked, int | np.int64, Masked, Masked, int | np.int64, int, int], tuple[int, int, int, int]],
+    intrinsic(_compare_words),
+)
+"""A row's code and mask beside a query's, 8 words each: the bits that both masks hold, those of them that differ, and
+in how many words, of those with at least `least` common bits, at most one in `parts` differs, or agrees."""
+
+
+def _add_scaled(context: Any, sums: Any, at: Any, factor: Any, rows: Any, row: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds, pointer = signature.args, _FLOATS.as_pointer()
+        place = builder.inttoptr(_address(context, builder, kinds[0], args[0], args[1]), pointer)
+        added = builder.inttoptr(_address(context, builder, kinds[3], args[3], args[4]), pointer)
+        sums, values = builder.load(place), builder.load(added)
+        sums.align = values.align = 4
+        factor = _every(builder, _FLOATS, args[2])
+        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+        builder.store(_call(builder, "llvm.fma.v16f32", kind, factor, values, sums), place).align = 4
+        return context.get_dummy_value()
+
+    return types.void(sums, types.int64, types.float32, rows, types.int64), generate
+
+
+add_scaled = cast(
+    Callable[[NDArray[np.float32], int | np.int64, np.float32, NDArray[np.float32], int | np.int64], None],
+    intrinsic(_add_scaled),
+)
+"""Add `factor` times a row of 16 to another one, each product and sum rounded once."""
+
+
+def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[np.int32], NDArray[np.uint32]], None]:
+    """For compiled code: of 16 columns of `bits` floats each, beginning at a row, the signs and the weakest of them.
+
+    It fills `out` (2, 16) with the signs as bits, the first one highest, and with the bits of the weakest ones: so many
+    of the first `bits - last` and of the `last` ones as `counts` (2, 16) says. The floats are given as integers, of
+    which the last five bits are not looked at; of equals the earlier one is weaker.
+    """
+
+    def typed(context: Any, strengths: Any, row: Any, counts: Any, out: Any) -> tuple[Any, Build]:
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            def place(k: int, row: Any) -> Any:
+                return builder.inttoptr(_address(context, builder, signature.args[k], args[k], row), _LINE.as_pointer())
+
+            def load(k: int, row: Any) -> Any:
+                vector = builder.load(place(k, row))
+                vector.align = 4
+                return vector
+
+            def all_of(value: int) -> Any:
+                return ir.Constant(_LINE, [value] * LINE)
+
+            one, zero = all_of(1), all_of(0)
+            values = [load(0, builder.add(args[1], ir.Constant(_I64, k))) for k in range(bits)]
+            signs = weak = zero
+            for k, value in enumerate(values):
+                sign = builder.zext(builder.icmp_signed(">", value, zero), _LINE)
+                signs = builder.or_(signs, builder.shl(sign, all_of(bits - 1 - k)))
+            order = [builder.or_(builder.and_(v, all_of(0x7FFFFFE0)), all_of(k)) for k, v in enumerate(values)]
+            for part, span in enumerate((range(bits - last), range(bits - last, bits))):
+                count = load(2, ir.Constant(_I64, part))
+                weaker = dict.fromkeys(span, zero)  # how many are weaker than each
+                for k in span:
+                    for j in range(span.start, k):
+                        less = builder.icmp_signed("<", order[j], order[k])
+                        weaker[k] = builder.select(less, builder.add(weaker[k], one), weaker[k])
+                        weaker[j] = builder.select(less, weaker[j], builder.add(weaker[j], one))
+                for k in span:
+                    free = builder.zext(builder.icmp_signed("<", weaker[k], count), _LINE)
+                    weak = builder.or_(weak, builder.shl(free, all_of(bits - 1 - k)))
+            for k, vector in enumerate((signs, weak)):
+                builder.store(vector, place(3, ir.Constant(_I64, k))).align = 4
+            return context.get_dummy_value()
+
+        return types.void(strengths, types.int64, counts, out), generate
+
+    return cast(Callable[..., None], intrinsic(typed))
