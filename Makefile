@@ -6,6 +6,7 @@
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
+JOBS ?= 2
 say = @printf '\n== %s\n'
 
 .PHONY: help
@@ -23,7 +24,7 @@ demo: .venv/.run ## simulate a leak and catch it, then serve the API on 127.0.0.
 .PHONY: test
 test: check ## every check and every test, against a real Kafka broker and a real PostgreSQL
 	$(say) tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .PHONY: check
 check: lint types layers ## the checks that take seconds: lint, types, layers
