@@ -14,7 +14,8 @@ from serving import picture
 from detector.engine import Engine
 from detector.policy import Mode, Rules
 from detector.suspension import State, Transition
-from detector.switchboard import Standing, Switchboard
+from detector.switchboard import Switchboard
+from detector.turn import Standing
 from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged
 from streams.cloudevents import Message
 from streams.decode import Decoder

@@ -22,6 +22,8 @@ def path() -> Path:
 
 
 def with_homes(made: Path, homes: int = 30) -> Path:
+    """Whose other deliveries are so many that no silence of theirs is by chance."""
+    made.counts.more = [({}, 100_000)]
     for home in range(homes):
         made.enrol(home)
     made.commit()
@@ -228,7 +230,7 @@ def resumed(path: Path, at: float) -> None:
     moved = step(now, Event(Do.RESUME, Actor("anna"), when(at), "person", "fixed"))
     assert isinstance(moved, Transition)
     assert moved.after.state is State.PROBING
-    path.board.take(type(path.board._standing)(words=1, suspensions=[moved.after]))
+    path.board.take(type(path.board.book.standing)(words=1, suspensions=[moved.after]))
 
 
 def test_clean_deliveries_promote_step_by_step_until_it_is_lifted() -> None:
@@ -283,11 +285,11 @@ def test_however_the_stream_is_cut_into_batches_the_decisions_are_the_same() -> 
 
 
 def test_nothing_is_counted_while_nothing_is_suspended(path: Path) -> None:
-    assert not path.board._watch
+    assert not path.board.book.watch
     path.push(1, None, 0)
-    assert not path.board._watch
+    assert not path.board.book.watch
     path.push(2, 1, 10)
-    assert path.board._watch
+    assert path.board.book.watch
 
 
 def test_a_switch_is_named_by_its_scope_alone() -> None:

@@ -74,8 +74,8 @@ def test_what_a_judge_decided_is_what_the_next_one_starts_from(store: SqlStore) 
     heir = Path(AUTO, store)
     assert {each.id: each for each in heir.board.switches()} == before
     assert [each.state for each in before.values()] == [State.FAILED, State.PROPOSED]
-    assert heir.board._leaks == path.board._leaks
-    assert [len(roll.accounts) for roll in heir.board._rolls.values()] == [1]
+    assert heir.board.book.leaks == path.board.book.leaks
+    assert [len(roll.accounts) for roll in heir.board.book.rolls.values()] == [1]
     moved = store.suspensions.transitions(LINK.id)
     assert [each.version for each in moved] == [1, 2]
     assert [(each.event.reason, each.rules) for each in moved] == [("named-leak", "1"), ("not-obeyed", "1")]

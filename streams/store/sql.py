@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
 
 from detector.engine import Changes, Knowledge
-from detector.switchboard import Standing
+from detector.turn import Standing
 from detector.tally import Counted
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal

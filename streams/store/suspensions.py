@@ -21,7 +21,7 @@ from detector.policy import BEFORE, Held, Mode
 from detector.roll import Roll, Sample
 from detector.scope import Scope, SuspensionId, of_record
 from detector.suspension import Actor, Do, Event, Refusal, State, Suspension, Transition, step
-from detector.switchboard import HOUR, LEAKS_MOST, Standing, Turn
+from detector.turn import HOUR, LEAKS_MOST, Standing, Turn
 from models.errors import StrayframeError
 from models.records import Alert, AlertId, Kind
 from streams.judge import Overtaken
