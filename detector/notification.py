@@ -6,17 +6,36 @@ know stands as a gap, and no name of an account is in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from detector.analysis import duration, phrase
 from detector.incident import Incident
 from detector.reach import Reach
+from detector.scope import Scope
+from detector.suspension import SHUT, State
 from detector.triage import Clock, Triage
 
 GAP = "*(to be completed)*"
 
 
-def draft(incident: Incident, reach: Reach, triage: Triage, clocks: tuple[Clock, ...], now: datetime) -> str:
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A path that was proposed or switched off for an incident, and its moves: when, from what state, to which."""
+
+    scope: Scope
+    moves: Sequence[tuple[datetime, State, State]]
+
+
+def draft(
+    incident: Incident,
+    reach: Reach,
+    triage: Triage,
+    clocks: tuple[Clock, ...],
+    switched: Sequence[Switched],
+    now: datetime,
+) -> str:
     """The draft as of `now`."""
     return "\n".join(
         [
@@ -48,7 +67,8 @@ def draft(incident: Incident, reach: Reach, triage: Triage, clocks: tuple[Clock,
             "",
             "## Measures",
             "",
-            f"- Taken and proposed: {GAP}.",
+            *(_switched(each) for each in switched if any(after in SHUT for _, _, after in each.moves)),
+            f"- Further measures, taken and proposed: {GAP}.",
             f"- Contact for further information: {GAP}.",
             "",
             "## Deadlines",
@@ -72,6 +92,16 @@ def _cause(incident: Incident) -> list[str]:
         )
     told += [f"- Change: {c.component} {c.version}, deployed {_at(c.time)}." for c in analysis.changes]
     return told
+
+
+def _switched(path: Switched) -> str:
+    """When it was ordered off first, when nothing came any more, and when everything passed again."""
+    ordered = next(at for at, _, after in path.moves if after in SHUT)
+    stopped = next((at for at, _, after in path.moves if after is State.SUSPENDED), None)
+    ended, now = path.moves[-1][0], path.moves[-1][2]
+    told = f"- Switched off: {path.scope}. Ordered {_at(ordered)}; "
+    told += "deliveries were not yet seen to stop" if stopped is None else f"deliveries had stopped by {_at(stopped)}"
+    return f"{told}; {f'switched on again {_at(ended)}' if now is State.ARMED else f'it is {now.value} now'}."
 
 
 def _state(incident: Incident) -> str:

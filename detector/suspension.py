@@ -190,7 +190,7 @@ class Transition:
         if type_ is None:
             return None
         cause = (after.id, str(after.version), self.event.at.isoformat())
-        return notice(type_, self.event.at, after.scope.integration, self.told(), *cause)
+        return notice(type_, self.event.at, after.scope.integration, self.told(), *cause, acts=self.acts)
 
     def told(self) -> dict[str, Any]:
         """What a receiver is told of it."""
@@ -333,9 +333,7 @@ def _withdrawn(s: Suspension, e: Event) -> Suspension | Refusal:
 
 def _shut(s: Suspension, e: Event) -> Suspension:
     ordered = e.ordered or e.at
-    return replace(
-        s, share=0.0, since=e.at, ordered=ordered, asked=None, approved=None, clean=0, last=None, quiet=None
-    )
+    return replace(s, share=0.0, since=e.at, ordered=ordered, asked=None, approved=None, clean=0, last=None, quiet=None)
 
 
 def _armed(s: Suspension, e: Event) -> Suspension:

@@ -133,6 +133,12 @@ class Settings(BaseModel):
         "",
         description="Networks that hooks may reach beside public addresses, with commas: 10.2.0.0/16,127.0.0.1/32.",
     )
+    outbox_days: float = Field(
+        30.0,
+        ge=1,
+        le=3650,
+        description="Days for which notices that are done with are kept, with what became of them.",
+    )
     policy_mode: Literal["off", "shadow", "propose", "auto"] = Field(
         "shadow", description="What the policy may do for an integration for which nobody has set a mode."
     )

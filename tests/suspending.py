@@ -33,11 +33,12 @@ def when(seconds: float) -> datetime:
 
 
 class Counted:
-    """Deliveries as they were judged, counted one by one; stands for the tally. `more` are counted beside them."""
+    """Deliveries as they were judged, counted one by one; stands for the tally. `more` are counted beside them: so
+    many that no silence of an account is by chance."""
 
     def __init__(self) -> None:
         self.seen: list[Delivery] = []
-        self.more: list[tuple[Mapping[str, str], int]] = []
+        self.more: list[tuple[Mapping[str, str], int]] = [({}, 100_000)]
 
     def exposure(self, integration: str, since: datetime, until: datetime, where: Mapping[str, str]) -> tuple[int, int]:
         """As `detector.policy.Exposure` says."""

@@ -26,7 +26,7 @@ from streams.outbox.webhook import verified
 from streams.settings import Settings
 from streams.store.hooks import Hook, Hooks, Logged
 from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, OFF, ON
+from streams.store.words import KILL, OFF, ON
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = "a key for tests"

@@ -22,8 +22,6 @@ def path() -> Path:
 
 
 def with_homes(made: Path, homes: int = 30) -> Path:
-    """Whose other deliveries are so many that no silence of theirs is by chance."""
-    made.counts.more = [({}, 100_000)]
     for home in range(homes):
         made.enrol(home)
     made.commit()

@@ -27,7 +27,8 @@ from models.errors import StrayframeError
 from streams.store import suspensions as stored
 from streams.store.sql import SqlStore
 from streams.store.suspension_schema import suspensions, transitions
-from streams.store.suspensions import KILL, MODE, ON, Asked, Changed, KeyReused, Killed, NotMoved, Suspensions
+from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NotMoved, Suspensions
+from streams.store.words import KILL, MODE, ON
 
 AUTO = Rules(mode=Mode.AUTO, warm_cameras=0, warm_share=0.0, clean=3)
 LINK = link(HOME, "acct-1")
