@@ -27,6 +27,16 @@ class Switched:
     scope: Scope
     moves: Sequence[tuple[datetime, State, State]]
 
+    @property
+    def ordered(self) -> datetime | None:
+        """When it was first ordered off; None where it was only proposed."""
+        return next((at for at, _, after in self.moves if after in SHUT), None)
+
+    @property
+    def stopped(self) -> datetime | None:
+        """When deliveries were first seen to have stopped, or a person said so."""
+        return next((at for at, _, after in self.moves if after is State.SUSPENDED), None)
+
 
 def draft(
     incident: Incident,
@@ -67,7 +77,7 @@ def draft(
             "",
             "## Measures",
             "",
-            *(_switched(each) for each in switched if any(after in SHUT for _, _, after in each.moves)),
+            *_measures(switched),
             f"- Further measures, taken and proposed: {GAP}.",
             f"- Contact for further information: {GAP}.",
             "",
@@ -94,14 +104,25 @@ def _cause(incident: Incident) -> list[str]:
     return told
 
 
-def _switched(path: Switched) -> str:
-    """When it was ordered off first, when nothing came any more, and when everything passed again."""
-    ordered = next(at for at, _, after in path.moves if after in SHUT)
-    stopped = next((at for at, _, after in path.moves if after is State.SUSPENDED), None)
-    ended, now = path.moves[-1][0], path.moves[-1][2]
-    told = f"- Switched off: {path.scope}. Ordered {_at(ordered)}; "
-    told += "deliveries were not yet seen to stop" if stopped is None else f"deliveries had stopped by {_at(stopped)}"
-    return f"{told}; {f'switched on again {_at(ended)}' if now is State.ARMED else f'it is {now.value} now'}."
+def _measures(switched: Sequence[Switched]) -> list[str]:
+    """What was switched off, each wider path by itself; links are counted, since their scope names an account."""
+    off = [each for each in switched if each.ordered is not None]
+    links = [each for each in off if not each.scope.is_wide]
+    told = [f"- Switched off: {each.scope}. {_course(each)}." for each in off if each.scope.is_wide]
+    if links:
+        first = min(each.ordered for each in links if each.ordered is not None)
+        done = sum(each.stopped is not None for each in links)
+        told.insert(0, f"- Switched off: {len(links):,} account links, from {_at(first)} on; {done:,} seen to stop.")
+    return told
+
+
+def _course(path: Switched) -> str:
+    stopped = "deliveries were not yet seen to stop"
+    if path.stopped is not None:
+        stopped = f"deliveries had stopped by {_at(path.stopped)}"
+    at, _, now = path.moves[-1]
+    ended = f"switched on again {_at(at)}" if now is State.ARMED else f"it is {now.value} now"
+    return f"Ordered {_at(path.ordered)}; {stopped}; {ended}"
 
 
 def _state(incident: Incident) -> str:

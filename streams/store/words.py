@@ -43,7 +43,7 @@ class Word:
     def told(self) -> str:
         """Of the kill switch: how it stands, in words."""
         since = f"{utc(self.at):%Y-%m-%dT%H:%M:%SZ}"
-        return f"ON since {since}, by {self.actor}: nothing acts" if self.is_on else "off"
+        return f"ON since {since}, by {self.actor} ({self.why}): nothing acts" if self.is_on else "off"
 
 
 def lock(connection: Connection) -> int:
