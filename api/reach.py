@@ -89,7 +89,8 @@ class ReachBody(Answer):
     first: Instant | None
     last: Instant | None
     at_most: int | None = Field(
-        description="Deliveries through the suspected path in that time; null where none is suspected, or counted."
+        description="Deliveries through the suspected path in that time, all where none is suspected; null where they "
+        "are no longer counted."
     )
     deliveries: int | None = Field(description="All deliveries of the integration in that time.")
     viewers: list[PersonBody]

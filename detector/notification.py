@@ -112,7 +112,8 @@ def _measures(switched: Sequence[Switched]) -> list[str]:
     if links:
         first = min(each.ordered for each in links if each.ordered is not None)
         done = sum(each.stopped is not None for each in links)
-        told.insert(0, f"- Switched off: {len(links):,} account links, from {_at(first)} on; {done:,} seen to stop.")
+        count = "1 account link" if len(links) == 1 else f"{len(links):,} account links"
+        told.insert(0, f"- Switched off: {count}, from {_at(first)} on; {done:,} seen to stop.")
     return told
 
 
@@ -134,6 +135,8 @@ def _state(incident: Incident) -> str:
 def _bound(reach: Reach) -> str:
     if reach.at_most is None or reach.deliveries is None:
         return f"- Upper bound of stills concerned: {GAP}."
+    if reach.at_most == reach.deliveries:
+        return f"- Upper bound: all {reach.deliveries:,} deliveries of that time; nothing narrower is suspected."
     return (
         f"- Upper bound: {reach.at_most:,} deliveries went the suspected path in that time, of {reach.deliveries:,} in "
         "all. Not all of them leaked."

@@ -84,7 +84,7 @@ def test_incident_and_suspensions_name_each_other_whoever_ordered_them(served: S
     assert act(c, "", expect=422, **{**surface, "where": {"cachenode": "cache-9"}})["type"].endswith("bad-scope")
     act(c, f"/{wide['id']}/stopped", "ben")
     draft = c.get(f"/v1/incidents/{incident}/notification").text
-    assert "- Switched off: 1 account links, from 2" in draft
+    assert "- Switched off: 1 account link, from 2" in draft
     assert "all of homeview. Ordered 2" in draft
     assert "; deliveries had stopped by 2" in draft
     assert "acct-" not in draft

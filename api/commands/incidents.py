@@ -157,7 +157,10 @@ def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) 
         "been opened."
     )
     if reach.at_most is not None:
-        typer.echo(f"At most {reach.at_most} of {reach.deliveries} deliveries: so many went the suspected path.")
+        which = (
+            "nothing narrower is suspected" if reach.at_most == reach.deliveries else "so many went the suspected path"
+        )
+        typer.echo(f"At most {reach.at_most} of {reach.deliveries} deliveries: {which}.")
     headings = ("viewer", "saw", "of", "stills", "opened", "first (UTC)", "last (UTC)")
     rows = table_of(headings, map(_met, reach.met[:SHOWN]))
     if len(reach.met) > SHOWN:

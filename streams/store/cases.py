@@ -159,11 +159,11 @@ class Cases:
         return sorted(met, key=lambda each: (each.owner or "", each.viewer))
 
     def reach(self, incident: Incident) -> Reach:
-        """The reach of an incident that was read with its alerts, and the bound of its suspected path."""
+        """The reach of an incident that was read with its alerts, and the bound of its suspected path, or of all paths."""
         leaks = incident.leaked()
         with self.database.reading() as connection:
             reach = reach_of(leaks, _opened(connection, leaks))
-            if not incident.cause or reach.first is None or reach.last is None:
+            if reach.first is None or reach.last is None:
                 return reach
             tally = _tally(connection, incident.integration)
         until = reach.last + timedelta(microseconds=1)
