@@ -84,8 +84,8 @@ def reach_of(leaks: Sequence[Alert], opened: Mapping[tuple[DeliveryId, AccountId
 
 
 def bound(tally: Tally, integration: str, path: Path, first: datetime, until: datetime) -> tuple[int, int]:
-    """Deliveries through the path in [first, until), any for an empty one, and all deliveries of that time: (0, 0) where
-    none was counted."""
+    """Deliveries through the path in [first, until), all for an empty one, and all deliveries of that time: (0, 0)
+    where none was counted."""
     window = tally.window(integration, first, until)
     return sum(window.exposure(where)[0] for where in singled(path)), window.deliveries
 

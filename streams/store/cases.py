@@ -159,7 +159,7 @@ class Cases:
         return sorted(met, key=lambda each: (each.owner or "", each.viewer))
 
     def reach(self, incident: Incident) -> Reach:
-        """The reach of an incident that was read with its alerts, and the bound of its suspected path, or of all paths."""
+        """The reach of an incident that was read with its alerts, and the bound of its suspected path."""
         leaks = incident.leaked()
         with self.database.reading() as connection:
             reach = reach_of(leaks, _opened(connection, leaks))
