@@ -19,8 +19,8 @@ notices = Table(
     Column("integration", Text, nullable=False),
     Column("data", Json, nullable=False),
     Column("stored_at", Instant, nullable=False),
-    Column("acts", Boolean, nullable=False, server_default=text("false")),  # asks somebody to act
     Column("routed_at", Instant),  # since when its calls exist, for whoever wanted it then
+    Column("acts", Boolean, nullable=False, server_default=text("false")),  # asks somebody to act
     Index("ix_notices_id", "id", unique=True),
     sqlite_autoincrement=True,
 )
