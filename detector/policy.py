@@ -87,9 +87,9 @@ class Rules:
     `pairs` owner-viewer pairs within `window` sharing a scope whose leak rate is at least `ratio` times the rate
     outside; `spread_pairs` pairs over `spread_places` nodes or regions. At most `per_hour` suspensions by the policy
     within an hour, and `links_share` of an integration's links, but always `links_least`. `grace` is how long a
-    receiver may take to shut, `watch` how long nothing may come until it counts as shut; `clean` explained deliveries
-    promote. An integration is warm once `warm_cameras` of its cameras, and `warm_share` of all that were seen, are
-    known.
+    receiver may take to shut, `watch` how long nothing may come, at least, until it counts as shut; `clean` explained
+    deliveries promote. An integration is warm once `warm_cameras` of its cameras, and `warm_share` of all that were
+    seen, are known.
     """
 
     mode: Mode = Mode.SHADOW

@@ -23,8 +23,9 @@ from detector.notice import Notice, NoticeType, notice
 from detector.scope import Scope, SuspensionId
 from models.records import AlertId, Numbers
 
-RULES_VERSION: Final = "1"
-"""Version of the rules of policy and state machine; every transition carries it."""
+RULES_VERSION: Final = "2"
+"""Version of the rules of policy and state machine; every transition carries it. In the first one the same silence told
+of every scope, however little came through it."""
 RAMP: Final = (0.01, 0.1, 0.5, 1.0)
 """Shares of deliveries that may pass, step by step: each is at most ten times what was watched before it."""
 EVIDENCE_MOST: Final = 50

@@ -166,7 +166,10 @@ class Settings(BaseModel):
         60.0, ge=0, le=86400, description="Seconds that a receiver may take until deliveries in a scope stop."
     )
     policy_watch_seconds: float = Field(
-        120.0, ge=0, le=86400, description="Seconds without a delivery after which a scope counts as suspended."
+        120.0,
+        ge=0,
+        le=86400,
+        description="Seconds without a delivery, at least, after which a scope counts as suspended.",
     )
     policy_clean: int = Field(
         3000, ge=1, description="Explained deliveries without a leak that promote probing, and each step of the ramp."

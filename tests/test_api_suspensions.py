@@ -63,7 +63,7 @@ def test_a_leak_is_acted_on_and_every_move_says_by_whom_and_why(served: Served) 
     assert shown.pop("kill_switch") is False
     assert shown == one
     assert one["quiet_seconds"] is None, "so little comes that no silence tells"
-    assert (move["actor"], move["person"], move["reason"], move["rules"]) == ("policy", False, "named-leak", "1")
+    assert (move["actor"], move["person"], move["reason"], move["rules"]) == ("policy", False, "named-leak", "2")
     assert move["alerts"] == [c.get("/v1/alerts").json()["items"][0]["id"]]
     failed = c.get("/v1/suspensions", params={"state": "failed"}).json()
     assert failed == {"items": [], "next": None, "kill_switch": False}

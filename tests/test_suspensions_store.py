@@ -22,7 +22,7 @@ from suspending import HOME, Path, told, when
 from detector.notice import Notice, NoticeType
 from detector.policy import Mode, Rules
 from detector.scope import Breadth, link, scope
-from detector.suspension import Do, Refusal, State
+from detector.suspension import RULES_VERSION, Do, Refusal, State
 from models.errors import StrayframeError
 from streams.store import suspensions as stored
 from streams.store.sql import SqlStore
@@ -79,7 +79,10 @@ def test_what_a_judge_decided_is_what_the_next_one_starts_from(store: SqlStore) 
     assert [len(roll.accounts) for roll in heir.board.book.rolls.values()] == [1]
     moved = store.suspensions.transitions(LINK.id)
     assert [each.version for each in moved] == [1, 2]
-    assert [(each.event.reason, each.rules) for each in moved] == [("named-leak", "1"), ("not-obeyed", "1")]
+    assert [(each.event.reason, each.rules) for each in moved] == [
+        ("named-leak", RULES_VERSION),
+        ("not-obeyed", RULES_VERSION),
+    ]
     assert moved[0].event.evidence
 
 
