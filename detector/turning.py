@@ -166,8 +166,9 @@ class Turning:
         if switch.quiet is not None:
             return switch.quiet
         roll = self._book.rolls.get(switch.scope.integration)
-        accounts = 0 if roll is None else len(roll.accounts)
-        seconds = max(silence(switch.scope, ordered, self._counts, accounts), self._rules.watch.total_seconds())
+        accounts, since = (0, None) if roll is None else (len(roll.accounts), roll.first_seen)
+        seconds = silence(switch.scope, ordered, self._counts, accounts, since)
+        seconds = max(seconds, self._rules.watch.total_seconds())
         self.moved[switch.id] = replace(switch, quiet=seconds)
         return seconds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import inf
 
 import pytest
@@ -347,3 +347,16 @@ def test_the_silence_that_tells_is_of_the_shortest_time_in_which_enough_came(
             return (came if where == of else 0), came
 
     assert silence(named(HOME, of), when(0), Came(), 10) == pytest.approx(seconds)
+    assert silence(named(HOME, of), when(0), Came(), 10, when(-90_000)) == pytest.approx(seconds)
+
+
+def test_an_integration_that_is_new_is_weighed_by_the_time_in_which_it_was_watched() -> None:
+    class Came:
+        def exposure(self, _: str, since: datetime, until: datetime, where: Mapping[str, str]) -> tuple[int, int]:
+            return (until - since) // timedelta(hours=1), 0
+
+    node = named(HOME, {"cachenode": "cache-3"})
+    assert silence(node, when(0), Came(), 10) == 3600 * 3
+    assert silence(node, when(0), Came(), 10, when(-6 * 3600)) == 3600 * 3
+    assert silence(node, when(0), Came(), 10, when(-3600)) == inf
+    assert silence(node, when(0), Came(), 10, when(5)) == inf
