@@ -18,8 +18,8 @@ from api.problems import (
     BAD_PARAMETER,
     NO_SUCH_ALERT,
     STORE_UNAVAILABLE,
-    ProblemError,
     documented,
+    there,
 )
 from api.schemas import AlertBody, AlertPage
 from models.records import AccountId, AlertId, CameraId, IncidentId, Kind, Level
@@ -89,7 +89,4 @@ def list_alerts(
 )
 def show_alert(id: Annotated[Name, Path(examples=["al-5f0c31"])], here: Annotated[House, Depends(house)]) -> AlertBody:
     """One alert, with why it was raised and the figures that it was raised on; withdrawn ones too."""
-    found = here.store().alert(AlertId(id))
-    if found is None:
-        raise ProblemError(NO_SUCH_ALERT)
-    return AlertBody.of(found)
+    return AlertBody.of(there(here.store().alert(AlertId(id)), NO_SUCH_ALERT))

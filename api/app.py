@@ -21,6 +21,7 @@ from api import (
     hooks,
     incidents,
     ingest,
+    placeholders,
     problems,
     reach,
     suspensions,
@@ -45,6 +46,7 @@ TAGS: Final = [
     {"name": "coverage", "description": "What was watched."},
     {"name": "hooks", "description": "Who is told of what, by signed webhooks, and what came of it."},
     {"name": "triage", "description": "What persons say of incidents and alerts. Every act names its actor."},
+    {"name": "placeholders", "description": "Pictures that anybody may get, and what persons say of them."},
     {"name": "facts", "description": "Changes, rights: what the camera cloud told."},
     {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
     {"name": "health", "description": "For probes and scrapers."},
@@ -106,7 +108,7 @@ def create_app(
     app.state.house = house
     problems.install(app)
     # tried in this order, and most of the traffic is stills
-    for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, facts, hooks, health):
+    for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, placeholders, facts, hooks, health):
         app.include_router(room.router)
     _describe(app)
     return app

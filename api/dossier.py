@@ -12,9 +12,12 @@ from typing import Any
 from pydantic import Field
 
 from api.schemas import Answer, Instant
+from api.suspension_schemas import ScopeBody
 from detector.analysis import Named
 from detector.incident import State
 from detector.shape import Form
+from detector.suspension import State as SuspensionState
+from detector.suspension import Suspension
 from detector.triage import Clock, Deed, Did, Ruling, Triage, clocks
 from streams.report import suspect
 from streams.store.cases import Met
@@ -154,6 +157,20 @@ class Pair(Answer):
     stills: int = Field(description="Leaked stills of this pair that stand.")
 
 
+class SwitchedOff(Answer):
+    """A delivery path that was ever proposed or switched off on this incident's alerts; /v1/suspensions/{id} has it."""
+
+    id: str = Field(examples=["su-77ab"])
+    scope: ScopeBody
+    state: SuspensionState
+    share: float = Field(description="How much of the deliveries may pass, 0 to 1.")
+    since: Instant | None = Field(description="When the state, or the step of the ramp, began.")
+
+    @classmethod
+    def of(cls, one: Suspension) -> SwitchedOff:
+        return cls(id=one.id, scope=ScopeBody.of(one.scope), state=one.state, share=one.share, since=one.since)
+
+
 class IncidentDetail(_IncidentCounts):
     """An incident with its cause and who saw whom. Its alerts are at `/v1/alerts?incident=ID`."""
 
@@ -162,11 +179,19 @@ class IncidentDetail(_IncidentCounts):
     shape_numbers: dict[str, float | int | str] = Field(description="The figures that decided the shape.")
     suspects: list[SuspectBody] = Field(description="Conditions that were tried, the one that explains most first.")
     changes: list[ChangeNamed] = Field(description="Deploys before the first leak, or after which leaks got frequent.")
+    suspensions: list[SwitchedOff] = Field(description="What was proposed or switched off for it, oldest first.")
     triage: TriageBody
     clocks: list[ClockBody]
 
     @classmethod
-    def of(cls, incident: IncidentSummary, met: Iterable[Met], triage: Triage, now: datetime) -> IncidentDetail:
+    def of(
+        cls,
+        incident: IncidentSummary,
+        met: Iterable[Met],
+        switches: Iterable[Suspension],
+        triage: Triage,
+        now: datetime,
+    ) -> IncidentDetail:
         analysis = incident.analysis
         return cls(
             **_counts(incident),
@@ -175,6 +200,7 @@ class IncidentDetail(_IncidentCounts):
             shape_numbers={} if analysis is None else dict(analysis.shape.numbers),
             suspects=[] if analysis is None else [SuspectBody(**suspect(each)) for each in analysis.suspects],
             changes=[] if analysis is None else [ChangeNamed.of(each) for each in analysis.changes],
+            suspensions=[SwitchedOff.of(each) for each in switches],
             triage=TriageBody.of(triage),
             clocks=[ClockBody.of(clock, now) for clock in clocks(triage)],
         )

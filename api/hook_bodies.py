@@ -134,10 +134,11 @@ class CallBody(_Answer):
     due: Instant | None = Field(description="When it is tried next; null unless it waits.")
     settled: Instant | None = Field(description="null while it waits.")
     attempts: list[AttemptBody] = Field(description="Oldest first, those before a replay included.")
+    held: bool = Field(description="It asks somebody to act, and the kill switch holds it.")
     body: dict[str, Any] = Field(description="What is, was or would be posted.")
 
     @classmethod
-    def of(cls, call: Logged) -> CallBody:
+    def of(cls, call: Logged, *, killed: bool) -> CallBody:
         return cls(
             id=call.id,
             notice=call.notice.id,
@@ -145,6 +146,7 @@ class CallBody(_Answer):
             due=call.due if call.state is State.WAITING else None,
             settled=call.settled,
             attempts=[AttemptBody.of(attempt) for attempt in call.attempts],
+            held=killed and call.notice.acts and call.state is State.WAITING,
             body=body_of(call.notice),
         )
 

@@ -7,7 +7,7 @@ came back.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,11 +26,11 @@ from api.problems import (
     STORE_UNAVAILABLE,
     ProblemError,
     documented,
+    there,
 )
 from streams.outbox.call import State
 from streams.outbox.manual import Manual
 from streams.outbox.reach import BadHookUrl
-from streams.store.hooks import Hook
 
 router = APIRouter(tags=["hooks"])
 HOOKS = "hooks"
@@ -96,7 +96,7 @@ def list_hooks(query: Annotated[HookQuery, Query()], request: Request, response:
 def show_hook(id: Id, here: Here) -> HookBody:
     """One hook, without its secret."""
     manual = _manual(here)
-    return HookBody.of(_the(manual.hooks.hook(id)), manual.now())
+    return HookBody.of(there(manual.hooks.hook(id), NO_SUCH_HOOK), manual.now())
 
 
 @router.patch("/v1/hooks/{id}", summary="Change a hook", responses=documented(BAD_HOOK_URL, *_PROBLEMS))
@@ -110,7 +110,7 @@ def change_hook(id: Id, given: HookChange, here: Here) -> HookBody:
         if changes.get(name, ...) is None:
             del changes[name]
     try:
-        found = _the(manual.change(id, changes))
+        found = there(manual.change(id, changes), NO_SUCH_HOOK)
     except BadHookUrl as error:
         raise ProblemError(BAD_HOOK_URL, str(error)) from None
     here.noticed()
@@ -130,10 +130,7 @@ def rotate_hook(id: Id, given: Rotation, here: Here) -> HookSecret:
     change over in the meantime; a third one, from an earlier rotation, ends at once.
     """
     manual = _manual(here)
-    rotated = manual.rotate(id, timedelta(hours=given.keep_hours))
-    if rotated is None:
-        raise ProblemError(NO_SUCH_HOOK)
-    hook, secret = rotated
+    hook, secret = there(manual.rotate(id, timedelta(hours=given.keep_hours)), NO_SUCH_HOOK)
     return HookSecret.with_secret(hook, manual.now(), secret)
 
 
@@ -143,14 +140,11 @@ async def test_hook(id: Id, given: Nothing, here: Here) -> CallBody:
     the log of deliveries, too.
     """
     manual = await run_in_threadpool(_manual, here)
-    hook = _the(await run_in_threadpool(manual.hooks.hook, id))
+    hook = there(await run_in_threadpool(manual.hooks.hook, id), NO_SUCH_HOOK)
     told = manual.test_notice(hook)
     attempt = await manual.attempt(hook, told)
     call = await run_in_threadpool(manual.log, hook, told, attempt)
-    logged = await run_in_threadpool(manual.hooks.call, hook.id, call)
-    if logged is None:
-        raise ProblemError(NO_SUCH_HOOK)
-    return CallBody.of(logged)
+    return CallBody.of(there(await run_in_threadpool(manual.hooks.call, hook.id, call), NO_SUCH_HOOK), killed=False)
 
 
 @router.get(
@@ -163,10 +157,11 @@ def list_deliveries(
 ) -> CallPage:
     """One entry for each notice that the hook was, is or would be sent, with its body and every attempt."""
     hooks = _manual(here).hooks
-    _the(hooks.hook(id))
+    there(hooks.hook(id), NO_SUCH_HOOK)
     after = None if query.cursor is None else cursor.decode(DELIVERIES, query.cursor)
     page = hooks.log(id, query.state, after, query.limit)
-    items = [CallBody.of(call) for call in page.items]
+    killed = here.is_killed()
+    items = [CallBody.of(call, killed=killed) for call in page.items]
     return CallPage(items=items, next=link_next(request, response, DELIVERIES, page.next))
 
 
@@ -186,19 +181,12 @@ def replay_delivery(
     receiver that remembers the id may say 2xx and do nothing; one that lost it acts.
     """
     manual = _manual(here)
-    _the(manual.hooks.hook(id))
+    there(manual.hooks.hook(id), NO_SUCH_HOOK)
     if not manual.hooks.replay(id, delivery, manual.now()):
         raise ProblemError(NO_SUCH_DELIVERY)
     here.noticed()
-    found: Any = manual.hooks.call(id, delivery)
-    return CallBody.of(found)
+    return CallBody.of(there(manual.hooks.call(id, delivery), NO_SUCH_DELIVERY), killed=here.is_killed())
 
 
 def _manual(here: House) -> Manual:
     return Manual.of(here.settings, here.store(), here.now)
-
-
-def _the(hook: Hook | None) -> Hook:
-    if hook is None:
-        raise ProblemError(NO_SUCH_HOOK)
-    return hook

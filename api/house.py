@@ -21,7 +21,6 @@ from api.problems import STORE_UNAVAILABLE, ProblemError
 from api.schemas import AlertBody
 from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
-from streams.cloudevents import instant
 from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
 from streams.store.rows import StoredAlert
@@ -102,17 +101,19 @@ class House:
             return Check("store", False, str(error))
         return Check("store", True, "answers")
 
+    def is_killed(self) -> bool:
+        """Whether the kill switch is on. Raises ProblemError while the store is not open, StoreUnavailable."""
+        word = self.store().suspensions.kill_switch()
+        return word is not None and word.is_on
+
     def kill_check(self) -> Check:
         """How the kill switch stands: on, it stops no still from being taken, and everybody should see it."""
         if self._store is None:
             return Check("kill-switch", True, f"unknown: {self._wrong}")
         try:
-            word = self._store.suspensions.kill_switch()
+            return Check("kill-switch", True, self._store.suspensions.kill_told())
         except StrayframeError as error:
             return Check("kill-switch", True, f"unknown: {error}")
-        if word is None or not word.is_on:
-            return Check("kill-switch", True, "off")
-        return Check("kill-switch", True, f"ON since {instant(word.at)}, by {word.actor}: nothing acts")
 
     async def alerts_of(self, judgement: Judgement) -> list[AlertBody]:
         """The alerts that a verdict carries, as they are stored. A delivery that was judged before raises none anew:

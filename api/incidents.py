@@ -19,8 +19,8 @@ from api.problems import (
     BAD_PARAMETER,
     NO_SUCH_INCIDENT,
     STORE_UNAVAILABLE,
-    ProblemError,
     documented,
+    there,
 )
 from api.schemas import Coverage
 from detector.incident import State
@@ -99,15 +99,13 @@ def list_incidents(
 def show_incident(
     id: Annotated[Name, Path(examples=["in-77ab"])], here: Annotated[House, Depends(house)]
 ) -> IncidentDetail:
-    """One incident: what sets its leaks apart, who saw whom, what persons said, which deadlines run. Its alerts are at
-    `/v1/alerts?incident=ID`.
+    """One incident: what sets its leaks apart, who saw whom, which paths were switched off for it, what persons
+    said, which deadlines run. Its alerts are at `/v1/alerts?incident=ID`.
     """
-    store, incident = here.store(), IncidentId(id)
-    found = store.incident_summary(incident)
-    if found is None:
-        raise ProblemError(NO_SUCH_INCIDENT)
-    cases = Cases(store.database)
-    return IncidentDetail.of(found, cases.met(incident), cases.triage(incident), here.now())
+    store, cases = here.store(), Cases(here.store().database)
+    found = there(store.incident_summary(IncidentId(id)), NO_SUCH_INCIDENT)
+    switches = store.suspensions.of_incident(found.id, found.integration)
+    return IncidentDetail.of(found, cases.met(found.id), switches, cases.triage(found.id), here.now())
 
 
 @router.get(

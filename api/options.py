@@ -16,6 +16,8 @@ import typer
 from streams.settings import Settings, SettingsError, load
 
 PANEL = "Settings (also as STRAYFRAME_* or in strayframe.toml)"
+POLICY = tuple(name for name in Settings.model_fields if name.startswith(("policy_", "warm_up_")))
+"""The settings of the policy: every command that judges takes them."""
 CONFIG_HELP = "Settings file to read instead of ./strayframe.toml."
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request
@@ -30,6 +30,7 @@ RETRY_SECONDS: Final = 5
 less, and a database that restarts is back by then or takes longer than any guess."""
 
 _log = structlog.get_logger()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,14 @@ NO_SUCH_ALERT: Final = Problem("no-such-alert", 404, "There is no alert with thi
 NO_SUCH_INCIDENT: Final = Problem("no-such-incident", 404, "There is no incident with this id")
 NO_SUCH_HOOK: Final = Problem("no-such-hook", 404, "There is no hook with this id")
 NO_SUCH_DELIVERY: Final = Problem("no-such-delivery", 404, "Nothing was sent to this hook under this id")
+NO_SUCH_PLACEHOLDER: Final = Problem("no-such-placeholder", 404, "There is no placeholder with this id")
 NO_SUCH_SUSPENSION: Final = Problem("no-such-suspension", 404, "There is no suspension with this id")
 METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", 405, "This resource does not know the method")
 DELIVERY_DIFFERS: Final = Problem("delivery-differs", 409, "Another delivery with this source and id was judged")
 SUSPENSION_CHANGED: Final = Problem("suspension-changed", 409, "The suspension is no longer as you saw it")
 NOT_MOVED: Final = Problem("not-moved", 409, "The suspension cannot do that as it stands")
+SOMEBODYS_HOME: Final = Problem("somebodys-home", 409, "The picture is one living camera's home")
+NO_PICTURE_KEPT: Final = Problem("no-picture-kept", 409, "Nothing is kept of what this alert shows")
 KILL_SWITCH_ON: Final = Problem("kill-switch-on", 409, "The kill switch is on: nothing acts")
 PRECONDITION_FAILED: Final = Problem("precondition-failed", 412, "Somebody else said something of it meanwhile")
 TOO_LARGE: Final = Problem("too-large", 413, "The body is larger than what is accepted")
@@ -86,11 +90,14 @@ CATALOGUE: Final = (
     NO_SUCH_INCIDENT,
     NO_SUCH_HOOK,
     NO_SUCH_DELIVERY,
+    NO_SUCH_PLACEHOLDER,
     NO_SUCH_SUSPENSION,
     METHOD_NOT_ALLOWED,
     DELIVERY_DIFFERS,
     SUSPENSION_CHANGED,
     NOT_MOVED,
+    SOMEBODYS_HOME,
+    NO_PICTURE_KEPT,
     KILL_SWITCH_ON,
     PRECONDITION_FAILED,
     TOO_LARGE,
@@ -133,6 +140,13 @@ class ProblemError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """It crosses between processes whole."""
         return partial(ProblemError, self.problem, self.detail, headers=self.headers, **self.extra), ()
+
+
+def there(found: T | None, problem: Problem) -> T:
+    """What was found under an id; raises the problem where there was nothing."""
+    if found is None:
+        raise ProblemError(problem)
+    return found
 
 
 def rejected(error: Rejected) -> ProblemError:

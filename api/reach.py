@@ -15,15 +15,16 @@ from pydantic import Field
 
 from api.house import House, house
 from api.pages import Name
-from api.problems import BAD_PARAMETER, NO_SUCH_INCIDENT, STORE_UNAVAILABLE, ProblemError, documented
+from api.problems import BAD_PARAMETER, NO_SUCH_INCIDENT, STORE_UNAVAILABLE, documented, there
 from api.schemas import Answer, Instant
 from detector.incident import Incident
-from detector.notification import draft
+from detector.notification import Switched, draft
 from detector.reach import Met, Person, Reach
 from detector.triage import clocks
 from models.records import IncidentId
 from streams.cloudevents import instant
 from streams.store.cases import Cases
+from streams.store.suspensions import Suspensions
 
 router = APIRouter(tags=["incidents"])
 COLUMNS: Final = ("viewer", "owner", "owner_camera", "presumed", "stills", "opened", "first", "last")
@@ -88,7 +89,8 @@ class ReachBody(Answer):
     first: Instant | None
     last: Instant | None
     at_most: int | None = Field(
-        description="Deliveries through the suspected path in that time; null where none is suspected, or counted."
+        description="Deliveries through the suspected path in that time, all where none is suspected; null where they "
+        "are no longer counted."
     )
     deliveries: int | None = Field(description="All deliveries of the integration in that time.")
     viewers: list[PersonBody]
@@ -146,8 +148,17 @@ def show_reach_table(id: Id, here: Here) -> Response:
 def show_notification(id: Id, here: Here) -> PlainTextResponse:
     """The facts that GDPR Art. 33 and CRA Art. 14 ask for, as Markdown, with gaps for what only a person knows."""
     incident, reach = _reach(id, here)
-    said = Cases(here.store().database).triage(incident.id)
-    return PlainTextResponse(draft(incident, reach, said, clocks(said), here.now()), media_type="text/markdown")
+    said, switched = Cases(here.store().database).triage(incident.id), switched_for(here.store().suspensions, incident)
+    told = draft(incident, reach, said, clocks(said), switched, here.now())
+    return PlainTextResponse(told, media_type="text/markdown")
+
+
+def switched_for(suspensions: Suspensions, incident: Incident) -> list[Switched]:
+    """The paths that were switched off on the incident's alerts, with the moves of each."""
+    return [
+        Switched(each.scope, [(move.event.at, move.before, move.after) for move in suspensions.transitions(each.id)])
+        for each in suspensions.of_incident(incident.id, incident.integration)
+    ]
 
 
 def table(reach: Reach) -> str:
@@ -167,7 +178,5 @@ def _harmless(text: str) -> str:
 
 def _reach(id: str, here: House) -> tuple[Incident, Reach]:
     store = here.store()
-    incident = store.incident(IncidentId(id))
-    if incident is None:
-        raise ProblemError(NO_SUCH_INCIDENT)
+    incident = there(store.incident(IncidentId(id)), NO_SUCH_INCIDENT)
     return incident, Cases(store.database).reach(incident)

@@ -234,6 +234,7 @@ class Welcome(Answer):
     suspensions: str = "/v1/suspensions"
     coverage: str = "/v1/coverage"
     hooks: str = "/v1/hooks"
+    placeholders: str = "/v1/placeholders"
     changes: str = "/v1/changes"
     rights: str = "/v1/rights"
     openapi: str = "/openapi.json"

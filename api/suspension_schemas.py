@@ -5,6 +5,8 @@ Owns names, meanings and examples. Refuses to decide. A field never changes its 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import isinf
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -15,7 +17,9 @@ from detector.policy import Mode
 from detector.scope import Breadth, Scope
 from detector.suspension import RULES_VERSION, Do, State, Suspension
 from streams.settings import Settings
-from streams.store.suspensions import Acted, Enrolled, StoredTransition, Word
+from streams.store.suspension_rows import StoredTransition
+from streams.store.suspensions import Acted, Enrolled
+from streams.store.words import Word
 
 
 def _said(text: str) -> str:
@@ -71,10 +75,17 @@ class SuspensionBody(_Answer):
     shadow: bool = Field(description="A proposal that is told to nobody.")
     carried: bool = Field(description="Nothing but its evidence holds it: it is lifted when that is withdrawn.")
     clean: int = Field(description="Explained deliveries since `since`, while probing or ramping.")
+    quiet_seconds: float | None = Field(
+        description="Silence that tells that it is shut. null: nothing is ordered, or too little came before for "
+        "silence to tell, and a person says that it stopped."
+    )
     alerts: list[str] = Field(description="Its evidence: ids of alerts.")
+    incidents: list[str] = Field(
+        description="Incidents on whose alerts it was ever moved; /v1/incidents/{id} names it.", examples=[["in-77ab"]]
+    )
 
     @classmethod
-    def of(cls, s: Suspension) -> SuspensionBody:
+    def of(cls, s: Suspension, incidents: Iterable[str]) -> SuspensionBody:
         return cls(
             id=s.id,
             scope=ScopeBody.of(s.scope),
@@ -88,7 +99,9 @@ class SuspensionBody(_Answer):
             shadow=s.shadow,
             carried=s.carried,
             clean=s.clean,
+            quiet_seconds=None if s.quiet is None or isinf(s.quiet) else s.quiet,
             alerts=list(s.evidence),
+            incidents=list(incidents),
         )
 
 
@@ -135,11 +148,14 @@ class SuspensionDetail(SuspensionBody):
     """A switch with its latest moves, oldest first."""
 
     transitions: list[TransitionBody]
+    kill_switch: bool = Field(description="Whether the kill switch is on.")
 
     @classmethod
-    def with_moves(cls, s: Suspension, moves: list[StoredTransition]) -> SuspensionDetail:
-        transitions = [TransitionBody.of(each) for each in moves]
-        return cls(**SuspensionBody.of(s).model_dump(mode="python"), transitions=transitions)
+    def with_moves(
+        cls, s: Suspension, incidents: Iterable[str], moves: list[StoredTransition], *, killed: bool
+    ) -> SuspensionDetail:
+        told = SuspensionBody.of(s, incidents).model_dump(mode="python")
+        return cls(**told, transitions=[TransitionBody.of(each) for each in moves], kill_switch=killed)
 
 
 class SuspensionPage(_Answer):
@@ -147,6 +163,7 @@ class SuspensionPage(_Answer):
 
     items: list[SuspensionBody]
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
+    kill_switch: bool = Field(description="Whether the kill switch is on.")
 
 
 class ActedBody(_Answer):
@@ -159,9 +176,9 @@ class ActedBody(_Answer):
     kill_switch: bool = Field(description="Whether the kill switch is on.")
 
     @classmethod
-    def of(cls, acted: Acted, *, dry_run: bool, killed: bool) -> ActedBody:
+    def of(cls, acted: Acted, incidents: Iterable[str], *, dry_run: bool, killed: bool) -> ActedBody:
         return cls(
-            suspension=SuspensionBody.of(acted.suspension),
+            suspension=SuspensionBody.of(acted.suspension, incidents),
             transition=TransitionBody.of(acted.transition),
             dry_run=dry_run,
             repeated=acted.repeated,
@@ -184,6 +201,9 @@ class NewRequest(ActRequest):
         {},
         description="account; cachenode (one or several); release; surface; or two attributes. Empty: all of it.",
         examples=[{"cachenode": ["cache-3", "cache-4"]}],
+    )
+    incident: Name | None = Field(
+        None, description="The incident that it is for: its leaks in the scope are its evidence.", examples=["in-77ab"]
     )
 
     @model_validator(mode="after")
@@ -235,6 +255,12 @@ class IntegrationBody(_Answer):
             needed_share=settings.warm_up_share,
             accounts=one.accounts,
         )
+
+
+class ModeBody(IntegrationBody):
+    """An integration whose mode was set, and whether anything acts at all."""
+
+    kill_switch: bool = Field(description="Whether the kill switch is on.")
 
 
 class IntegrationList(_Answer):

@@ -26,11 +26,13 @@ from api.problems import (
     SUSPENSION_CHANGED,
     ProblemError,
     documented,
+    there,
 )
 from api.suspension_schemas import ActedBody, ActRequest, NewRequest, SuspensionBody, SuspensionDetail, SuspensionPage
 from detector.scope import BadScope, Scope, SuspensionId, named
 from detector.suspension import Do, State
-from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NotMoved
+from models.records import IncidentId
+from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NoneOfThese, NotMoved
 
 router = APIRouter(tags=["suspensions"])
 COLLECTION: Final = "suspensions"
@@ -75,9 +77,12 @@ def list_suspensions(
     again are among them.
     """
     after = None if query.cursor is None else cursor.decode(COLLECTION, query.cursor)
-    page = here.store().suspensions.page(query.state, query.integration, after, query.limit)
-    items = [SuspensionBody.of(each.suspension) for each in page.items]
-    return SuspensionPage(items=items, next=link_next(request, response, COLLECTION, page.next))
+    suspensions = here.store().suspensions
+    page = suspensions.page(query.state, query.integration, after, query.limit)
+    of = suspensions.incidents([each.suspension.id for each in page.items])
+    items = [SuspensionBody.of(each.suspension, of[each.suspension.id]) for each in page.items]
+    following = link_next(request, response, COLLECTION, page.next)
+    return SuspensionPage(items=items, next=following, kill_switch=here.is_killed())
 
 
 @router.get(
@@ -87,10 +92,10 @@ def list_suspensions(
 )
 def show_suspension(id: Id, here: Annotated[House, Depends(house)]) -> SuspensionDetail:
     """One suspension and its last hundred transitions, oldest first."""
-    found = here.store().suspensions.one(SuspensionId(id))
-    if found is None:
-        raise ProblemError(NO_SUCH_SUSPENSION)
-    return SuspensionDetail.with_moves(found, here.store().suspensions.transitions(found.id))
+    suspensions = here.store().suspensions
+    found = there(suspensions.one(SuspensionId(id)), NO_SUCH_SUSPENSION)
+    moves, of = suspensions.transitions(found.id), suspensions.incidents([found.id])
+    return SuspensionDetail.with_moves(found, of[found.id], moves, killed=here.is_killed())
 
 
 @router.post(
@@ -126,6 +131,7 @@ _route(Do.PROPOSE, "Propose to suspend it", "Somebody else, or you, may approve 
 _route(Do.SUSPEND, "Suspend it", "One person is enough. A failed suspension is ordered again.")
 _route(Do.APPROVE, "Approve what is proposed, or asked", "A proposal; or a resumption that somebody else asked for.")
 _route(Do.REJECT, "Reject the proposal", "What was delivered until now does not propose it again.")
+_route(Do.STOPPED, "Say that it stopped", "Where too little comes for silence to tell: what the receiver says, say.")
 _route(Do.RESUME, "Ask to resume it", "A link is probed at once; anything wider waits for another person's approval.")
 _route(Do.PROBE, "Probe it", "Deliveries are fetched and judged, and shown to nobody.")
 _route(Do.RAMP, "Let more pass", "The next step of 1, 10, 50, 100 %; behind the last one it is lifted.")
@@ -135,7 +141,8 @@ _route(Do.FORCE, "Hold it off", "It stays off, whatever is seen, until persons r
 def _act(
     here: House, of: Scope | SuspensionId, action: Do, body: ActRequest, key: str | None, *, dry_run: bool
 ) -> ActedBody:
-    asked = Asked(action, body.actor, body.why, here.now(), body.version, key)
+    incident = IncidentId(body.incident) if isinstance(body, NewRequest) and body.incident is not None else None
+    asked = Asked(action, body.actor, body.why, here.now(), body.version, key, incident)
     suspensions = here.store().suspensions
     try:
         acted = suspensions.act(of, asked, dry_run=dry_run)
@@ -145,9 +152,10 @@ def _act(
         raise ProblemError(SUSPENSION_CHANGED, str(error), version=error.now.version) from None
     except Killed:
         raise ProblemError(KILL_SWITCH_ON, "A person turns it off at /v1/kill-switch.") from None
+    except NoneOfThese as error:
+        raise ProblemError(BAD_SCOPE, str(error)) from None
     except KeyReused:
         raise ProblemError(KEY_REUSED, "Take a new key for a new request.") from None
-    if acted is None:
-        raise ProblemError(NO_SUCH_SUSPENSION)
-    word = suspensions.kill_switch()
-    return ActedBody.of(acted, dry_run=dry_run, killed=word is not None and word.is_on)
+    done = there(acted, NO_SUCH_SUSPENSION)
+    incidents = suspensions.incidents([done.suspension.id])[done.suspension.id]
+    return ActedBody.of(done, incidents, dry_run=dry_run, killed=here.is_killed())

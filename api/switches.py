@@ -17,10 +17,12 @@ from api.suspension_schemas import (
     IntegrationList,
     KillRequest,
     KillSwitchBody,
+    ModeBody,
     ModeRequest,
     PolicyBody,
 )
-from streams.store.suspensions import KILL, MODE, OFF, ON, Enrolled
+from streams.store.suspensions import Enrolled
+from streams.store.words import KILL, MODE, OFF, ON
 
 router = APIRouter(tags=["suspensions"])
 _PROBLEMS = documented(BAD_PARAMETER, STORE_UNAVAILABLE)
@@ -31,25 +33,26 @@ def list_integrations(here: Annotated[House, Depends(house)]) -> IntegrationList
     """Every integration that was seen, or has a mode, by name."""
     found = here.store().suspensions.integrations()
     items = [IntegrationBody.of(each, here.settings) for each in found]
-    return IntegrationList(items=items, kill_switch=_is_killed(here))
+    return IntegrationList(items=items, kill_switch=here.is_killed())
 
 
 @router.put("/v1/integrations/{name}/mode", summary="Say what the policy may do for one", responses=_PROBLEMS)
 def set_mode(
     name: Annotated[Name, Path(examples=["homeview"])], body: ModeRequest, here: Annotated[House, Depends(house)]
-) -> IntegrationBody:
+) -> ModeBody:
     """off: nothing. shadow: note what it would do. propose: propose it to persons. auto: act. What is suspended
     stays."""
     suspensions = here.store().suspensions
     suspensions.say(MODE, name, body.mode.value, actor=body.actor, why=body.why, at=here.now())
     found = {each.integration: each for each in suspensions.integrations()}
-    return IntegrationBody.of(found.get(name, Enrolled(name, body.mode)), here.settings)
+    told = IntegrationBody.of(found.get(name, Enrolled(name, body.mode)), here.settings)
+    return ModeBody(**told.model_dump(), kill_switch=here.is_killed())
 
 
 @router.get("/v1/policy", summary="Show the thresholds in force", responses=_PROBLEMS)
 def show_policy(here: Annotated[House, Depends(house)]) -> PolicyBody:
     """The policy's settings, as this process has them; docs/suspensions.md explains each."""
-    return PolicyBody.of(here.settings, killed=_is_killed(here))
+    return PolicyBody.of(here.settings, killed=here.is_killed())
 
 
 @router.get("/v1/kill-switch", summary="Show the kill switch", responses=_PROBLEMS)
@@ -67,8 +70,3 @@ def set_kill_switch(body: KillRequest, here: Annotated[House, Depends(house)]) -
     return KillSwitchBody.of(
         here.store().suspensions.say(KILL, "", value, actor=body.actor, why=body.why, at=here.now())
     )
-
-
-def _is_killed(here: House) -> bool:
-    word = here.store().suspensions.kill_switch()
-    return word is not None and word.is_on

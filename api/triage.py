@@ -6,7 +6,8 @@ Owns the body of a PATCH and the version in ETag and If-Match (RFC 9110, 13.1.1)
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,18 +17,22 @@ from api.house import House, house
 from api.pages import Moment, Name
 from api.problems import (
     BAD_PARAMETER,
+    NO_PICTURE_KEPT,
     NO_SUCH_ALERT,
     NO_SUCH_INCIDENT,
     PRECONDITION_FAILED,
+    SOMEBODYS_HOME,
     STORE_UNAVAILABLE,
-    Problem,
     ProblemError,
     documented,
+    there,
 )
 from detector.triage import Act, Did, Ruling
-from models.records import AlertId, IncidentId
+from models.records import Alert, AlertId, IncidentId
 from streams.cloudevents import instant
+from streams.store.candidates import NothingKept, name_candidate
 from streams.store.cases import Cases, OutOfDate
+from streams.store.sql import SomebodysHome
 
 router = APIRouter(tags=["triage"])
 LONGEST_NOTE: Final = 10_000
@@ -40,9 +45,7 @@ IfMatch = Annotated[
 ]
 
 
-class AlertTriage(BaseModel):
-    """What is said of an alert. A field that is left out changes nothing; null takes a verdict back."""
-
+class _Triage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     actor: Name = Field(description="Who says so.", examples=["kim@example.com"])
@@ -50,7 +53,7 @@ class AlertTriage(BaseModel):
     note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE)
 
     @model_validator(mode="after")
-    def _says_something(self) -> AlertTriage:
+    def _says_something(self) -> Self:
         if not self.acts():
             raise ValueError("says nothing: give a verdict, a note, or another act beside the actor")
         return self
@@ -65,7 +68,23 @@ class AlertTriage(BaseModel):
         return acts
 
 
-class IncidentTriage(AlertTriage):
+class AlertTriage(_Triage):
+    """What is said of an alert. A field that is left out changes nothing; null takes a verdict back."""
+
+    placeholder: bool = Field(
+        False,
+        description="With the verdict false_positive: its picture is nobody's home, and becomes a placeholder "
+        "candidate for a person to confirm.",
+    )
+
+    @model_validator(mode="after")
+    def _is_false(self) -> Self:
+        if self.placeholder and self.verdict is not Ruling.FALSE_POSITIVE:
+            raise ValueError("placeholder goes with the verdict false_positive")
+        return self
+
+
+class IncidentTriage(_Triage):
     """What is said of an incident. A field that is left out changes nothing; null takes it back."""
 
     acknowledged: bool = Field(False, description="true: somebody looks after it. It cannot be taken back.")
@@ -109,7 +128,7 @@ def triage_incident(
     if_match: IfMatch = None,
 ) -> TriageBody:
     """All that is said is done at once. A verdict `true_positive` is the confirmation from which the deadlines run."""
-    return _said(_incident(id, here), said, if_match, response, here)
+    return _said(_incident(id, here), said.acts(), said.actor, if_match, response, here)
 
 
 @router.get(
@@ -121,13 +140,18 @@ def show_alert_triage(
     id: Annotated[Name, Path(examples=["al-5f0c31"])], response: Response, here: Annotated[House, Depends(house)]
 ) -> TriageDetail:
     """What persons said of an alert, and all that was said before."""
-    return _shown(_alert(id, here), response, here)
+    return _shown(_alert(id, here).id, response, here)
 
 
 @router.patch(
     "/v1/alerts/{id}/triage",
     summary="Rule or note an alert",
-    responses={**documented(NO_SUCH_ALERT, PRECONDITION_FAILED, BAD_PARAMETER, STORE_UNAVAILABLE), 200: _ETAG},
+    responses={
+        **documented(
+            NO_SUCH_ALERT, NO_PICTURE_KEPT, SOMEBODYS_HOME, PRECONDITION_FAILED, BAD_PARAMETER, STORE_UNAVAILABLE
+        ),
+        200: _ETAG,
+    },
 )
 def triage_alert(
     id: Annotated[Name, Path(examples=["al-5f0c31"])],
@@ -137,21 +161,23 @@ def triage_alert(
     if_match: IfMatch = None,
 ) -> TriageBody:
     """A verdict on one alert. The alert stands as it stood: a late grant withdraws alerts, a verdict does not."""
-    return _said(_alert(id, here), said, if_match, response, here)
+    alert = _alert(id, here)
+    try:
+        named = name_candidate(here.store(), alert, said.actor, here.now()) if said.placeholder else None
+    except NothingKept as error:
+        raise ProblemError(NO_PICTURE_KEPT, f"{error}.") from None
+    except SomebodysHome as error:
+        raise ProblemError(SOMEBODYS_HOME, f"{error}.") from None
+    acts = said.acts() if named is None else [*said.acts(), Act(Did.NAMED, named)]
+    return _said(alert.id, acts, said.actor, if_match, response, here)
 
 
 def _incident(id: str, here: House) -> IncidentId:
-    return IncidentId(_there(id, here.store().incident_summary(IncidentId(id)), NO_SUCH_INCIDENT))
+    return there(here.store().incident_summary(IncidentId(id)), NO_SUCH_INCIDENT).id
 
 
-def _alert(id: str, here: House) -> AlertId:
-    return AlertId(_there(id, here.store().alert(AlertId(id)), NO_SUCH_ALERT))
-
-
-def _there(id: str, found: object | None, problem: Problem) -> str:
-    if found is None:
-        raise ProblemError(problem)
-    return id
+def _alert(id: str, here: House) -> Alert:
+    return there(here.store().alert(AlertId(id)), NO_SUCH_ALERT).alert
 
 
 def _shown(subject: IncidentId | AlertId, response: Response, here: House) -> TriageDetail:
@@ -163,10 +189,15 @@ def _shown(subject: IncidentId | AlertId, response: Response, here: House) -> Tr
 
 
 def _said(
-    subject: IncidentId | AlertId, said: AlertTriage, if_match: str | None, response: Response, here: House
+    subject: IncidentId | AlertId,
+    acts: Sequence[Act],
+    actor: str,
+    if_match: str | None,
+    response: Response,
+    here: House,
 ) -> TriageBody:
     try:
-        after = Cases(here.store().database).act(subject, said.acts(), said.actor, here.now(), _version(if_match))
+        after = Cases(here.store().database).act(subject, acts, actor, here.now(), _version(if_match))
     except OutOfDate as error:
         raise ProblemError(PRECONDITION_FAILED, f"{error}.") from None
     response.headers["ETag"] = _etag(after.version)

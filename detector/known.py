@@ -37,7 +37,7 @@ class Known:
     look came twice in a row. `attributes` are the delivery's, kept while
     the scene may still be accused. `noisy` is of a still without a fingerprint. `lives` says that its camera showed it
     with changes that no new encoding makes (detector/placeholder.py). `probability` is the scene-shift model's word on
-    a held one.
+    a held one, and `clues` the figures that it came from, in the order of `models.shift.FEATURES`.
     """
 
     record: Scene
@@ -55,6 +55,7 @@ class Known:
     attributes: Mapping[str, str] = field(default_factory=dict)
     lives: bool = False
     probability: float = 0.0
+    clues: tuple[float, ...] = ()
 
     @property
     def delivery(self) -> Delivery:
@@ -115,6 +116,8 @@ def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
         meta["i"] = True
     if known.probability:
         meta["q"] = known.probability
+    if known.clues:
+        meta["e"] = known.clues
     if known.attributes:
         meta["a"] = dict(known.attributes)
     head = json.dumps(meta, separators=(",", ":")).encode()
@@ -144,6 +147,7 @@ def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
         meta.get("a", {}),
         meta.get("i", False),
         meta.get("q", 0.0),
+        tuple(meta.get("e", ())),
     )
     return known, packed_of(rest) if rest else None
 

@@ -35,7 +35,8 @@ class NoticeType(StrEnum):
 class Notice:
     """One thing that happened. `id` is the same whenever the same cause is met again: a receiver hears of it once.
 
-    `data` is what a receiver is told, JSON as it is, without pictures and under 20 kB.
+    `data` is what a receiver is told, JSON as it is, without pictures and under 20 kB. One that `acts` asks somebody to
+    switch something; all others only tell.
     """
 
     id: str
@@ -43,8 +44,11 @@ class Notice:
     at: datetime
     integration: str
     data: Mapping[str, Any] = field(hash=False)
+    acts: bool = False
 
 
-def notice(type: NoticeType, at: datetime, integration: str, data: Mapping[str, Any], *cause: str) -> Notice:
+def notice(
+    type: NoticeType, at: datetime, integration: str, data: Mapping[str, Any], *cause: str, acts: bool = False
+) -> Notice:
     """The notice of a cause: its id derives from type and `cause`, which name exactly one happening."""
-    return Notice(derived_id("no", type.value, *cause), type, at, integration, data)
+    return Notice(derived_id("no", type.value, *cause), type, at, integration, data, acts)

@@ -6,17 +6,46 @@ know stands as a gap, and no name of an account is in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from detector.analysis import duration, phrase
 from detector.incident import Incident
 from detector.reach import Reach
+from detector.scope import Scope
+from detector.suspension import SHUT, State
 from detector.triage import Clock, Triage
 
 GAP = "*(to be completed)*"
 
 
-def draft(incident: Incident, reach: Reach, triage: Triage, clocks: tuple[Clock, ...], now: datetime) -> str:
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A path that was proposed or switched off for an incident, and its moves: when, from what state, to which."""
+
+    scope: Scope
+    moves: Sequence[tuple[datetime, State, State]]
+
+    @property
+    def ordered(self) -> datetime | None:
+        """When it was first ordered off; None where it was only proposed."""
+        return next((at for at, _, after in self.moves if after in SHUT), None)
+
+    @property
+    def stopped(self) -> datetime | None:
+        """When deliveries were first seen to have stopped, or a person said so."""
+        return next((at for at, _, after in self.moves if after is State.SUSPENDED), None)
+
+
+def draft(
+    incident: Incident,
+    reach: Reach,
+    triage: Triage,
+    clocks: tuple[Clock, ...],
+    switched: Sequence[Switched],
+    now: datetime,
+) -> str:
     """The draft as of `now`."""
     return "\n".join(
         [
@@ -48,7 +77,8 @@ def draft(incident: Incident, reach: Reach, triage: Triage, clocks: tuple[Clock,
             "",
             "## Measures",
             "",
-            f"- Taken and proposed: {GAP}.",
+            *_measures(switched),
+            f"- Further measures, taken and proposed: {GAP}.",
             f"- Contact for further information: {GAP}.",
             "",
             "## Deadlines",
@@ -74,6 +104,28 @@ def _cause(incident: Incident) -> list[str]:
     return told
 
 
+def _measures(switched: Sequence[Switched]) -> list[str]:
+    """What was switched off, each wider path by itself; links are counted, since their scope names an account."""
+    off = [each for each in switched if each.ordered is not None]
+    links = [each for each in off if not each.scope.is_wide]
+    told = [f"- Switched off: {each.scope}. {_course(each)}." for each in off if each.scope.is_wide]
+    if links:
+        first = min(each.ordered for each in links if each.ordered is not None)
+        done = sum(each.stopped is not None for each in links)
+        count = "1 account link" if len(links) == 1 else f"{len(links):,} account links"
+        told.insert(0, f"- Switched off: {count}, from {_at(first)} on; {done:,} seen to stop.")
+    return told
+
+
+def _course(path: Switched) -> str:
+    stopped = "deliveries were not yet seen to stop"
+    if path.stopped is not None:
+        stopped = f"deliveries had stopped by {_at(path.stopped)}"
+    at, _, now = path.moves[-1]
+    ended = f"switched on again {_at(at)}" if now is State.ARMED else f"it is {now.value} now"
+    return f"Ordered {_at(path.ordered)}; {stopped}; {ended}"
+
+
 def _state(incident: Incident) -> str:
     if incident.resolved is None:
         return "open"
@@ -83,6 +135,8 @@ def _state(incident: Incident) -> str:
 def _bound(reach: Reach) -> str:
     if reach.at_most is None or reach.deliveries is None:
         return f"- Upper bound of stills concerned: {GAP}."
+    if reach.at_most == reach.deliveries:
+        return f"- Upper bound: all {reach.deliveries:,} deliveries of that time; nothing narrower is suspected."
     return (
         f"- Upper bound: {reach.at_most:,} deliveries went the suspected path in that time, of {reach.deliveries:,} in "
         "all. Not all of them leaked."

@@ -7,7 +7,7 @@ are left out, to raise leaks (accuse.py) and to draw consequences (sequel.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from detector import agree, evidence, match, shift, strip, verdict
@@ -181,6 +181,7 @@ class Onlooker:
         camera.stills += 1
         known = self._memory.learn(camera, delivery, still, Standing.HELD, novel=True, own=own, look=look)
         known.probability = float(numbers["probability"])
+        known.clues = tuple(round(value, 4) for value in astuple(clues))
         if again is not None:
             self._placeholders.comes_alive(again.scene, still, again_by)
             known.lives = again.scene.lives

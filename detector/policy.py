@@ -87,9 +87,9 @@ class Rules:
     `pairs` owner-viewer pairs within `window` sharing a scope whose leak rate is at least `ratio` times the rate
     outside; `spread_pairs` pairs over `spread_places` nodes or regions. At most `per_hour` suspensions by the policy
     within an hour, and `links_share` of an integration's links, but always `links_least`. `grace` is how long a
-    receiver may take to shut, `watch` how long nothing may come until it counts as shut; `clean` explained deliveries
-    promote. An integration is warm once `warm_cameras` of its cameras, and `warm_share` of all that were seen, are
-    known.
+    receiver may take to shut, `watch` how long nothing may come, at least, until it counts as shut; `clean` explained
+    deliveries promote. An integration is warm once `warm_cameras` of its cameras, and `warm_share` of all that were
+    seen, are known.
     """
 
     mode: Mode = Mode.SHADOW
@@ -303,7 +303,7 @@ def _judged(
     """The candidate, if leaks are so much more frequent in it; a pair of attributes also beside each of the two
     alone."""
     since, until = (span[1] - BEFORE, span[1]) if of.breadth is Breadth.RELEASE else span
-    delivered, everything = _delivered(of, of.where, counts, since, until)
+    delivered, everything = passed(of, of.where, counts, since, until)
     inside, outside = _within(of, leaks), len(_pairs(each for each in leaks if not _in(of, each)))
     bound = ratio_bound(inside, delivered, outside, everything - delivered)
     if bound < rules.ratio:
@@ -311,7 +311,7 @@ def _judged(
     if of.breadth is Breadth.ATTRIBUTES:
         for one in of.where:
             parent = [each for each in leaks if each.attributes.get(one[0]) in one[1]]
-            of_parent, _ = _delivered(of, (one,), counts, since, until)
+            of_parent, _ = passed(of, (one,), counts, since, until)
             beside = len(_pairs(each for each in parent if not _in(of, each)))
             if ratio_bound(inside, delivered, beside, of_parent - delivered) < rules.ratio:
                 return None
@@ -326,10 +326,10 @@ def _judged(
     return _Candidate(of, inside, delivered, numbers)
 
 
-def _delivered(
+def passed(
     of: Scope, where: tuple[tuple[str, tuple[str, ...]], ...], counts: Exposure, since: datetime, until: datetime
 ) -> tuple[int, int]:
-    """Deliveries with these values, and all: a set of nodes is the sum of its nodes."""
+    """How many deliveries had these values, and how many there were: a set of nodes is the sum of its nodes."""
     if of.breadth is not Breadth.NODES:
         return counts.exposure(of.integration, since, until, {name: values[0] for name, values in where})
     each = [counts.exposure(of.integration, since, until, {NODE: node}) for node in where[0][1]]

@@ -45,8 +45,8 @@ class Person:
 class Reach:
     """The reach of an incident. Lists are sorted by account; `unnamed` stills are of nobody who can be named.
 
-    `at_most` is the number of deliveries that went the suspected path in that time; None where no path is suspected or
-    deliveries of that time are no longer counted.
+    `at_most` is the number of deliveries that went the suspected path in that time, all `deliveries` where none is
+    suspected; None where deliveries of that time are no longer counted.
     """
 
     met: tuple[Met, ...]
@@ -84,7 +84,8 @@ def reach_of(leaks: Sequence[Alert], opened: Mapping[tuple[DeliveryId, AccountId
 
 
 def bound(tally: Tally, integration: str, path: Path, first: datetime, until: datetime) -> tuple[int, int]:
-    """Deliveries through the path in [first, until), and all deliveries of that time: (0, 0) where none was counted."""
+    """Deliveries through the path in [first, until), all for an empty one, and all deliveries of that time: (0, 0)
+    where none was counted."""
     window = tally.window(integration, first, until)
     return sum(window.exposure(where)[0] for where in singled(path)), window.deliveries
 

@@ -54,7 +54,7 @@ class Sequel:
     def confirm(self, camera: Watched, known: Known) -> None:
         """Seen again in different bytes: the scene is the camera's own, and what lay elsewhere is searched again."""
         first = not camera.confirmed
-        known.novel, known.attributes = False, {}
+        known.novel, known.attributes, known.clues = False, {}, ()
         self._memory.restand(known, Standing.CONFIRMED)
         if first:
             self._settle(camera)

@@ -23,8 +23,9 @@ from detector.notice import Notice, NoticeType, notice
 from detector.scope import Scope, SuspensionId
 from models.records import AlertId, Numbers
 
-RULES_VERSION: Final = "1"
-"""Version of the rules of policy and state machine; every transition carries it."""
+RULES_VERSION: Final = "2"
+"""Version of the rules of policy and state machine; every transition carries it. In the first one the same silence told
+of every scope, however little came through it."""
 RAMP: Final = (0.01, 0.1, 0.5, 1.0)
 """Shares of deliveries that may pass, step by step: each is at most ten times what was watched before it."""
 EVIDENCE_MOST: Final = 50
@@ -67,7 +68,9 @@ class Do(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-PERSONS: Final = frozenset({Do.PROPOSE, Do.SUSPEND, Do.APPROVE, Do.REJECT, Do.RESUME, Do.PROBE, Do.RAMP, Do.FORCE})
+PERSONS: Final = frozenset(
+    {Do.PROPOSE, Do.SUSPEND, Do.APPROVE, Do.REJECT, Do.STOPPED, Do.RESUME, Do.PROBE, Do.RAMP, Do.FORCE}
+)
 POLICYS: Final = frozenset({Do.PROPOSE, Do.SUSPEND, Do.RAMP, Do.STOPPED, Do.DISOBEYED, Do.LEAKED, Do.WITHDRAWN})
 
 
@@ -122,7 +125,8 @@ class Suspension:
     began; `ordered` from when on the last order to shut or to probe holds; `settled` when it was last lifted or
     rejected: what was delivered before is answered. `carried` says that nothing but its `evidence` holds it: no person
     ordered it. `asked` and `approved` name who did so for resuming. `clean` counts explained deliveries since `since`,
-    `last` is the delivery time of the latest in the scope that came although it was shut.
+    `last` is the delivery time of the latest in the scope that came although it was shut. `quiet` is the silence, in
+    seconds, that tells that it was shut (quiet.py): infinite where too little came before, None while not yet weighed.
     """
 
     scope: Scope
@@ -139,6 +143,7 @@ class Suspension:
     approved: str | None = None
     clean: int = 0
     last: datetime | None = None
+    quiet: float | None = None
 
     @property
     def id(self) -> SuspensionId:
@@ -186,7 +191,7 @@ class Transition:
         if type_ is None:
             return None
         cause = (after.id, str(after.version), self.event.at.isoformat())
-        return notice(type_, self.event.at, after.scope.integration, self.told(), *cause)
+        return notice(type_, self.event.at, after.scope.integration, self.told(), *cause, acts=self.acts)
 
     def told(self) -> dict[str, Any]:
         """What a receiver is told of it."""
@@ -329,7 +334,7 @@ def _withdrawn(s: Suspension, e: Event) -> Suspension | Refusal:
 
 def _shut(s: Suspension, e: Event) -> Suspension:
     ordered = e.ordered or e.at
-    return replace(s, share=0.0, since=e.at, ordered=ordered, asked=None, approved=None, clean=0, last=None)
+    return replace(s, share=0.0, since=e.at, ordered=ordered, asked=None, approved=None, clean=0, last=None, quiet=None)
 
 
 def _armed(s: Suspension, e: Event) -> Suspension:

@@ -35,11 +35,14 @@ class Did(StrEnum):
     RULED = "ruled"
     NOTED = "noted"
     SNOOZED = "snoozed"
+    NAMED = "named"
+    """Said that an alert's picture is nobody's home."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act of one person. `value`: the assignee, the ruling, the note, or the end of a snooze in RFC 3339.
+    """One act of one person. `value`: the assignee, the ruling, the note, the end of a snooze in RFC 3339, or the
+    placeholder candidate that was named.
 
     An empty value takes an assignment, a ruling or a snooze back.
     """
@@ -89,7 +92,7 @@ def done(triage: Triage, act: Act, actor: str, at: datetime) -> Triage:
         case Did.SNOOZED:
             until = datetime.fromisoformat(act.value) if act.value else None
             return replace(triage, snoozed_until=until, snoozed_by=actor if until else None)
-        case Did.NOTED:
+        case Did.NOTED | Did.NAMED:
             pass
     return triage
 

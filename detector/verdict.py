@@ -13,6 +13,7 @@ from detector.match import Match
 from models.placeholder import PlaceholderId
 from models.records import AccountId, Alert, CameraId, Delivery, Kind, Level, Numbers, SceneId, alert_id
 from models.scene import Standing
+from models.shift import FEATURES
 
 
 def no_right(delivery: Delivery, owner: AccountId | None, *, presumed: bool, now: Delivery | None = None) -> Alert:
@@ -150,7 +151,12 @@ def _leak(
 def _shift(
     delivery: Delivery, now: Delivery, held: Known, rule: str, why: str, candidate: PlaceholderId | None
 ) -> Alert:
-    numbers: dict[str, float | int | str] = {"own": round(held.own, 4), "probability": held.probability}
+    figures = zip(FEATURES, held.clues, strict=bool(held.clues))  # none of a scene that an earlier version kept
+    numbers: dict[str, float | int | str] = {
+        "own": round(held.own, 4),
+        "probability": held.probability,
+        **dict(figures),
+    }
     if candidate is not None:
         numbers["placeholder"] = candidate
         why += f" Other accounts got the same picture: placeholder candidate {candidate} counts them."

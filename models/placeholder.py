@@ -116,7 +116,8 @@ class Placeholder:
 
     `accounts` counts them, up to a bound; `stills` the deliveries in which it was noticed, `camera` is of the first.
     `homes` counts the living cameras whose history turned out to hold it, of which `owner_camera` is the first: with
-    one home it is that home's still, and whoever else gets it is told as a leak. `label` is a person's.
+    one home it is that home's still, and whoever else gets it is told as a leak. `label` is a person's. `ruled_by`
+    said what it is, at `ruled_at`; None where nobody has, or who did was not asked.
     """
 
     id: PlaceholderId
@@ -130,11 +131,14 @@ class Placeholder:
     homes: int = 0
     owner_camera: CameraId | None = None
     label: str = ""
+    ruled_by: str | None = None
+    ruled_at: datetime | None = None
 
     @property
     def is_shown(self) -> bool:
-        """Whether a person should see it: enough accounts got it and it has no one home, or somebody ruled on it."""
-        return self.state is not State.CANDIDATE or (self.accounts >= SHOWN and self.homes != 1)
+        """Whether a person should see it: enough accounts got it and it has no one home, or somebody spoke of it."""
+        named = self.state is not State.CANDIDATE or bool(self.label)
+        return named or (self.accounts >= SHOWN and self.homes != 1)
 
 
 @dataclass(frozen=True, slots=True)

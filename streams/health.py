@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -32,6 +33,7 @@ class Health:
         self._state = "starting"
         self._lag: float | None = None
         self._behind = 0
+        self._kill_switch: Callable[[], str] | None = None
         self.metrics.ready.set(0)
 
     @property
@@ -51,10 +53,23 @@ class Health:
         if seconds is not None:
             self.metrics.lag_seconds.set(seconds)
 
+    def watches(self, kill_switch: Callable[[], str] | None) -> None:
+        """Say where to ask how the kill switch stands, in words; None while nobody can be asked."""
+        self._kill_switch = kill_switch
+
     def told(self) -> dict[str, object]:
-        """State, lag and backlog, as /readyz says them. A large lag without a backlog says that nothing arrives."""
+        """State, lag, backlog and kill switch, as /readyz says them. A large lag without a backlog says that nothing
+        arrives. The kill switch is asked for each time, and changes nothing of readiness."""
         lag = None if self._lag is None else round(self._lag, 1)
-        return {"detail": self._state, "lag_seconds": lag, "messages_behind": self._behind}
+        behind = {"lag_seconds": lag, "messages_behind": self._behind}
+        return {"detail": self._state, **behind, "kill_switch": self._killed()}
+
+    def _killed(self) -> str:
+        ask = self._kill_switch
+        try:
+            return "unknown" if ask is None else ask()
+        except StrayframeError as error:
+            return f"unknown: {error}"
 
 
 class HealthServer:

@@ -18,8 +18,9 @@ from typing import ClassVar, Final, Protocol
 from detector.engine import AGAIN, LATE, Changes, Engine, Knowledge
 from detector.notice import Notice
 from detector.suspension import Transition
-from detector.switchboard import Standing, Switchboard, Turn
+from detector.switchboard import Switchboard
 from detector.telling import audible
+from detector.turn import Standing, Turn
 from models.errors import StrayframeError
 from models.fingerprint import Still
 from models.placeholder import Shelf

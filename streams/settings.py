@@ -133,6 +133,12 @@ class Settings(BaseModel):
         "",
         description="Networks that hooks may reach beside public addresses, with commas: 10.2.0.0/16,127.0.0.1/32.",
     )
+    outbox_days: float = Field(
+        30.0,
+        ge=1,
+        le=3650,
+        description="Days for which notices that are done with are kept, with what became of them.",
+    )
     policy_mode: Literal["off", "shadow", "propose", "auto"] = Field(
         "shadow", description="What the policy may do for an integration for which nobody has set a mode."
     )
@@ -160,7 +166,10 @@ class Settings(BaseModel):
         60.0, ge=0, le=86400, description="Seconds that a receiver may take until deliveries in a scope stop."
     )
     policy_watch_seconds: float = Field(
-        120.0, ge=0, le=86400, description="Seconds without a delivery after which a scope counts as suspended."
+        120.0,
+        ge=0,
+        le=86400,
+        description="Seconds without a delivery, at least, after which a scope counts as suspended.",
     )
     policy_clean: int = Field(
         3000, ge=1, description="Explained deliveries without a leak that promote probing, and each step of the ramp."

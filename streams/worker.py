@@ -157,6 +157,8 @@ class Supervisor:
             return
         with ExitStack() as stack:
             stack.callback(opened.close)
+            self.health.watches(opened.store.suspensions.kill_told)
+            stack.callback(self.health.watches, None)
             letters = DeadLetters(self.settings)
             stack.callback(letters.close)
             self.health.now("reading rights")

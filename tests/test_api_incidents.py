@@ -192,6 +192,17 @@ def test_an_alert_is_ruled_and_noted_but_not_assigned(served: Served) -> None:
     assert [deed["did"] for deed in got(served, path)["history"]] == ["ruled", "noted"]
 
 
+def test_a_false_alert_s_picture_becomes_a_placeholder_candidate_that_a_person_settles(served: Served) -> None:
+    """Only where a picture was compared; here rights decided, so nothing is kept of it."""
+    alert = got(served, "/v1/alerts", account="viewer-1")["items"][0]["id"]
+    path, said = f"/v1/alerts/{alert}/triage", {"actor": "kim", "placeholder": True}
+    assert served.client.patch(path, json={**said, "verdict": "true_positive"}).status_code == 422
+    refused = served.client.patch(path, json={**said, "verdict": "false_positive"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:strayframe:problem:no-picture-kept")
+    assert got(served, "/v1/placeholders") == {"items": []}
+    assert served.client.get("/v1/placeholders/ph-none").json()["type"] == "urn:strayframe:problem:no-such-placeholder"
+
+
 def test_a_notification_s_draft_tells_facts_and_gaps_and_no_account(served: Served) -> None:
     answer = served.client.get(f"/v1/incidents/{incident(served)}/notification")
     assert answer.headers["content-type"].startswith("text/markdown")

@@ -60,10 +60,45 @@ def test_a_leak_is_acted_on_and_every_move_says_by_whom_and_why(served: Served) 
     }
     shown = c.get(f"/v1/suspensions/{one['id']}").json()
     (move,) = shown.pop("transitions")
+    assert shown.pop("kill_switch") is False
     assert shown == one
-    assert (move["actor"], move["person"], move["reason"], move["rules"]) == ("policy", False, "named-leak", "1")
+    assert one["quiet_seconds"] is None, "so little comes that no silence tells"
+    assert (move["actor"], move["person"], move["reason"], move["rules"]) == ("policy", False, "named-leak", "2")
     assert move["alerts"] == [c.get("/v1/alerts").json()["items"][0]["id"]]
-    assert c.get("/v1/suspensions", params={"state": "failed"}).json() == {"items": [], "next": None}
+    failed = c.get("/v1/suspensions", params={"state": "failed"}).json()
+    assert failed == {"items": [], "next": None, "kill_switch": False}
+
+
+def test_incident_and_suspensions_name_each_other_whoever_ordered_them(served: Served) -> None:
+    c = served.client
+    leak(c)
+    (incident,) = (each["id"] for each in c.get("/v1/incidents").json()["items"])
+    (link,) = c.get("/v1/suspensions").json()["items"]
+    assert link["incidents"] == [incident]
+    surface = {"action": "suspend", "integration": "homeview", "where": {}, "incident": incident}
+    wide = act(c, "", **surface)["suspension"]
+    assert wide["incidents"] == [incident]
+    assert wide["alerts"] == link["alerts"]
+    named = c.get(f"/v1/incidents/{incident}").json()["suspensions"]
+    assert [each["id"] for each in named] == [link["id"], wide["id"]]
+    assert act(c, "", expect=422, **{**surface, "where": {"cachenode": "cache-9"}})["type"].endswith("bad-scope")
+    act(c, f"/{wide['id']}/stopped", "ben")
+    draft = c.get(f"/v1/incidents/{incident}/notification").text
+    assert "- Switched off: 1 account link, from 2" in draft
+    assert "all of homeview. Ordered 2" in draft
+    assert "; deliveries had stopped by 2" in draft
+    assert "acct-" not in draft
+
+
+def test_where_too_little_comes_a_person_says_that_it_stopped(served: Served) -> None:
+    c = served.client
+    id_ = act(c, "", action="suspend", **NODE)["suspension"]["id"]
+    leak(c)
+    post(c, still("d2", "acct-0", "cam-0", 600), picture(0, 1))
+    assert c.get(f"/v1/suspensions/{id_}").json()["state"] == "suspending"
+    stopped = act(c, f"/{id_}/stopped", "ben")
+    assert stopped["suspension"]["state"] == "suspended"
+    assert (stopped["transition"]["actor"], stopped["transition"]["person"]) == ("ben", True)
 
 
 def test_it_takes_two_to_resume_a_node_and_the_judge_goes_on_from_there(served: Served) -> None:
@@ -119,7 +154,10 @@ def test_the_kill_switch_is_seen_wherever_something_acts(served: Served) -> None
     assert ready.status_code == 200
     (check,) = [check for check in ready.json()["checks"] if check["name"] == "kill-switch"]
     assert "ON since" in check["detail"]
-    assert c.get("/v1/policy").json()["kill_switch"] is True
+    mode = {"mode": "auto", "actor": "anna", "why": "tests"}
+    assert c.put("/v1/integrations/homeview/mode", json=mode).json()["kill_switch"] is True
+    for path in ("policy", "integrations", "suspensions", f"suspensions/{id_}"):
+        assert c.get(f"/v1/{path}").json()["kill_switch"] is True
     c.put("/v1/kill-switch", json={**body, "on": False})
     assert act(c, f"/{one['id']}/approve")["suspension"]["state"] == "suspending"
 

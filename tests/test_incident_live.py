@@ -92,9 +92,11 @@ def test_a_false_positive_is_data(tmp_path: Path) -> None:
         judge.commit()
         cases, alerts = Cases(store.database), [stored.alert for stored in store.alerts().items]
         (incident,) = store.incidents().items
-        assert list(cases.ruled(Ruling.FALSE_POSITIVE)) == []
+        assert list(cases.ruled()) == []
         cases.act(alerts[0].id, [Act(Did.RULED, "false_positive")], "kim", START)
-        assert list(cases.ruled(Ruling.FALSE_POSITIVE)) == [alerts[0]]
+        assert list(cases.ruled()) == [(alerts[0], Ruling.FALSE_POSITIVE)]
         cases.act(incident.id, [Act(Did.RULED, "true_positive")], "kim", START)
-        assert list(cases.ruled(Ruling.FALSE_POSITIVE)) == [alerts[0]]
-        assert len(list(cases.ruled(Ruling.TRUE_POSITIVE))) == len(alerts) - 1
+        said = {alert.id: ruling for alert, ruling in cases.ruled()}
+        assert said.pop(alerts[0].id) is Ruling.FALSE_POSITIVE
+        assert set(said.values()) == {Ruling.TRUE_POSITIVE}
+        assert len(said) == len(alerts) - 1

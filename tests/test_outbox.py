@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from programs import wait_until
 from receivers import Receiver, Reply, close, drip, flood, hang, status
+from structlog.testing import capture_logs
 
 from detector.notice import Notice, NoticeType, notice
 from streams.judge import Batch
@@ -26,7 +27,7 @@ from streams.outbox.webhook import verified
 from streams.settings import Settings
 from streams.store.hooks import Hook, Hooks, Logged
 from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, OFF, ON
+from streams.store.words import KILL, OFF, ON
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = "a key for tests"
@@ -92,10 +93,9 @@ def raised(n: int, integration: str = "tv") -> Notice:
     return notice(NoticeType.ALERT_RAISED, NOON + timedelta(seconds=n), integration, {"alert": f"al-{n}"}, str(n))
 
 
-def suspended(n: int, type: NoticeType = NoticeType.SUSPENSION_REQUESTED) -> Notice:
-    return notice(
-        type, NOON + timedelta(seconds=n), "tv", {"suspension": f"su-{n}", "scope": "cachenode=cache-3"}, str(n)
-    )
+def suspended(n: int, type: NoticeType = NoticeType.SUSPENSION_REQUESTED, *, acts: bool = True) -> Notice:
+    data = {"suspension": f"su-{n}", "scope": "cachenode=cache-3", "page": not acts}
+    return notice(type, NOON + timedelta(seconds=n), "tv", data, str(n), acts=acts)
 
 
 def test_a_notice_is_posted_as_a_standard_webhook(house: House) -> None:
@@ -145,10 +145,17 @@ def test_a_redirect_is_not_followed(house: House) -> None:
 
 @pytest.mark.usefixtures("soon")
 def test_a_call_that_failed_comes_again_with_the_same_id(house: House) -> None:
-    with Receiver([status(500, body=b"no \x00 room"), close, status(200)]) as receiver, house.dispatcher():
+    with (
+        capture_logs() as lines,
+        Receiver([status(500, body=b"no \x00 room"), close, status(200)]) as receiver,
+        house.dispatcher(),
+    ):
         hook = house.hook(receiver)
         house.tell(raised(1))
         (log,) = house.until(hook, State.DELIVERED)
+    failed = [line for line in lines if line["event"] == "call.failed"]
+    assert failed[0]["why"] == "HTTP 500"
+    assert "room" not in str(lines), "a receiver may repeat what it was sent, and that names accounts"
     assert set(receiver.ids) == {raised(1).id}
     assert [one.outcome.result.value for one in log.attempts] == ["retry", "retry", "delivered"]
     assert log.attempts[0].outcome.detail == "HTTP 500: no room"
@@ -190,9 +197,10 @@ def test_while_the_kill_switch_is_on_nobody_is_asked_to_act(house: House, monkey
     with Receiver() as receiver, house.dispatcher():
         hook = house.hook(receiver)
         house.store.suspensions.say(KILL, "", ON, actor="kim", why="a drill", at=NOON)
-        house.tell(suspended(1), suspended(2, NoticeType.SUSPENSION_PROPOSED), raised(3))
+        page = suspended(2, NoticeType.SUSPENSION_CHANGED, acts=False)
+        house.tell(suspended(1), page, raised(3))
         sent = house.until(hook, State.DELIVERED, 2)
-        assert {one.notice.type for one in sent} == {NoticeType.SUSPENSION_PROPOSED, NoticeType.ALERT_RAISED}
+        assert {one.notice.id for one in sent} == {page.id, raised(3).id}, "paging is telling, not acting"
         (held,) = house.until(hook, State.WAITING)
         assert (held.notice.type, held.attempts) == (NoticeType.SUSPENSION_REQUESTED, ())
         house.store.suspensions.say(KILL, "", OFF, actor="kim", why="over", at=NOON)

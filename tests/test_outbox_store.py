@@ -27,12 +27,14 @@ from streams.outbox.call import (
     Result,
     State,
     body,
+    call_id,
     fitted,
     next_due,
 )
 from streams.outbox.courier import SETTLES
 from streams.store import lease as leasing
 from streams.store import outbox_schema
+from streams.store.forgetting import Forgetting
 from streams.store.hooks import Hook, Hooks, Logged
 from streams.store.lease import DISPATCH, Fenced
 from streams.store.outbox import Outbox, put
@@ -216,6 +218,32 @@ def test_a_dispatcher_that_was_replaced_records_nothing() -> None:
             again = Outbox(store.database, new).due(hook.name, NOON)
         assert again == due
         assert Hooks(store.database).log(hook.name).items[0].attempts == ()
+
+
+def test_what_is_done_with_is_forgotten_in_time_and_nothing_that_waits() -> None:
+    with opened() as store:
+        hooks, outbox = Hooks(store.database), Outbox(store.database)
+        hook, held = (Witness(hooks.add(f"https://{name}.example/", NOON)) for name in ("one", "two"))
+        store.commit(Batch(notices=[told(1), told(2)]))
+        outbox.route([hook], NOON)
+        while (due := outbox.due(hook.name, NOON)) is not None:
+            attempted(outbox, due, DELIVERED, NOON)
+        store.commit(Batch(notices=[told(3)]))
+        outbox.route([hook, held], NOON)
+        due = outbox.due(hook.name, NOON)
+        assert due is not None
+        attempted(outbox, due, DELIVERED, NOON)
+        store.commit(Batch(notices=[told(4)]))
+        later = datetime.now(UTC) + timedelta(days=1)
+        assert Forgetting(store.database).run(NOON) == 0, "they are too young"
+        assert Forgetting(store.database).run(later) == 2, "one waits for a target, one was not yet routed"
+        assert [one.notice.id for one in hooks.log(hook.name).items] == [told(3).id]
+        assert hooks.replay(hook.name, call_id(hook.name, told(3).id), NOON)
+        assert Forgetting(store.database).run(later) == 0
+        tables = (outbox_schema.notices, outbox_schema.calls, outbox_schema.attempts)
+        with store.database.reading() as connection:
+            counts = [connection.scalar(select(func.count()).select_from(t)) for t in tables]
+        assert counts == [2, 2, 1]
 
 
 def test_what_waits_behind_a_failed_call_is_not_due_before_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,8 @@ from streams.cloudevents import Message, to_json
 from streams.decode import Decoder
 from streams.judge import Batch, Judge
 from streams.metrics import Metrics
-from streams.store.sql import SqlStore
+from streams.store.candidates import NothingKept, name_candidate
+from streams.store.sql import SomebodysHome, SqlStore
 
 DECODER = Decoder(b"test")
 SIZES = ((1024, 600), (1280, 800), (640, 360), (800, 480), (480, 270))
@@ -439,6 +441,52 @@ def test_a_confirmation_takes_effect_on_a_running_judge_and_after_its_restart(st
     restored.restore(store.knowledge())
     assert restored.judge(message(31, "cam-2", b"").event, lambda: seen(card, rng)).rule == "placeholder"  # type: ignore[arg-type]
     assert all(scene.standing.value != "held" for scene in store.knowledge().scenes)
+
+
+def test_a_false_alert_names_a_candidate_and_only_a_person_s_word_makes_it_a_placeholder(store: SqlStore) -> None:
+    """A camera that is switched off shows the vendor's card; another home gets the card, and is told as a leak."""
+    rng, card = Random(14), title_card()
+    judge = Judge(Engine(), DECODER, Metrics(), store)
+    for n in range(10):
+        judge.take(message(n, f"cam-{n % 2}", encoded(card if n % 2 else home(0, n), rng)))
+    judge.take(message(20, "cam-0", encoded(card, rng)))
+    judge.commit()
+    (alert,) = (stored.alert for stored in store.alerts().items)
+    assert (alert.kind, alert.rule) == (Kind.LEAK, "foreign-scene")
+    at = alert.delivered_at
+    id_ = name_candidate(store, alert, "kim", at)
+    assert name_candidate(store, alert, "lee", at) == id_, "the same picture is one candidate"
+    (one,) = store.placeholders()
+    assert (one.id, one.state, one.label) == (id_, State.CANDIDATE, f"named by kim on {alert.id}")
+    judge.commit()
+    assert not store.alert(alert.id).withdrawal, "nothing follows from a candidate"  # type: ignore[union-attr]
+    assert judge.take(message(21, "cam-0", encoded(card, rng, "12:00"))).rule == "foreign-scene"  # type: ignore[union-attr]
+    store.rule(id_, State.CONFIRMED, "kim", at)
+    judge.commit()
+    judge.commit()
+    assert store.alert(alert.id).withdrawal  # type: ignore[union-attr]
+    assert judge.take(message(22, "cam-0", encoded(card, rng, "12:30"))).rule == "placeholder"  # type: ignore[union-attr]
+    ruled = store.placeholder(id_)
+    assert ruled is not None
+    assert (ruled.ruled_by, ruled.ruled_at) == ("kim", at)
+
+
+def test_a_living_camera_s_home_is_never_named(store: SqlStore) -> None:
+    judge, rng = Judge(Engine(), DECODER, Metrics(), store), Random(3)
+    for n in range(16):
+        judge.take(message(n, f"cam-{n % 2}", encoded(home(n % 2, n), rng)))
+    judge.take(message(20, "cam-0", encoded(home(1, 40), rng)))
+    judge.commit()
+    (alert,) = (stored.alert for stored in store.alerts().items)
+    with pytest.raises(SomebodysHome):
+        name_candidate(store, alert, "kim", alert.delivered_at)
+    with pytest.raises(NothingKept):
+        name_candidate(store, replace(alert, scene=None), "kim", alert.delivered_at)
+    at_home = counted(9, id="ph-home")
+    at_home.homes, at_home.owner_camera = 1, CameraId("cam-9")
+    store.commit(Batch(Changes(placeholders=[at_home])))
+    with pytest.raises(SomebodysHome):
+        store.rule(at_home.id, State.CONFIRMED, "kim", alert.delivered_at)
 
 
 def test_a_judge_reads_the_placeholders_anew_only_when_somebody_ruled(store: SqlStore) -> None:

@@ -12,20 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from places import Cloud, still
+from places import START, Cloud, still
+from serving import picture
 from skops.io import dumps, get_untrusted_types, loads
+from timeline import alert
 from typer.testing import CliRunner
 
 from api.cli import app
 from detector.engine import Engine
 from detector.shift import CLEARLY_FOREIGN, FOREIGN_OWN
-from models.records import Verdict
+from models.records import AccountId, Alert, CameraId, Delivery, DeliveryId, Kind, Verdict
 from models.shift import FEATURES, FORM, SHIPPED, Evidence, ModelError, ShiftModel, row, shipped, undecided
+from streams.cloudevents import Message
+from streams.decode import Decoder
 from streams.evaluation.corpus import Corpus, CorpusError, Source
 from streams.evaluation.rehearsal import STRANGERS, Sample, Told, deal
+from streams.evaluation.rulings import ANOTHER, GROUP, BadRulings, read, teaches
 from streams.evaluation.training import MOST, Samples, TrainingError, measure, ruled, write
+from streams.judge import Judge
+from streams.metrics import Metrics
 from streams.simulator.render import Mode, Moment, jpeg, stage
 from streams.simulator.render import still as drawn
+from streams.store.sql import SqlStore
 
 NOTHING = Evidence(
     own=0.1, correlation=0.1, fine=0.0, intact=0.2, blocks=0.1, distance=0.45, valid=1.0, textured=1.0,
@@ -130,8 +138,8 @@ def test_a_shift_carries_its_probability_and_every_figure_that_it_came_from() ->
     assert judged.verdict is Verdict.SHIFT
     assert set(judged.numbers) == {"probability", *FEATURES}
     assert float(judged.numbers["probability"]) > 0.5
-    (alert,) = judged.alerts
-    assert alert.numbers["probability"] == judged.numbers["probability"]
+    (told,) = judged.alerts
+    assert told.numbers == judged.numbers, "an alert keeps all of it: what a person rules is learned from it"
 
 
 def test_the_same_look_again_is_likelier_this_place() -> None:
@@ -208,6 +216,59 @@ def test_a_written_model_is_read_again_and_tells() -> None:
     model = ShiftModel.read(write(Samples(samples(0.1))))
     assert model.probability(NOTHING) > 0.8
     assert model.probability(replace(NOTHING, own=0.5, correlation=0.5)) < 0.2
+
+
+def shifts(store: SqlStore) -> list[Alert]:
+    """Cameras that know their places, each shown another one; and what was told of it."""
+    judge = Judge(Engine(), Decoder(b"k"), Metrics(), store)
+    for moment in range(7):
+        for n in range(4):
+            place = 70 + n if moment == 6 else n
+            when = START + timedelta(minutes=4 * moment + n)
+            event = Delivery(DeliveryId("t", f"{moment}-{n}"), when, AccountId(f"of-{n}"), CameraId(f"cam-{n}"))
+            judge.take(Message(event, event.key, picture(place, moment)))
+    judge.commit()
+    return [stored.alert for stored in store.alerts().items if stored.alert.kind is Kind.SHIFT]
+
+
+def test_what_an_analyst_rules_changes_the_model_that_is_trained(tmp_path: Path) -> None:
+    """From the alert at the console to the weights: no picture, no account and no camera's name on the way."""
+    url, file = f"sqlite:///{tmp_path / 's.db'}", tmp_path / "rulings.jsonl"
+    with SqlStore(url) as store:
+        store.acquire(60)
+        told = shifts(store)
+    assert len(told) == 4
+    for one in told:
+        ruled = CliRunner().invoke(app, ["incidents", "verdict", one.id, "false", "--by", "kim", "--store", url])
+        assert ruled.exit_code == 0, ruled.output
+    written = CliRunner().invoke(app, ["incidents", "rulings", "--store", url])
+    assert not any(name in written.stdout for name in ("of-0", "cam-0"))
+    file.write_text(written.stdout)
+    found = read(file, folds=3)
+    assert {(s.group, s.foreign, s.rule) for s in found} == {(GROUP, "", "foreign-at-once")}
+    assert len({s.camera for s in found}) == 4
+    clue = found[0].evidence
+    before = ShiftModel.read(write(Samples(samples(0.1)))).probability(clue)
+    after = ShiftModel.read(write(Samples([*samples(0.1), *found]))).probability(clue)
+    other = ShiftModel.read(write(Samples([*samples(0.1), *(replace(s, foreign=ANOTHER) for s in found)])))
+    assert after < before - 0.05
+    assert other.probability(clue) > after
+
+
+@pytest.mark.parametrize("line", ["[]", "{", '{"camera": "ca-1", "verdict": "maybe", "rule": "held", "evidence": {}}'])
+def test_a_file_that_holds_no_rulings_is_told_with_its_line(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "r.jsonl"
+    file.write_text(line)
+    with pytest.raises(BadRulings, match="line 1"):
+        read(file, 2)
+
+
+def test_a_leak_and_a_shift_on_a_placeholder_teach_nothing() -> None:
+    numbers = dict.fromkeys(FEATURES, 0.5)
+    assert teaches(replace(alert(1, 0, Kind.SHIFT), numbers=numbers))
+    assert not teaches(replace(alert(1, 0, Kind.SHIFT), numbers={**numbers, "placeholder": "ph-1"}))
+    assert not teaches(replace(alert(1, 0, Kind.LEAK), numbers=numbers))
+    assert not teaches(alert(1, 0, Kind.SHIFT))
 
 
 def test_a_fold_without_both_kinds_is_told() -> None:

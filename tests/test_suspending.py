@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from math import inf
+
 import pytest
 from suspending import HOME, Path, told, when
 
 from detector.notice import NoticeType
 from detector.policy import Held, Mode, Rules
-from detector.scope import link
+from detector.quiet import silence
+from detector.scope import link, named
 from detector.suspension import Actor, Do, Event, State, Suspension, Transition, step
 
 AUTO = Rules(mode=Mode.AUTO, warm_cameras=0, warm_share=0.0)
@@ -228,7 +233,7 @@ def resumed(path: Path, at: float) -> None:
     moved = step(now, Event(Do.RESUME, Actor("anna"), when(at), "person", "fixed"))
     assert isinstance(moved, Transition)
     assert moved.after.state is State.PROBING
-    path.board.take(type(path.board._standing)(words=1, suspensions=[moved.after]))
+    path.board.take(type(path.board.book.standing)(words=1, suspensions=[moved.after]))
 
 
 def test_clean_deliveries_promote_step_by_step_until_it_is_lifted() -> None:
@@ -283,11 +288,11 @@ def test_however_the_stream_is_cut_into_batches_the_decisions_are_the_same() -> 
 
 
 def test_nothing_is_counted_while_nothing_is_suspended(path: Path) -> None:
-    assert not path.board._watch
+    assert not path.board.book.watch
     path.push(1, None, 0)
-    assert not path.board._watch
+    assert not path.board.book.watch
     path.push(2, 1, 10)
-    assert path.board._watch
+    assert path.board.book.watch
 
 
 def test_a_switch_is_named_by_its_scope_alone() -> None:
@@ -303,3 +308,55 @@ def test_the_ten_minutes_are_those_of_the_deliveries(path: Path) -> None:
     for number, second in enumerate((120, 0, 60)):
         moved += path.push(10 + number, number, second, cachenode="cache-3")
     assert (NODE_3, "suspending") in told(moved)
+
+
+# --- silence, and what it tells ------------------------------------------------------------------------------
+
+
+def test_a_scope_that_hardly_anything_comes_through_waits_for_a_person(path: Path) -> None:
+    path.counts.more = []
+    path.push(2, 1, 10)
+    (switch,) = path.board.switches()
+    assert switch.quiet == inf
+    path.push(5, None, 86_400)
+    assert path.states()[LINK_1] is State.SUSPENDING
+    said = step(path.board.switches()[0], Event(Do.STOPPED, Actor("anna"), when(90_000), "person", "they told us"))
+    assert isinstance(said, Transition)
+    assert said.after.state is State.SUSPENDED
+    assert not said.acts
+
+
+@pytest.mark.parametrize(
+    ("of", "counts", "seconds"),
+    [
+        ({"cachenode": "cache-3"}, {600: 0, 3600: 2, 86_400: 48}, 3 * 86_400 / 48),
+        ({"cachenode": "cache-3"}, {600: 0, 3600: 60, 86_400: 60}, 180.0),
+        ({"release": "7"}, {600: 300, 3600: 300, 86_400: 300}, 6.0),
+        ({"release": "7"}, {600: 0, 3600: 0, 86_400: 2}, inf),
+        ({"account": "acct-1"}, {600: 20, 3600: 1000, 86_400: 9000}, 3 * 3600 / 100),
+    ],
+)
+def test_the_silence_that_tells_is_of_the_shortest_time_in_which_enough_came(
+    of: dict[str, str], counts: dict[int, int], seconds: float
+) -> None:
+    """Ten accounts share what came over all links; of a path that has a name its own deliveries are known."""
+
+    class Came:
+        def exposure(self, _: str, since: datetime, until: datetime, where: Mapping[str, str]) -> tuple[int, int]:
+            came = counts[round((until - since).total_seconds())]
+            return (came if where == of else 0), came
+
+    assert silence(named(HOME, of), when(0), Came(), 10) == pytest.approx(seconds)
+    assert silence(named(HOME, of), when(0), Came(), 10, when(-90_000)) == pytest.approx(seconds)
+
+
+def test_an_integration_that_is_new_is_weighed_by_the_time_in_which_it_was_watched() -> None:
+    class Came:
+        def exposure(self, _: str, since: datetime, until: datetime, where: Mapping[str, str]) -> tuple[int, int]:
+            return (until - since) // timedelta(hours=1), 0
+
+    node = named(HOME, {"cachenode": "cache-3"})
+    assert silence(node, when(0), Came(), 10) == 3600 * 3
+    assert silence(node, when(0), Came(), 10, when(-6 * 3600)) == 3600 * 3
+    assert silence(node, when(0), Came(), 10, when(-3600)) == inf
+    assert silence(node, when(0), Came(), 10, when(5)) == inf

@@ -22,12 +22,13 @@ from suspending import HOME, Path, told, when
 from detector.notice import Notice, NoticeType
 from detector.policy import Mode, Rules
 from detector.scope import Breadth, link, scope
-from detector.suspension import Do, Refusal, State
+from detector.suspension import RULES_VERSION, Do, Refusal, State
 from models.errors import StrayframeError
 from streams.store import suspensions as stored
 from streams.store.sql import SqlStore
 from streams.store.suspension_schema import suspensions, transitions
-from streams.store.suspensions import KILL, MODE, ON, Asked, Changed, KeyReused, Killed, NotMoved, Suspensions
+from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NotMoved, Suspensions
+from streams.store.words import KILL, MODE, ON
 
 AUTO = Rules(mode=Mode.AUTO, warm_cameras=0, warm_share=0.0, clean=3)
 LINK = link(HOME, "acct-1")
@@ -74,11 +75,14 @@ def test_what_a_judge_decided_is_what_the_next_one_starts_from(store: SqlStore) 
     heir = Path(AUTO, store)
     assert {each.id: each for each in heir.board.switches()} == before
     assert [each.state for each in before.values()] == [State.FAILED, State.PROPOSED]
-    assert heir.board._leaks == path.board._leaks
-    assert [len(roll.accounts) for roll in heir.board._rolls.values()] == [1]
+    assert heir.board.book.leaks == path.board.book.leaks
+    assert [len(roll.accounts) for roll in heir.board.book.rolls.values()] == [1]
     moved = store.suspensions.transitions(LINK.id)
     assert [each.version for each in moved] == [1, 2]
-    assert [(each.event.reason, each.rules) for each in moved] == [("named-leak", "1"), ("not-obeyed", "1")]
+    assert [(each.event.reason, each.rules) for each in moved] == [
+        ("named-leak", RULES_VERSION),
+        ("not-obeyed", RULES_VERSION),
+    ]
     assert moved[0].event.evidence
 
 

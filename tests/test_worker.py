@@ -303,7 +303,10 @@ def test_what_is_late_is_judged_or_passed_over_as_the_setting_says(
 def test_readiness_tells_lag_and_backlog(cloud: MakeCloud) -> None:
     place, metrics = cloud(batch_stills=2), Metrics()
     health = Health(metrics)
-    assert health.told() == {"detail": "starting", "lag_seconds": None, "messages_behind": 0}
+    starting = {"detail": "starting", "lag_seconds": None, "messages_behind": 0, "kill_switch": "unknown"}
+    assert health.told() == starting
+    health.watches(lambda: "ON since noon, by anna (drill): nothing acts")
+    assert health.told()["kill_switch"] == "ON since noon, by anna (drill): nothing acts"
     place.produce([enrolled(0)])
     produce_as_of(place, [delivered(number, 0) for number in range(20)], seconds_ago=3600)
     seen: list[dict[str, Any]] = []

@@ -21,7 +21,7 @@ from api.cli.kafka import dlq, topics
 from api.cli.placeholders import placeholders
 from api.cli.store import rights, store
 from api.cli.suspensions import integrations, kill_switch, suspensions
-from api.options import CONFIG_HELP, fail, takes_settings
+from api.options import CONFIG_HELP, POLICY, fail, takes_settings
 from streams.settings import Settings
 
 
@@ -87,7 +87,7 @@ def demo(
 
 
 @app.command()
-@takes_settings("still_bytes", "still_pixels", "processes", "policy_mode", "warm_up_cameras", "warm_up_share")
+@takes_settings("still_bytes", "still_pixels", "processes", *POLICY)
 def replay(
     settings: Settings,
     events: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="CloudEvents, one JSON object a line.")],
@@ -190,18 +190,23 @@ def train(
     spoiled: Annotated[int, typer.Option(help="Own stills spoiled alike, in each fold.", min=0)] = 80,
     per_still: Annotated[int, typer.Option(help="Deliveries drawn from each real still.", min=1)] = 3,
     min_own: Annotated[int, typer.Option(help="Deliveries of each camera, at least.", min=4)] = 8,
+    rulings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What persons ruled: `strayframe incidents rulings` writes it."),
+    ] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")] = None,
 ) -> None:
     """Train the scene-shift model on a folder of real stills, and say what it is worth by cross-validation.
 
-    The stills are lived through the real engine; nothing of them is kept. Exit code 2: the corpus or a file cannot be
+    The stills are lived through the real engine; nothing of them is kept. Shifts that persons ruled true or false weigh
+    with them. Exit code 2: the corpus or a file cannot be
     used, or there is nothing in it to learn from.
     """
     from api.commands.evaluate import seeds_of
     from api.commands.train import Asked, life_of, run
 
     life = life_of(photos, controls, strangers, spoiled, per_still, min_own)
-    raise typer.Exit(run(Asked(corpus, seeds_of(seeds), folds, life, out, json)))
+    raise typer.Exit(run(Asked(corpus, seeds_of(seeds), folds, life, out, json, rulings)))
 
 
 @app.command()
@@ -213,6 +218,7 @@ def train(
     "batch_seconds",
     "lease_seconds",
     "hook_networks",
+    "outbox_days",
     "processes",
     "dataref_origins",
     "dataref_folder",
@@ -229,6 +235,7 @@ def train(
     "topic_rights",
     "topic_changes",
     "topic_rejected",
+    *POLICY,
 )
 def worker(
     settings: Settings,
@@ -294,6 +301,7 @@ def rekey(settings: Settings) -> None:
     "batch_stills",
     "lease_seconds",
     "hook_networks",
+    "outbox_days",
     "snapshot",
     "snapshot_minutes",
     "still_bytes",
@@ -301,6 +309,7 @@ def rekey(settings: Settings) -> None:
     "topic_stills",
     "topic_rights",
     "topic_changes",
+    *POLICY,
 )
 def serve(settings: Settings) -> None:
     """Serve the HTTP API: alerts out, stills in.

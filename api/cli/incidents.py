@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -89,13 +89,18 @@ def verdict(
     id: Annotated[str, typer.Argument(metavar="ID", help="Id of an incident or of one alert, or how it begins.")],
     positive: Annotated[Is, typer.Argument(metavar="true|false|none", help="Whether it is a true positive.")],
     note: Annotated[str | None, typer.Option(help="Why.")] = None,
+    placeholder: Annotated[
+        bool, typer.Option("--placeholder", help="Of an alert, with `false`: its picture is nobody's home.")
+    ] = False,
     actor: Actor = None,
 ) -> None:
     """Rule an incident, or one alert, a true or a false positive. `true` on an incident starts its deadlines."""
     from api.commands.incidents import say
 
     ruled = {Is.TRUE: "true_positive", Is.FALSE: "false_positive", Is.NONE: None}[positive]
-    more = {} if note is None else {"note": note}
+    more: dict[str, Any] = {} if note is None else {"note": note}
+    if placeholder:
+        more["placeholder"] = True
     raise typer.Exit(say(settings, id, actor, verdict=ruled, **more))
 
 
@@ -141,6 +146,18 @@ def reach(
     from api.commands.incidents import show_reach
 
     raise typer.Exit(show_reach(settings, id, csv, as_json=json))
+
+
+@incidents.command()
+@takes_settings("store")
+def rulings(settings: Settings) -> None:
+    """Write the scene shifts that persons ruled true or false, as `strayframe train --rulings FILE` reads them.
+
+    JSON lines with the figures of each, without pictures, accounts and camera ids.
+    """
+    from api.commands.incidents import write_rulings
+
+    raise typer.Exit(write_rulings(settings))
 
 
 @incidents.command()

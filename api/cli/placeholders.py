@@ -16,6 +16,10 @@ placeholders = typer.Typer(
 )
 
 
+Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so. Without it, your login name.")]
+
+
 @placeholders.command("list")
 @takes_settings("store")
 def list_(
@@ -42,31 +46,25 @@ def add(
 
 @placeholders.command("confirm")
 @takes_settings("store")
-def confirm(
-    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
-) -> None:
+def confirm(settings: Settings, id: Id, by: By = None) -> None:
     """Say that a candidate shows nobody's home: it accuses nobody from now on, and its alerts are withdrawn."""
     from api.commands.placeholder import confirm
 
-    raise typer.Exit(confirm(settings, id))
+    raise typer.Exit(confirm(settings, id, by))
 
 
 @placeholders.command("reject")
 @takes_settings("store")
-def reject(
-    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
-) -> None:
+def reject(settings: Settings, id: Id, by: By = None) -> None:
     """Say that a candidate is somebody's home: it is judged like any other still."""
     from api.commands.placeholder import reject
 
-    raise typer.Exit(reject(settings, id))
+    raise typer.Exit(reject(settings, id, by))
 
 
 @placeholders.command("remove")
 @takes_settings("store")
-def remove(
-    settings: Settings, id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
-) -> None:
+def remove(settings: Settings, id: Id) -> None:
     """Forget a placeholder and what was said of it; it may become a candidate again."""
     from api.commands.placeholder import remove
 

@@ -43,6 +43,10 @@ Where = Annotated[
         help="account, cachenode (again for each of several), release, surface, or two attributes. None: all of it.",
     ),
 ]
+ForIncident = Annotated[
+    str | None,
+    typer.Option("--incident", metavar="ID", help="The incident that it is for: its leaks in the scope are evidence."),
+]
 
 
 @suspensions.command("list")
@@ -79,12 +83,15 @@ def _on_scope(action: str, says: str) -> None:
         why: Why,
         integration: Scoped,
         where: Where = None,
+        incident: ForIncident = None,
         dry_run: DryRun = False,
         json: Json = False,
     ) -> None:
         from api.commands.suspensions import act_on_scope
 
-        code = act_on_scope(settings, action, integration, where or [], by, why, dry_run=dry_run, as_json=json)
+        code = act_on_scope(
+            settings, action, integration, where or [], by, why, incident=incident, dry_run=dry_run, as_json=json
+        )
         raise typer.Exit(code)
 
     suspensions.command(action, help=says)(command)
@@ -107,6 +114,7 @@ _on_scope("suspend", "Suspend a scope: one person is enough. Exit code 1: it can
 _on_scope("force", "Hold a scope off, whatever is seen, until persons resume it.")
 _on_one("approve", "Approve a proposal, or a resumption that somebody else asked for.")
 _on_one("reject", "Reject a proposal: what was delivered until now does not propose it again.")
+_on_one("stopped", "Say that it stopped, where too little comes for silence to tell.")
 _on_one("resume", "Ask to resume it: a link is probed at once, anything wider waits for another person's approval.")
 _on_one("probe", "Probe it: deliveries are fetched and judged, and shown to nobody.")
 _on_one("ramp", "Let the next share pass: 1, 10, 50, 100 %; behind the last one it is lifted.")

@@ -35,7 +35,7 @@ from streams.simulator.simulate import DISPLAY, Happening, Simulation
 from streams.simulator.studio import PROCESSES, Studio
 from streams.store.lease import JudgeRunning
 from streams.store.sql import SqlStore
-from streams.store.suspensions import MODE
+from streams.store.words import MODE
 from streams.wiring import OpenJudge, open_judge
 
 FOLDER = Path(".demo")

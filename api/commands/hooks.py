@@ -91,20 +91,20 @@ def test(settings: Settings, id: str, *, as_json: bool) -> int:
         call = _some(manual.hooks.call(hook.id, manual.log(hook, told, attempt)), id)
     taken = attempt.outcome.result in (Result.DELIVERED, Result.DRY_RUN)
     if as_json:
-        _json(CallBody.of(call).model_dump(mode="json"))
+        _json(CallBody.of(call, killed=False).model_dump(mode="json"))
     else:
-        typer.echo(f"{hook.url}: {attempt.outcome.detail} ({attempt.seconds:.2f} s)")
+        typer.echo(f"{hook.url}: {attempt.outcome.whole} ({attempt.seconds:.2f} s)")
     return 0 if taken else 1
 
 
 def deliveries(settings: Settings, id: str, state: State | None, limit: int, *, as_json: bool) -> int:
     """Print what was, is or would be sent to a hook, newest first."""
     with _manual(settings) as manual:
-        calls = manual.hooks.log(_the(manual, id).id, state, limit=limit).items
+        calls, killed = manual.hooks.log(_the(manual, id).id, state, limit=limit).items, manual.hooks.killed()
     if as_json:
-        return _json([CallBody.of(call).model_dump(mode="json") for call in calls])
+        return _json([CallBody.of(call, killed=killed).model_dump(mode="json") for call in calls])
     headings = ("id", "type", "happened (UTC)", "state", "tries", "last")
-    Console(highlight=False).print(table_of(headings, map(_call, calls)))
+    Console(highlight=False).print(table_of(headings, (_call(call, killed=killed) for call in calls)))
     return 0
 
 
@@ -179,9 +179,11 @@ def _line(hook: Hook) -> list[str]:
     return [hook.id, hook.url, hook.integration or "any", events, _state(hook)]
 
 
-def _call(call: Logged) -> list[str]:
+def _call(call: Logged, *, killed: bool) -> list[str]:
     notice = call.notice
-    return [call.id, notice.type, minute(notice.at), call.state, str(len(call.attempts)), _last(call)]
+    held = killed and notice.acts and call.state is State.WAITING
+    state = "held by the kill switch" if held else call.state.value
+    return [call.id, notice.type, minute(notice.at), state, str(len(call.attempts)), _last(call)]
 
 
 def _last(call: Logged) -> str:

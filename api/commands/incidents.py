@@ -19,7 +19,7 @@ from api.commands.opened import opened
 from api.commands.tables import ID_SHOWN, minute, table_of
 from api.dossier import IncidentBody, IncidentDetail, TriageBody
 from api.options import fail
-from api.reach import ReachBody, table
+from api.reach import ReachBody, switched_for, table
 from api.schemas import Answer
 from api.triage import AlertTriage, IncidentTriage
 from detector.analysis import duration, phrase
@@ -27,13 +27,14 @@ from detector.cause import Suspect
 from detector.incident import State
 from detector.notification import draft
 from detector.reach import Met
-from detector.triage import Triage, clocks
+from detector.triage import Act, Did, Triage, clocks
 from models.records import AlertId, IncidentId
 from streams.settings import Settings
+from streams.store.candidates import NothingKept, name_candidate
 from streams.store.cases import Cases
 from streams.store.queries import IncidentFilter
 from streams.store.rows import IncidentSummary
-from streams.store.sql import SqlStore
+from streams.store.sql import SomebodysHome, SqlStore
 
 SHORTEST: Final = 6
 """Characters that the beginning of an id needs at least to stand for it, `in-` included."""
@@ -74,10 +75,11 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     """Print one incident with its cause and what persons said."""
     with opened(settings) as store:
         cases = Cases(store.database)
-        incident = _incident(store, cases, id)
+        incident = incident_of(store, cases, id)
         triage, now = cases.triage(incident.id), datetime.now(UTC)
+        switches = store.suspensions.of_incident(incident.id, incident.integration)
         if as_json:
-            return _print(IncidentDetail.of(incident, cases.met(incident.id), triage, now))
+            return _print(IncidentDetail.of(incident, cases.met(incident.id), switches, triage, now))
         history = cases.history(incident.id)
     console, analysis = Console(highlight=False), incident.analysis
     console.print(f"[bold]{incident.id}[/bold], {_state(incident, triage)}, {escape(incident.integration)}")
@@ -89,6 +91,9 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
         console.print(_suspects(analysis.suspects))
         for change in analysis.changes:
             console.print(f"deployed {minute(change.time)}: {escape(change.component)} {escape(change.version)}")
+    for switch in switches:
+        told = f"{switch.state.value}{' (shadow)' if switch.shadow else ''} since {minute(switch.since)}"
+        console.print(f"{switch.id[:ID_SHOWN]} {escape(str(switch.scope))}: {told}, {switch.share:.0%} may pass")
     for clock in clocks(triage):
         left = clock.left(now)
         told = (
@@ -110,16 +115,33 @@ def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
             body = kind(actor=actor or getpass.getuser(), **said)
         except ValidationError as error:
             fail("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()))
-        after = cases.act(AlertId(subject), body.acts(), body.actor, datetime.now(UTC))
+        now = datetime.now(UTC)
+        acts = [*body.acts(), *_named(store, subject, body, now)]
+        after = cases.act(AlertId(subject), acts, body.actor, now)
     typer.echo(f"{subject}: {_told(TriageBody.of(after))}")
+    for act in acts:
+        if act.did is Did.NAMED:
+            typer.echo(f"{act.value} is a placeholder candidate now: `strayframe placeholder list`")
     return 0
+
+
+def _named(store: SqlStore, subject: str, body: IncidentTriage | AlertTriage, now: datetime) -> list[Act]:
+    """The candidate that the picture of a falsely accusing alert becomes, where somebody said so."""
+    if not isinstance(body, AlertTriage) or not body.placeholder:
+        return []
+    found = store.alert(AlertId(subject))
+    assert found is not None
+    try:
+        return [Act(Did.NAMED, name_candidate(store, found.alert, body.actor, now))]
+    except (NothingKept, SomebodysHome) as error:
+        fail(str(error), 1)
 
 
 def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) -> int:
     """Print whom an incident reached, or write it as CSV."""
     with opened(settings) as store:
         cases = Cases(store.database)
-        incident = store.incident(_incident(store, cases, id).id)
+        incident = store.incident(incident_of(store, cases, id).id)
         assert incident is not None
         reach = cases.reach(incident)
     if csv is not None:
@@ -135,7 +157,10 @@ def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) 
         "been opened."
     )
     if reach.at_most is not None:
-        typer.echo(f"At most {reach.at_most} of {reach.deliveries} deliveries: so many went the suspected path.")
+        which = (
+            "nothing narrower is suspected" if reach.at_most == reach.deliveries else "so many went the suspected path"
+        )
+        typer.echo(f"At most {reach.at_most} of {reach.deliveries} deliveries: {which}.")
     headings = ("viewer", "saw", "of", "stills", "opened", "first (UTC)", "last (UTC)")
     rows = table_of(headings, map(_met, reach.met[:SHOWN]))
     if len(reach.met) > SHOWN:
@@ -148,11 +173,25 @@ def show_notification(settings: Settings, id: str) -> int:
     """Print the draft."""
     with opened(settings) as store:
         cases = Cases(store.database)
-        incident = store.incident(_incident(store, cases, id).id)
+        incident = store.incident(incident_of(store, cases, id).id)
         assert incident is not None
         triage = cases.triage(incident.id)
-        reach = cases.reach(incident)
-    typer.echo(draft(incident, reach, triage, clocks(triage), datetime.now(UTC)))
+        reach, switched = cases.reach(incident), switched_for(store.suspensions, incident)
+    typer.echo(draft(incident, reach, triage, clocks(triage), switched, datetime.now(UTC)))
+    return 0
+
+
+def write_rulings(settings: Settings) -> int:
+    """Write what persons ruled of scene shifts to standard output; what cannot teach is counted on standard error."""
+    from streams.evaluation import rulings  # it brings the engine with it, which no other of these commands needs
+
+    with opened(settings) as store:
+        ruled = list(Cases(store.database).ruled())
+        found = list(rulings.lines(ruled, store.identity()))
+    for line in found:
+        typer.echo(json.dumps(line, separators=(",", ":")))
+    if left := len(ruled) - len(found):
+        typer.echo(f"{left} rulings left out: the scene-shift model had no word on leaks and placeholders", err=True)
     return 0
 
 
@@ -165,7 +204,8 @@ def _the(cases: Cases, id: str) -> str:
     return found[0]
 
 
-def _incident(store: SqlStore, cases: Cases, id: str) -> IncidentSummary:
+def incident_of(store: SqlStore, cases: Cases, id: str) -> IncidentSummary:
+    """The incident of that id, or whose id alone begins so. Ends the command where there is none."""
     found = store.incident_summary(IncidentId(_the(cases, id)))
     if found is None:
         fail(f"{id} is no incident", 1)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from api.commands.opened import opened
 from api.options import fail
+from api.placeholders import PlaceholderBody
 from models.placeholder import Gallery, Look, Placeholder, PlaceholderId, State
 from streams.cloudevents import instant
 from streams.placeholder import from_file
 from streams.settings import Settings
-from streams.store.sql import SqlStore
+from streams.store.sql import SomebodysHome, SqlStore
 from streams.wiring import decoder
 
 SHORTEST: Final = 6
@@ -54,25 +57,27 @@ def add(settings: Settings, files: Sequence[Path]) -> int:
                 store.put_placeholder(one)
                 typer.echo(f"{one.id} confirmed: {one.label}")
             else:
-                store.rule(same, State.CONFIRMED)
+                store.rule(same, State.CONFIRMED, getpass.getuser(), _now())
                 typer.echo(f"{same} confirmed: {one.label} is the picture that was met before")
     return 0
 
 
-def confirm(settings: Settings, id: str) -> int:
+def confirm(settings: Settings, id: str, by: str | None) -> int:
     """A candidate is a placeholder: nobody's home."""
     with opened(settings) as store:
         one = _the(store, id)
-        if one.homes == 1:
-            fail(f"{one.id} shows the home of camera {one.owner_camera}: who else got it is told as a leak", 1)
-        store.rule(one.id, State.CONFIRMED)
+        try:
+            store.rule(one.id, State.CONFIRMED, by or getpass.getuser(), _now())
+        except SomebodysHome as error:
+            fail(str(error), 1)
     typer.echo(f"{one.id} confirmed: it is never judged again, and what was learned from it is taken out")
     return 0
 
 
-def reject(settings: Settings, id: str) -> int:
+def reject(settings: Settings, id: str, by: str | None) -> int:
     """A candidate is no placeholder: it is judged like any still, and not shown as a candidate again."""
-    return _ruled(settings, id, lambda store, one: store.rule(one, State.REJECTED), "rejected")
+    said = (State.REJECTED, by or getpass.getuser(), _now())
+    return _ruled(settings, id, lambda store, one: store.rule(one, *said), "rejected")
 
 
 def remove(settings: Settings, id: str) -> int:
@@ -97,18 +102,7 @@ def _the(store: SqlStore, id: str) -> Placeholder:
 
 
 def _record(one: Placeholder) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "state": one.state.value,
-        "accounts": one.accounts,
-        "stills": one.stills,
-        "first_seen": _moment(one.first_seen),
-        "last_seen": _moment(one.last_seen),
-        "camera": one.camera,
-        "homes": one.homes,
-        "owner_camera": one.owner_camera,
-        "label": one.label,
-    }
+    return PlaceholderBody.of(one).model_dump(mode="json")
 
 
 def _table(found: Sequence[Placeholder]) -> Table:
@@ -119,8 +113,13 @@ def _table(found: Sequence[Placeholder]) -> Table:
     for one in found:
         times = [_moment(one.first_seen) or "", _moment(one.last_seen) or ""]
         whence = one.label or one.camera or ""
-        table.add_row(one.id, one.state.value, str(one.accounts), str(one.stills), *times, whence)
+        state = f"{one.state.value} by {one.ruled_by}" if one.ruled_by else one.state.value
+        table.add_row(one.id, escape(state), str(one.accounts), str(one.stills), *times, escape(whence))
     return table
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _moment(when: datetime | None) -> str | None:

@@ -6,21 +6,25 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import isinf
 from typing import Any, Final
 
 import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from api.commands.incidents import incident_of
 from api.commands.opened import opened
 from api.commands.tables import ID_SHOWN, minute, table_of
 from api.options import fail
 from api.suspension_schemas import ActedBody, IntegrationBody, KillSwitchBody, SuspensionBody, SuspensionDetail
 from detector.scope import Scope, SuspensionId, named
 from detector.suspension import Do, State, Suspension
-from streams.cloudevents import instant
 from streams.settings import Settings
-from streams.store.suspensions import KILL, MODE, OFF, ON, Acted, Asked, Killed, NotMoved, StoredTransition, Suspensions
+from streams.store.cases import Cases
+from streams.store.suspension_rows import StoredTransition
+from streams.store.suspensions import Acted, Asked, Killed, NoneOfThese, NotMoved, Suspensions
+from streams.store.words import KILL, MODE, OFF, ON
 
 SHORTEST: Final = 6
 """Characters that the beginning of an id needs at least to stand for it, `su-` included."""
@@ -35,17 +39,17 @@ def show_all(settings: Settings, state: str | None, integration: str | None, *, 
     wanted = None if state is None else State(state)
     with _switches(settings) as switches:
         found = [s for s in _every(switches, wanted, integration) if armed or wanted or s.state is not State.ARMED]
-        killed = _killed(switches)
+        of, killed = switches.incidents([each.id for each in found]), _killed(switches)
     if as_json:
-        _print_json([SuspensionBody.of(each) for each in found])
+        _print_json([SuspensionBody.of(each, of[each.id]) for each in found])
         return 0
     if killed:
         typer.echo(killed)
     if not found:
         typer.echo("nothing is suspended, and nothing is proposed")
         return 0
-    headings = ("suspension", "state", "may pass", "scope", "since (UTC)", "waits for")
-    Console(highlight=False).print(table_of(headings, map(_line, found)))
+    headings = ("suspension", "state", "may pass", "scope", "since (UTC)", "incident", "waits for")
+    Console(highlight=False).print(table_of(headings, (_line(each, of[each.id]) for each in found)))
     return 0
 
 
@@ -53,11 +57,16 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
     """Print one switch and its moves, oldest first."""
     with _switches(settings) as switches:
         one = _the(switches, id)
-        moves = switches.transitions(one.id)
+        moves, of = switches.transitions(one.id), switches.incidents([one.id])[one.id]
+        killed = _killed(switches)
     if as_json:
-        _print_json(SuspensionDetail.with_moves(one, moves))
+        _print_json(SuspensionDetail.with_moves(one, of, moves, killed=killed is not None))
         return 0
+    if killed:
+        typer.echo(killed)
     typer.echo(f"{one.id}: {one.scope}, {one.state.value}, {one.share:.0%} may pass")
+    if of:
+        typer.echo(f"for {' '.join(of)}")
     if waits := _waits(one):
         typer.echo(f"waits for {waits}")
     for each in moves:
@@ -73,25 +82,28 @@ def act_on_scope(
     by: str,
     why: str,
     *,
+    incident: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Act on the scope of these attributes."""
+    """Act on the scope of these attributes, for an incident where one is named."""
     values: dict[str, list[str]] = {}
     for each in where:
         name, equals, value = each.partition("=")
         if not equals:
             fail(f"--where {each}: NAME=VALUE is accepted")
         values.setdefault(name, []).append(value)
-    with _switches(settings) as switches:
-        return _act(switches, named(integration, values), Do(action), by, why, dry_run=dry_run, as_json=as_json)
+    with opened(settings) as store:
+        of = None if incident is None else incident_of(store, Cases(store.database), incident).id
+        asked = Asked(Do(action), by, why, _now(), incident=of)
+        return _act(store.suspensions, named(integration, values), asked, dry_run=dry_run, as_json=as_json)
 
 
 def act_on_one(settings: Settings, action: str, id: str, by: str, why: str, *, dry_run: bool, as_json: bool) -> int:
     """Act on the suspension of that id, or whose id alone begins so."""
     with _switches(settings) as switches:
         one = _the(switches, id)
-        return _act(switches, one.id, Do(action), by, why, dry_run=dry_run, as_json=as_json)
+        return _act(switches, one.id, Asked(Do(action), by, why, _now()), dry_run=dry_run, as_json=as_json)
 
 
 def show_integrations(settings: Settings, *, as_json: bool) -> int:
@@ -113,7 +125,10 @@ def set_mode(settings: Settings, name: str, mode: str, by: str, why: str) -> int
     """Say what the policy may do for an integration."""
     with _switches(settings) as switches:
         switches.say(MODE, name, mode, actor=by, why=why, at=_now())
+        killed = _killed(switches)
     typer.echo(f"{name}: {mode}; judges take it up with their next batch")
+    if killed:
+        typer.echo(killed)
     return 0
 
 
@@ -136,16 +151,15 @@ def show_kill_switch(settings: Settings, *, as_json: bool) -> int:
     return 1 if told else 0
 
 
-def _act(
-    switches: Suspensions, of: Scope | SuspensionId, what: Do, by: str, why: str, *, dry_run: bool, as_json: bool
-) -> int:
+def _act(switches: Suspensions, of: Scope | SuspensionId, asked: Asked, *, dry_run: bool, as_json: bool) -> int:
     try:
-        acted = switches.act(of, Asked(what, by, why, _now()), dry_run=dry_run)
-    except (NotMoved, Killed) as error:
+        acted = switches.act(of, asked, dry_run=dry_run)
+    except (NotMoved, Killed, NoneOfThese) as error:
         fail(str(error), 1)
     assert acted is not None
     if as_json:
-        _print_json(ActedBody.of(acted, dry_run=dry_run, killed=_killed(switches) is not None))
+        for_ = switches.incidents([acted.suspension.id])[acted.suspension.id]
+        _print_json(ActedBody.of(acted, for_, dry_run=dry_run, killed=_killed(switches) is not None))
     else:
         _say(acted, dry_run=dry_run, killed=_killed(switches))
     return 0
@@ -167,6 +181,8 @@ def _waits(one: Suspension) -> str:
         return "a person: `strayframe suspensions approve` or `reject`"
     if one.asked is not None and one.approved is None:
         return f"the approval of somebody else than {one.asked}"
+    if one.state is State.SUSPENDING and one.quiet is not None and isinf(one.quiet):
+        return "a person: too little comes to tell whether it stopped; `strayframe suspensions stopped`"
     if one.state is State.SUSPENDING:
         return "deliveries in its scope to stop"
     if one.state is State.FAILED:
@@ -174,9 +190,10 @@ def _waits(one: Suspension) -> str:
     return ""
 
 
-def _line(each: Suspension) -> list[str]:
+def _line(each: Suspension, incidents: Sequence[str]) -> list[str]:
     state = f"{each.state.value} (shadow)" if each.shadow else each.state.value
-    return [each.id[:ID_SHOWN], state, f"{each.share:.0%}", str(each.scope), minute(each.since), _waits(each)]
+    of = " ".join(id_[:ID_SHOWN] for id_ in incidents)
+    return [each.id[:ID_SHOWN], state, f"{each.share:.0%}", str(each.scope), minute(each.since), of, _waits(each)]
 
 
 def _integration(each: IntegrationBody) -> list[str]:
@@ -220,9 +237,7 @@ def _the(switches: Suspensions, id: str) -> Suspension:
 
 def _killed(switches: Suspensions) -> str | None:
     word = switches.kill_switch()
-    if word is None or not word.is_on:
-        return None
-    return f"the kill switch is ON since {instant(word.at)}, by {word.actor} ({word.why}): nothing acts"
+    return None if word is None or not word.is_on else f"the kill switch is {word.told}"
 
 
 @contextmanager

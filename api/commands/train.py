@@ -13,10 +13,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from api.options import fail
-from streams.evaluation import corpus, rehearsal, training
+from streams.evaluation import corpus, rehearsal, rulings, training
 from streams.evaluation.corpus import CorpusError
 from streams.evaluation.labelled import Options
 from streams.evaluation.rehearsal import Life, Sample
+from streams.evaluation.rulings import BadRulings
 from streams.evaluation.training import BINS, Measured, Part, Samples, TrainingError
 
 WIDTH: Final = 132
@@ -35,6 +36,7 @@ class Asked:
     life: Life
     out: Path | None
     json: Path | None
+    rulings: Path | None = None
 
 
 def run(asked: Asked) -> int:
@@ -43,7 +45,7 @@ def run(asked: Asked) -> int:
     if not console.is_terminal:
         console = Console(width=WIDTH)
     try:
-        found = _samples(asked)
+        found = _ruled(asked) + _samples(asked)
         samples = Samples(found)
         measured, parts = training.measure(samples), training.parts(samples)
         if asked.json is not None:
@@ -55,13 +57,18 @@ def run(asked: Asked) -> int:
             asked.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         if asked.out is not None:
             asked.out.write_bytes(training.write(samples))
-    except (CorpusError, TrainingError) as error:
+    except (CorpusError, TrainingError, BadRulings) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}")
     _print(console, asked, found, measured)
     console.print(_parts(parts))
     return 0
+
+
+def _ruled(asked: Asked) -> list[Sample]:
+    """What persons ruled, where a file of it is given: read first, for a bad line is told before the work begins."""
+    return [] if asked.rulings is None else rulings.read(asked.rulings, asked.folds)
 
 
 def _samples(asked: Asked) -> list[Sample]:
@@ -85,13 +92,15 @@ def _samples(asked: Asked) -> list[Sample]:
 
 
 def _print(console: Console, asked: Asked, found: list[Sample], measured: list[Measured]) -> None:
+    ruled = sum(sample.group == rulings.GROUP for sample in found)
     foreign = [sample for sample in found if sample.foreign]
     own = [sample for sample in found if not sample.foreign]
     console.print(
         f"{len(found)} novel stills over seeds {', '.join(map(str, asked.seeds))}: {len(foreign)} of strangers "
         f"({len({s.foreign for s in foreign})} cameras, shown by {len({s.camera for s in foreign})}), {len(own)} of "
         f"this place, changed ({len({s.camera for s in own})} cameras). Cross-validated over {asked.folds} folds that "
-        "share no camera; both kinds weigh the same.",
+        "share no camera; both kinds weigh the same."
+        + (f" {ruled} of them are rulings of persons, each for {training.RULED:g} stills." if ruled else ""),
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     console.print(_worth(measured))

@@ -1,8 +1,8 @@
 """Fits the scene-shift model, and says what it is worth: cross-validated by camera, against the rule.
 
-Owns the forms that are compared, the weights of samples and the model file. Refuses to make samples (rehearsal.py) and
-to print. Folds share no camera on either side of a pair; every probability here is of a fold that the model has not
-seen.
+Owns the forms that are compared, the weights of samples and the model file. Refuses to make samples (rehearsal.py,
+rulings.py) and to print. Folds share no camera on either side of a pair; every probability here is of a fold that the
+model has not seen.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from skops.io import dumps
 from models.errors import StrayframeError
 from models.shift import FEATURES, FORM, PIXELS, TIME, row
 from streams.evaluation.rehearsal import Sample, Told
+from streams.evaluation.rulings import GROUP
 
 Floats = NDArray[np.float64]
 
 MOST: Final = 20
 """Samples of one camera and label that count in full; a restless camera has a hundred, and is still one camera."""
+RULED: Final = 10.0
+"""Rehearsed stills that a ruling counts for: it is of a camera of the very cloud, and there are few. Ours, not
+measured: a hundred rulings weigh as much as a rehearsal of a thousand."""
 DECREASING: Final = frozenset({"own", "correlation", "fine", "intact", "blocks", "moves", "alike"})
 """Evidence of which more can only speak for this place; the boosted model is held to that."""
 BINS: Final = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -214,9 +218,11 @@ def _logit(p: Floats) -> Floats:
 
 
 def _weights(samples: Sequence[Sample]) -> Floats:
-    """A camera counts for `MOST` samples at most, and the two labels weigh the same."""
+    """A camera counts for `MOST` samples at most, one that a person ruled on for more (`RULED`); the two labels weigh
+    the same."""
     counts = Counter((s.camera, bool(s.foreign)) for s in samples)
     weight = np.array([min(1.0, MOST / counts[s.camera, bool(s.foreign)]) for s in samples])
+    weight[np.array([s.group == GROUP for s in samples], bool)] *= RULED
     foreign = np.array([bool(s.foreign) for s in samples], bool)
     for label in (foreign, ~foreign):
         if label.any():

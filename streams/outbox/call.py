@@ -62,13 +62,21 @@ class Result(StrEnum):
 class Outcome:
     """What a target says of one attempt. `status` is the protocol's own, where it has one; `detail` is for a person.
 
-    `after` is the pause that the receiver asked for: nothing else is sent to it before that.
+    `after` is the pause that the receiver asked for: nothing else is sent to it before that. `says` is how the receiver
+    put it, in its own words. It may repeat what it was sent, and that names accounts: it belongs into the log of
+    deliveries, and never into a line that the process logs.
     """
 
     result: Result
     detail: str
     status: int | None = None
     after: timedelta | None = None
+    says: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The detail with what the receiver said of it."""
+        return f"{self.detail}: {self.says}" if self.says else self.detail
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from streams.outbox.webhook import HookTarget
 from streams.settings import Settings
 from streams.store import lease as leasing
 from streams.store.database import Database
+from streams.store.forgetting import Forgetting
 from streams.store.hooks import Hook, Hooks
 from streams.store.lease import Lease
 from streams.store.outbox import CHANNEL, Outbox
@@ -49,6 +50,8 @@ LEAVE_SECONDS: Final = 5.0
 """What calls in hand get to end when the dispatcher is told to stop; what is cut off is made again later."""
 TELL_SECONDS: Final = 5.0
 """Between two counts of what waits, for the metrics."""
+FORGET_SECONDS: Final = 600.0
+"""Between two looks at what is old enough to be forgotten: one small read where nothing is."""
 STORE_THREADS: Final = 4
 """Threads that ask the store: its answers take milliseconds, and on SQLite one writes at a time."""
 
@@ -112,13 +115,15 @@ class Dispatcher:
             with lease:
                 log.info("dispatch.started", store=store.database.name)
                 to_target = partial(HookTarget, key=key, reach=Reach.of(self._settings.hook_networks))
-                round_ = Round(store.database, lease, to_target, self._sinks, self.bell, self._metrics)
+                keep = timedelta(days=self._settings.outbox_days)
+                round_ = Round(store.database, lease, to_target, self._sinks, self.bell, self._metrics, keep)
                 asyncio.run(round_.run(self._stop.is_set))
         log.info("dispatch.stopped")
 
 
 class Round:
-    """One session under one lease: routes what is stored, and keeps a courier for each target."""
+    """One session under one lease: routes what is stored, keeps a courier for each target, and forgets what is done
+    with for as long as `keep`."""
 
     def __init__(
         self,
@@ -128,8 +133,11 @@ class Round:
         sinks: Sequence[Target],
         bell: Bell,
         metrics: Metrics,
+        keep: timedelta,
     ) -> None:
         self._database = database
+        self._keep = keep
+        self._forgetting = Forgetting(database, lease)
         self._hooks = Hooks(database)
         self._outbox = Outbox(database, lease)
         self._to_target = to_target
@@ -144,6 +152,7 @@ class Round:
         """Dispatch until stopped. Raises Fenced, StoreUnavailable, StoreRefused."""
         beside = [] if self._database.is_sqlite else [asyncio.create_task(self._listen(), name="listen")]
         beside.append(asyncio.create_task(self._tell(), name="tell"))
+        beside.append(asyncio.create_task(self._forget(), name="forget"))
         try:
             while not stopped():
                 await self._look()
@@ -209,6 +218,13 @@ class Round:
             self._metrics.outbox_waiting.set(waiting)
             self._metrics.outbox_oldest_seconds.set(0 if oldest is None else (_now() - oldest).total_seconds())
             await asyncio.sleep(TELL_SECONDS)
+
+    async def _forget(self) -> None:
+        while True:
+            gone = await self._threaded(self._forgetting.run, _now() - self._keep)
+            if gone:
+                log.info("outbox.forgotten", notices=gone)
+            await asyncio.sleep(FORGET_SECONDS)
 
     async def _threaded(self, ask: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._store_threads, partial(ask, *given))

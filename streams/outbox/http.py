@@ -41,7 +41,12 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """The receiver did not answer in time, or not in HTTP; the message says what happened."""
+    """The receiver did not answer in time, or not in HTTP; the message says what happened. `says` is what came of it,
+    where that may hold what the receiver wrote."""
+
+    def __init__(self, message: str, says: str = "") -> None:
+        super().__init__(message)
+        self.says = says
 
 
 async def post(
@@ -68,27 +73,31 @@ async def post(
             return Answer(answer.status, _after(answer.status, told.get("retry-after")), says)
     except TimeoutError:
         raise NoAnswer(f"no answer within {seconds:g} s") from None
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError, OSError) as error:
+    except httpcore.ProtocolError as error:  # it quotes what is no HTTP
+        raise NoAnswer(type(error).__name__, str(error)[:SAYS_BYTES]) from None
+    except (httpcore.NetworkError, httpcore.TimeoutException, ssl.SSLError, OSError) as error:
         raise NoAnswer(f"{type(error).__name__}: {error}".rstrip(": ")) from None
 
 
 def outcome(answer: Answer) -> Outcome:
     """What an answer means for the call: 2xx delivered, 410 gone, anything else to be tried again."""
-    said = f"HTTP {answer.status}" + (f": {answer.says}" if answer.says else "")
+    said = f"HTTP {answer.status}"
     if 200 <= answer.status < 300:
         return Outcome(Result.DELIVERED, said, answer.status)
     if answer.status == GONE:
         return Outcome(Result.GONE, "the receiver answered 410 Gone", answer.status)
     if 300 <= answer.status < 400:
         return Outcome(Result.RETRY, f"HTTP {answer.status}: redirects are not followed", answer.status)
-    return Outcome(Result.RETRY, said, answer.status, answer.after)
+    return Outcome(Result.RETRY, said, answer.status, answer.after, answer.says)
 
 
 async def attempted(url: str, body: bytes, headers: Mapping[str, str], reach: Reach) -> Outcome:
     """Post the body once; whatever goes wrong on the way is an attempt that failed."""
     try:
         return outcome(await post(url, body, headers, reach))
-    except (NoAnswer, Unreachable) as error:
+    except NoAnswer as error:
+        return Outcome(Result.RETRY, str(error), says=error.says)
+    except Unreachable as error:
         return Outcome(Result.RETRY, str(error))
 
 

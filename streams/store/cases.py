@@ -127,19 +127,21 @@ class Cases:
             connection.execute(schema.triage_log.insert(), said)
         return after
 
-    def ruled(self, ruling: Ruling) -> Iterator[Alert]:
-        """The alerts that persons ruled so, one by one or by their incident; an alert's own ruling comes first."""
+    def ruled(self) -> Iterator[tuple[Alert, Ruling]]:
+        """The alerts that persons ruled on, one by one or by their incident, oldest first; an alert's own ruling comes
+        before its incident's."""
         alerts, said, whole = schema.alerts, schema.triage, schema.triage.alias()
-        is_so = func.coalesce(said.c.ruling, whole.c.ruling) == ruling.value
+        ruling = func.coalesce(said.c.ruling, whole.c.ruling)
         found = (
-            select(alerts)
+            select(alerts, ruling.label("ruling"))
             .outerjoin(said, said.c.subject == alerts.c.id)
             .outerjoin(whole, whole.c.subject == alerts.c.incident)
-            .where(is_so)
+            .where(ruling.is_not(None))
             .order_by(alerts.c.seq)
         )
         with self.database.reading() as connection:
-            yield from map(rows.to_alert, connection.execute(found))
+            for row in connection.execute(found):
+                yield rows.to_alert(row), Ruling(row.ruling)
 
     # --- reach ---------------------------------------------------------------------------------------------
 
@@ -161,7 +163,7 @@ class Cases:
         leaks = incident.leaked()
         with self.database.reading() as connection:
             reach = reach_of(leaks, _opened(connection, leaks))
-            if not incident.cause or reach.first is None or reach.last is None:
+            if reach.first is None or reach.last is None:
                 return reach
             tally = _tally(connection, incident.integration)
         until = reach.last + timedelta(microseconds=1)

@@ -22,6 +22,7 @@ from streams.store.database import Database
 from streams.store.outbox import NOTICE, disable, of_attempt, of_notice, ring, to_notice
 from streams.store.outbox_schema import attempts, calls, notices
 from streams.store.queries import Page
+from streams.store.words import is_killed
 
 _HOOKS: Final = outbox_schema.hooks
 ID_BYTES: Final = 8
@@ -171,6 +172,11 @@ class Hooks:
         with self._database.reading() as connection:
             rows = connection.execute(_calls().where(calls.c.target == target, calls.c.id == id)).all()
             return next(iter(_logged(connection, rows)), None)
+
+    def killed(self) -> bool:
+        """Whether the kill switch is on: then what asks somebody to act waits."""
+        with self._database.reading() as connection:
+            return is_killed(connection)
 
     def replay(self, target: str, id: str, at: datetime) -> bool:
         """Have a call made again, at once and for as long as a new one, under its old id. False: there is none."""

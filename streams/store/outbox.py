@@ -20,7 +20,7 @@ from streams.store.database import Database
 from streams.store.lease import Lease
 from streams.store.outbox_schema import attempts, calls, hooks, notices
 from streams.store.schema import now
-from streams.store.suspensions import killed
+from streams.store.words import killed
 
 CHANNEL: Final = "strayframe_outbox"
 """PostgreSQL's channel on which the dispatcher hears of notices and of hooks that changed."""
@@ -55,18 +55,25 @@ def of_notice(notice: Notice) -> dict[str, Any]:
         "at": notice.at,
         "integration": notice.integration,
         "data": fitted(notice.data),
+        "acts": notice.acts,
     }
 
 
 def to_notice(row: Row[Any]) -> Notice:
     """The notice of a row that holds its columns, the id as `notice`."""
-    return Notice(row.notice, NoticeType(row.type), row.at, row.integration, row.data)
+    return Notice(row.notice, NoticeType(row.type), row.at, row.integration, row.data, row.acts)
 
 
-ACTS: Final = (NoticeType.SUSPENSION_REQUESTED, NoticeType.SUSPENSION_CHANGED, NoticeType.SUSPENSION_LIFTED)
-"""What asks somebody to act, and waits while the kill switch is on."""
-_HELD: Final = and_(notices.c.type.in_([each.value for each in ACTS]), killed())
-NOTICE: Final = (notices.c.type, notices.c.at, notices.c.integration, notices.c.data, notices.c.stored_at)
+_HELD: Final = and_(notices.c.acts, killed())
+"""What asks somebody to act waits while the kill switch is on. What only tells does not, a page least of all."""
+NOTICE: Final = (
+    notices.c.type,
+    notices.c.at,
+    notices.c.integration,
+    notices.c.data,
+    notices.c.acts,
+    notices.c.stored_at,
+)
 _UNSETTLED: Final = calls.c.settled_at.is_(None)
 
 
@@ -196,7 +203,7 @@ def of_attempt(call: CallId, attempt: Attempt) -> dict[str, Any]:
         "seconds": attempt.seconds,
         "result": outcome.result.value,
         "status": outcome.status,
-        "detail": outcome.detail,
+        "detail": outcome.whole,
     }
 
 

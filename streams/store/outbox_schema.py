@@ -5,7 +5,7 @@ Owns names, types and indexes, in the metadata of streams/store/schema.py. Refus
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, text
 
 from streams.store.schema import Instant, Json, metadata, sequence
 
@@ -20,6 +20,7 @@ notices = Table(
     Column("data", Json, nullable=False),
     Column("stored_at", Instant, nullable=False),
     Column("routed_at", Instant),  # since when its calls exist, for whoever wanted it then
+    Column("acts", Boolean, nullable=False, server_default=text("false")),  # asks somebody to act
     Index("ix_notices_id", "id", unique=True),
     sqlite_autoincrement=True,
 )
@@ -61,6 +62,7 @@ calls = Table(
     Column("settled_at", Instant),
     Index("ix_calls_id", "id", unique=True),
     Index("ix_calls_target_seq", "target", "seq"),
+    Index("ix_calls_notice", "notice"),
     sqlite_autoincrement=True,
 )
 _unsettled = calls.c.settled_at.is_(None)

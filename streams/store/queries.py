@@ -154,7 +154,8 @@ class Queries:
         statement = select(table).order_by(table.c.accounts.desc(), table.c.stills.desc(), table.c.id)
         if shown:
             candidate = (table.c.accounts >= SHOWN) & (table.c.homes != 1)  # Placeholder.is_shown
-            statement = statement.where((table.c.state != State.CANDIDATE.value) | candidate)
+            named = (table.c.state != State.CANDIDATE.value) | (table.c.label != "")
+            statement = statement.where(named | candidate)
         with self.database.reading() as connection:
             return [rows.to_placeholder(row) for row in connection.execute(statement)]
 

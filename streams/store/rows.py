@@ -344,6 +344,8 @@ def of_placeholder(found: Placeholder) -> Values:
         "homes": found.homes,
         "owner_camera": found.owner_camera,
         "body": found.body,
+        "ruled_by": found.ruled_by,
+        "ruled_at": found.ruled_at,
     }
 
 
@@ -361,6 +363,8 @@ def to_placeholder(row: Row[Any]) -> Placeholder:
         row.homes,
         None if row.owner_camera is None else CameraId(row.owner_camera),
         row.label,
+        row.ruled_by,
+        row.ruled_at,
     )
 
 

@@ -378,6 +378,8 @@ placeholders = Table(
     Column("homes", BigInteger, nullable=False),
     Column("owner_camera", Text),
     Column("body", LargeBinary, nullable=False),
+    Column("ruled_by", Text),
+    Column("ruled_at", Instant),
 )
 
 placeholder_sightings = Table(

@@ -15,8 +15,9 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
 
 from detector.engine import Changes, Knowledge
-from detector.switchboard import Standing
 from detector.tally import Counted
+from detector.turn import Standing
+from models.errors import StrayframeError
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
@@ -38,6 +39,10 @@ HOOK_KEY: Final = "hook_key"
 HOOK_KEY_BYTES: Final = 32
 IDENTITY: Final = "identity"
 IDENTITY_BYTES: Final = 16
+
+
+class SomebodysHome(StrayframeError):
+    """The picture is what one living camera shows: it cannot be confirmed as nobody's home."""
 
 
 class SqlStore(Queries):
@@ -185,15 +190,20 @@ class SqlStore(Queries):
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["id"], set_=said), [rows.of_placeholder(given)]
             )
-            self._ruled(connection)
+            self.count_ruling(connection)
 
-    def rule(self, id: PlaceholderId, state: State) -> bool:
-        """Set what a person says of a placeholder. False when there is none of that id."""
+    def rule(self, id: PlaceholderId, state: State, actor: str | None = None, at: datetime | None = None) -> bool:
+        """Set what a person says of a placeholder. False when there is none of that id. Raises SomebodysHome."""
         table = schema.placeholders
+        said = {"state": state.value, "ruled_by": actor, "ruled_at": at}
         with self.database.writing() as connection:
-            found = connection.execute(update(table).where(table.c.id == id).values(state=state.value)).rowcount == 1
+            row = connection.execute(select(table).where(table.c.id == id).with_for_update()).one_or_none()
+            if row is not None and state is State.CONFIRMED and row.homes == 1:
+                camera = row.owner_camera
+                raise SomebodysHome(f"{id} shows the home of camera {camera}: who else got it is told as a leak")
+            found = connection.execute(update(table).where(table.c.id == id).values(said)).rowcount == 1
             if found:
-                self._ruled(connection)
+                self.count_ruling(connection)
             return found
 
     def remove_placeholder(self, id: PlaceholderId) -> bool:
@@ -201,10 +211,11 @@ class SqlStore(Queries):
         with self.database.writing() as connection:
             found = _unmeet(connection, [id]) == 1
             if found:
-                self._ruled(connection)
+                self.count_ruling(connection)
             return found
 
-    def _ruled(self, connection: Connection) -> None:
+    def count_ruling(self, connection: Connection) -> None:
+        """Let judges know that a person said something of a placeholder: they look after their next commit."""
         number = str(rulings(connection) + 1).encode()
         insert = self.database.insert(schema.meta).values(name=RULINGS, value=number)
         connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": number}))

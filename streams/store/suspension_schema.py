@@ -30,6 +30,7 @@ suspensions = Table(
     Column("approved", Text),
     Column("clean", BigInteger, nullable=False),
     Column("last", Instant),
+    Column("quiet", Float),  # seconds; infinite where no silence tells, null while not weighed
     Index("ix_suspensions_id", "id", unique=True),
     Index("ix_suspensions_state_seq", "state", "seq"),
     Index("ix_suspensions_integration_seq", "integration", "seq"),
@@ -60,6 +61,13 @@ transitions = Table(
     Index("ix_transitions_suspension_version", "suspension", "version", unique=True),
     Index("ix_transitions_at", "at"),
     sqlite_autoincrement=True,
+)
+
+evidence = Table(
+    "suspension_evidence",  # the alerts that any move of a switch rested on: what joins suspensions and incidents
+    metadata,
+    Column("suspension", Text, primary_key=True),
+    Column("alert", Text, primary_key=True),
 )
 
 words = Table(

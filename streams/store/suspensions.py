@@ -1,6 +1,6 @@
 """Suspensions in the store: what a judge's turn writes, what persons do, and what both read.
 
-Owns the one row that orders them: whoever moves a switch first locks the number of what persons said. A judge that
+Owns the order of the two: whoever moves a switch first locks the number of what persons said (words.py). A judge that
 decided on an older number is refused with Overtaken and writes nothing; a person decides on what is stored at that
 moment. Refuses to decide: `detector.suspension.step` does.
 """
@@ -8,34 +8,39 @@ moment. Refuses to decide: `detector.suspension.step` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from detector.notice import Notice
-from detector.policy import BEFORE, Held, Mode
-from detector.roll import Roll, Sample
-from detector.scope import Scope, SuspensionId, of_record
-from detector.suspension import Actor, Do, Event, Refusal, State, Suspension, Transition, step
-from detector.switchboard import HOUR, LEAKS_MOST, Standing, Turn
+from detector.policy import Mode
+from detector.scope import Scope, SuspensionId
+from detector.suspension import EVIDENCE_MOST, Actor, Do, Event, Refusal, State, Suspension, Transition, step
+from detector.turn import LEAKS_MOST, Standing, Turn
 from models.errors import StrayframeError
-from models.records import Alert, AlertId, Kind
+from models.records import AlertId, IncidentId, Kind
 from streams.judge import Overtaken
 from streams.store import rows, schema
 from streams.store.database import Database
 from streams.store.queries import Page
-from streams.store.suspension_schema import requests, rolls, suspensions, transitions, words
+from streams.store.standing import standing
+from streams.store.suspension_rows import (
+    StoredSuspension,
+    StoredTransition,
+    of_roll,
+    of_suspension,
+    of_transition,
+    to_suspension,
+    to_transition,
+    told,
+)
+from streams.store.suspension_schema import evidence, requests, rolls, suspensions, transitions, words
+from streams.store.words import KILL, Word, count, is_killed, latest, lock, modes, number
 
-WORDS: Final = "suspension_words"
-"""Where `meta` counts what persons said, as decimal digits. Its row is the lock of all that moves a switch."""
-KILL, MODE = "kill-switch", "mode"
-ON, OFF = "on", "off"
-SETTLED: Final = 10_000
-"""Switches that are armed again and still known to a judge, the latest: an alert may come late."""
 KEYS_KEPT: Final = timedelta(days=7)
 """How long the key of a request is remembered: longer than any client tries again."""
 
@@ -63,30 +68,20 @@ class Killed(StrayframeError):
     """The kill switch is on: nothing acts."""
 
 
+class NoneOfThese(StrayframeError):
+    """The incident that was named has no leak in the scope that still stands."""
+
+
 class KeyReused(StrayframeError):
     """Another request had that key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """What a person said that holds for more than one scope, and when. `integration` is empty for the kill switch."""
-
-    at: datetime
-    actor: str
-    subject: str
-    integration: str
-    value: str
-    why: str
-
-    @property
-    def is_on(self) -> bool:
-        """Of the kill switch: whether it is on."""
-        return self.value == ON
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
-    """What a person asks of a switch. `version` is the one that the person saw, `key` names the request."""
+    """What a person asks of a switch. `version` is the one that the person saw, `key` names the request.
+
+    With an `incident` the order rests on its leaks in the scope: whoever looks at either finds the other.
+    """
 
     what: Do
     actor: str
@@ -94,28 +89,7 @@ class Asked:
     at: datetime
     version: int | None = None
     key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSuspension:
-    """A switch as the store holds it."""
-
-    seq: int
-    suspension: Suspension
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTransition:
-    """A move as the store holds it; `told` is its event."""
-
-    seq: int
-    suspension: SuspensionId
-    version: int
-    before: State
-    after: State
-    share: float
-    rules: str
-    event: Event
+    incident: IncidentId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +138,7 @@ class Suspensions:
         if after is not None:
             found = found.where(suspensions.c.seq < after)
         with self._database.reading() as connection:
-            items = [StoredSuspension(row.seq, _suspension(row)) for row in connection.execute(found)]
+            items = [StoredSuspension(row.seq, to_suspension(row)) for row in connection.execute(found)]
         kept = tuple(items[:limit])
         return Page(kept, kept[-1].seq if len(items) > limit else None)
 
@@ -178,27 +152,56 @@ class Suspensions:
         found = select(transitions).where(transitions.c.suspension == id)
         with self._database.reading() as connection:
             latest = connection.execute(found.order_by(transitions.c.version.desc()).limit(limit)).all()
-        return [_transition(row) for row in reversed(latest)]
+        return [to_transition(row) for row in reversed(latest)]
+
+    def incidents(self, ids: Sequence[SuspensionId]) -> dict[SuspensionId, tuple[IncidentId, ...]]:
+        """The incidents whose alerts each of these switches was ever moved on, in their order; none are left out."""
+        alerts = schema.alerts
+        found = (
+            select(evidence.c.suspension, alerts.c.incident)
+            .join(alerts, alerts.c.id == evidence.c.alert)
+            .where(evidence.c.suspension.in_(ids), alerts.c.incident.is_not(None))
+            .distinct()
+        )
+        named: dict[SuspensionId, tuple[IncidentId, ...]] = dict.fromkeys(ids, ())
+        with self._database.reading() as connection:
+            for suspension, incident in sorted(map(tuple, connection.execute(found))):
+                named[suspension] += (incident,)
+        return named
+
+    def of_incident(self, id: IncidentId, integration: str) -> list[Suspension]:
+        """The switches that were ever moved on an alert of this incident of that integration, oldest first."""
+        alerts = schema.alerts
+        its = select(alerts.c.incident).where(alerts.c.id == evidence.c.alert).scalar_subquery()
+        rests = exists().where(evidence.c.suspension == suspensions.c.id, its == id)  # an incident may have any alerts
+        found = select(suspensions).where(suspensions.c.integration == integration, rests).order_by(suspensions.c.seq)
+        with self._database.reading() as connection:
+            return [to_suspension(row) for row in connection.execute(found)]
 
     def words(self) -> int:
         """How often persons have spoken: one small read, to see whether all is still as it was."""
         with self._database.reading() as connection:
-            return _number(connection)
+            return number(connection)
 
     def kill_switch(self) -> Word | None:
         """What was last said of the kill switch; None where nobody ever touched it."""
         with self._database.reading() as connection:
-            return _latest(connection, KILL).get("")
+            return latest(connection, KILL).get("")
+
+    def kill_told(self) -> str:
+        """How the kill switch stands, in words."""
+        word = self.kill_switch()
+        return "off" if word is None else word.told
 
     def integrations(self) -> list[Enrolled]:
         """Every integration that was seen, or has a mode, by name."""
         with self._database.reading() as connection:
-            modes = _modes(connection)
+            set_ = modes(connection)
             seen = connection.execute(select(rolls)).all()
         found = {
             row.integration: Enrolled(
                 row.integration,
-                modes.get(row.integration),
+                set_.get(row.integration),
                 row.first_seen,
                 row.warm_at,
                 row.cameras,
@@ -207,67 +210,49 @@ class Suspensions:
             )
             for row in seen
         }
-        found |= {name: Enrolled(name, mode) for name, mode in modes.items() if name not in found}
+        found |= {name: Enrolled(name, mode) for name, mode in set_.items() if name not in found}
         return [found[name] for name in sorted(found)]
 
     def standing(self) -> Standing:
-        """All that a judge's switchboard starts from. The number of words first: whatever is said while this is read
-        makes it old, and the next commit finds out."""
-        armed = suspensions.c.state == State.ARMED.value
+        """All that a judge's switchboard starts from."""
         with self._database.reading() as connection:
-            number = _number(connection)
-            held = [_suspension(row) for row in connection.execute(select(suspensions).where(~armed))]
-            settled = select(suspensions).where(armed).order_by(suspensions.c.seq.desc()).limit(SETTLED)
-            held += [_suspension(row) for row in connection.execute(settled)]
-            policys = [each.event for each in _of_last_hour(connection)]
-            capped = (Held.RATE_CAP.value, Held.LINKS_CAP.value)
-            return Standing(
-                number,
-                killed=_is_killed(connection),
-                modes=_modes(connection),
-                suspensions=held,
-                rolls=[_roll(row) for row in connection.execute(select(rolls))],
-                leaks=_leaks(connection),
-                orders=[each.at for each in policys if each.what is Do.SUSPEND],
-                capped=max((e.at for e in policys if e.page and e.numbers.get("held") in capped), default=None),
-            )
+            return standing(connection)
 
     # --- persons ----------------------------------------------------------------------------------------
 
     def act(self, of: Scope | SuspensionId, asked: Asked, *, dry_run: bool = False) -> Acted | None:
         """Do what a person asks of a switch, in one transaction; None where there is none of that id.
 
-        Raises NotMoved, Changed, Killed, KeyReused. With `dry_run` nothing is kept.
+        Raises NotMoved, Changed, Killed, KeyReused, NoneOfThese. With `dry_run` nothing is kept.
         """
         with self._database.writing() as connection:
-            number = lock(connection)
+            said = lock(connection)
             id_ = of.id if isinstance(of, Scope) else of
             if (done := self._repeated(connection, id_, asked)) is not None:
                 return done
             now = _one(connection, id_) or (Suspension(of) if isinstance(of, Scope) else None)
             if now is None:
                 return None
-            moved = _stepped(now, asked)
-            if moved.acts and _is_killed(connection):
+            moved = _stepped(now, asked, _leaks_in(connection, now.scope, asked.incident))
+            if moved.acts and is_killed(connection):
                 raise Killed("the kill switch is on: nothing acts until a person turns it off")
-            told = _told(moved)
             if not dry_run:
                 self._write(connection, [moved], [moved.after])
                 self._remember(connection, id_, asked, moved.after.version)
-                self._speak(connection, number, [moved])
-            return Acted(moved.after, told)
+                self._speak(connection, said, [moved])
+            return Acted(moved.after, told(moved))
 
     def say(self, subject: str, integration: str, value: str, *, actor: str, why: str, at: datetime) -> Word:
         """Set an integration's mode (`MODE`), or the kill switch (`KILL`, no integration)."""
         word = Word(at, actor, subject, integration, value, why)
         with self._database.writing() as connection:
-            number = lock(connection)
+            said = lock(connection)
             connection.execute(
                 words.insert().values(
                     at=at, actor=actor, subject=subject, integration=integration, value=value, why=why
                 )
             )
-            self._speak(connection, number, [])
+            self._speak(connection, said, [])
         return word
 
     def _repeated(self, connection: Connection, id_: SuspensionId, asked: Asked) -> Acted | None:
@@ -282,7 +267,7 @@ class Suspensions:
         now = _one(connection, id_)
         made = select(transitions).where(transitions.c.suspension == id_, transitions.c.version == row.version)
         assert now is not None
-        return Acted(now, _transition(connection.execute(made).one()), repeated=True)
+        return Acted(now, to_transition(connection.execute(made).one()), repeated=True)
 
     def _remember(self, connection: Connection, id_: SuspensionId, asked: Asked, version: int) -> None:
         if asked.key is None:
@@ -291,10 +276,9 @@ class Suspensions:
         row = {"key": asked.key, "digest": _digest(id_, asked), "suspension": id_, "version": version, "at": asked.at}
         connection.execute(requests.insert().values(row))
 
-    def _speak(self, connection: Connection, number: int, moved: Sequence[Transition]) -> None:
+    def _speak(self, connection: Connection, said: int, moved: Sequence[Transition]) -> None:
         """Let judges know that a person spoke, and tell what happened."""
-        meta = schema.meta
-        connection.execute(update(meta).where(meta.c.name == WORDS).values(value=str(number + 1).encode()))
+        count(connection, said)
         if self._tell is not None:
             self._tell(connection, [told for each in moved if (told := each.notice) is not None])
 
@@ -302,7 +286,7 @@ class Suspensions:
 
     def write(self, connection: Connection, turn: Turn) -> None:
         """Write a judge's turn in its transaction. Raises Overtaken when a person spoke since it was decided."""
-        said = lock(connection) if turn.switches else _number(connection)
+        said = lock(connection) if turn.switches else number(connection)
         if said != turn.words:  # also where nothing moved: with another mode something might have
             raise Overtaken("a person spoke since this was decided; nothing was written")
         if turn.switches:
@@ -311,13 +295,13 @@ class Suspensions:
             insert = _insert(connection)(rolls)
             new = {column.name: insert.excluded[column.name] for column in rolls.c if column.name != "integration"}
             upsert = insert.on_conflict_do_update(index_elements=["integration"], set_=new)
-            connection.execute(upsert, [_of_roll(each) for each in turn.rolls])
+            connection.execute(upsert, [of_roll(each) for each in turn.rolls])
 
     def _write(self, connection: Connection, moved: Sequence[Transition], switches: Sequence[Suspension]) -> None:
         """Compare and set each switch by its version, and keep how it came to be as it is."""
         for switch in switches:
             version = switch.version - sum(each.after.id == switch.id for each in moved)
-            values = _of_suspension(switch)
+            values = of_suspension(switch)
             if version == 0:
                 made = _insert(connection)(suspensions).values(values).on_conflict_do_nothing(index_elements=["id"])
             else:
@@ -325,194 +309,47 @@ class Suspensions:
                 made = update(suspensions).where(*seen).values(values)
             if connection.execute(made, execution_options={"preserve_rowcount": True}).rowcount != 1:
                 raise Overtaken(f"{switch.scope} moved since version {version}; nothing was written")
+        rests = {(m.after.id, alert) for m in moved for alert in m.event.evidence}
+        if rests:
+            named = [{"suspension": id_, "alert": alert} for id_, alert in sorted(rests)]
+            connection.execute(_insert(connection)(evidence).on_conflict_do_nothing(), named)
         if moved:
-            connection.execute(transitions.insert().values(stored_at=schema.now()), [_of_transition(m) for m in moved])
+            connection.execute(transitions.insert().values(stored_at=schema.now()), [of_transition(m) for m in moved])
 
 
-def lock(connection: Connection) -> int:
-    """Wait until nobody else moves a switch, keep others out until this transaction ends; the number of words."""
-    meta = schema.meta
-    found = connection.scalar(select(meta.c.value).where(meta.c.name == WORDS).with_for_update())
-    assert found is not None, "the migration that made the tables made this row"
-    return int(found)
-
-
-def _stepped(now: Suspension, asked: Asked) -> Transition:
+def _stepped(now: Suspension, asked: Asked, evidence: tuple[AlertId, ...]) -> Transition:
     if asked.version is not None and asked.version != now.version:
         raise Changed(now)
-    moved = step(now, Event(asked.what, Actor(asked.actor), asked.at, "person", asked.why))
+    moved = step(now, Event(asked.what, Actor(asked.actor), asked.at, "person", asked.why, evidence=evidence))
     if isinstance(moved, Refusal):
         raise NotMoved(moved, now, asked.what)
     return moved
 
 
 def _digest(id_: SuspensionId, asked: Asked) -> str:
-    text = "\0".join((id_, asked.what.value, asked.actor, asked.why, str(asked.version)))
+    text = "\0".join((id_, asked.what.value, asked.actor, asked.why, str(asked.version), asked.incident or ""))
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _number(connection: Connection) -> int:
-    meta = schema.meta
-    return int(connection.scalar(select(meta.c.value).where(meta.c.name == WORDS)) or 0)
-
-
-def _latest(connection: Connection, subject: str) -> dict[str, Word]:
-    """The latest word on the subject, by integration."""
-    newest = select(func.max(words.c.seq)).where(words.c.subject == subject).group_by(words.c.integration)
-    found = connection.execute(select(words).where(words.c.seq.in_(newest)))
-    return {row.integration: Word(row.at, row.actor, row.subject, row.integration, row.value, row.why) for row in found}
-
-
-def killed() -> ColumnElement[bool]:
-    """Within a statement: whether the kill switch is on."""
-    last = select(words.c.value).where(words.c.subject == KILL).order_by(words.c.seq.desc()).limit(1)
-    return func.coalesce(last.scalar_subquery(), OFF) == ON
-
-
-def _is_killed(connection: Connection) -> bool:
-    return bool(connection.scalar(select(killed())))
-
-
-def _modes(connection: Connection) -> dict[str, Mode]:
-    return {name: Mode(word.value) for name, word in _latest(connection, MODE).items()}
-
-
-def _of_last_hour(connection: Connection) -> list[StoredTransition]:
-    """What the policy did within the hour before the last thing it did."""
-    policys = ~transitions.c.person
-    last = connection.scalar(select(func.max(transitions.c.at)).where(policys))
-    if last is None:
-        return []
-    return [
-        _transition(row)
-        for row in connection.execute(select(transitions).where(policys, transitions.c.at > last - HOUR))
-    ]
-
-
-def _leaks(connection: Connection) -> list[Alert]:
-    """Leaks raised in the last day that stand, as many as a switchboard keeps."""
+def _leaks_in(connection: Connection, of: Scope, incident: IncidentId | None) -> tuple[AlertId, ...]:
+    """The latest leaks of the incident that stand and lie in the scope; none where no incident is named."""
+    if incident is None:
+        return ()
     alerts = schema.alerts
-    leaks = select(alerts).where(alerts.c.kind == Kind.LEAK.value, alerts.c.withdrawn_at.is_(None))
-    found = [
-        rows.to_alert(row) for row in connection.execute(leaks.order_by(alerts.c.seq.desc()).limit(10 * LEAKS_MOST))
-    ]
-    latest = max((each.raised_at for each in found), default=None)
-    return [each for each in found if latest is not None and each.raised_at >= latest - BEFORE]
+    leaks = select(alerts).where(
+        alerts.c.incident == incident, alerts.c.kind == Kind.LEAK.value, alerts.c.withdrawn_at.is_(None)
+    )
+    latest = map(rows.to_alert, connection.execute(leaks.order_by(alerts.c.seq.desc()).limit(LEAKS_MOST)))
+    found = [each.id for each in latest if of.holds(each.integration, each.recipient, each.attributes)]
+    if not found:
+        raise NoneOfThese(f"no leak of {incident} that stands lies in {of}")
+    return tuple(found[:EVIDENCE_MOST])
 
 
 def _one(connection: Connection, id_: SuspensionId) -> Suspension | None:
     row = connection.execute(select(suspensions).where(suspensions.c.id == id_)).one_or_none()
-    return None if row is None else _suspension(row)
+    return None if row is None else to_suspension(row)
 
 
 def _insert(connection: Connection) -> Any:
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-
-
-# --- rows --------------------------------------------------------------------------------------------------
-
-
-def _of_suspension(s: Suspension) -> rows.Values:
-    return {
-        "id": s.id,
-        "integration": s.scope.integration,
-        "breadth": s.scope.breadth.value,
-        "scope": s.scope.record(),
-        "state": s.state.value,
-        "version": s.version,
-        "share": s.share,
-        "since": s.since,
-        "ordered": s.ordered,
-        "settled": s.settled,
-        "evidence": {"alerts": list(s.evidence)},
-        "carried": s.carried,
-        "shadow": s.shadow,
-        "asked": s.asked,
-        "approved": s.approved,
-        "clean": s.clean,
-        "last": s.last,
-    }
-
-
-def _suspension(row: Row[Any]) -> Suspension:
-    return Suspension(
-        of_record(row.scope),
-        State(row.state),
-        row.version,
-        row.share,
-        row.since,
-        row.ordered,
-        row.settled,
-        tuple(AlertId(alert) for alert in row.evidence["alerts"]),
-        row.carried,
-        row.shadow,
-        row.asked,
-        row.approved,
-        row.clean,
-        row.last,
-    )
-
-
-def _of_transition(moved: Transition) -> rows.Values:
-    after, event = moved.after, moved.event
-    return {
-        "suspension": after.id,
-        "version": after.version,
-        "at": event.at,
-        "what": event.what.value,
-        "before": moved.before.value,
-        "after": after.state.value,
-        "share": after.share,
-        "shadow": after.shadow,
-        "actor": event.actor.name,
-        "person": event.actor.person,
-        "reason": event.reason,
-        "why": event.why,
-        "numbers": event.numbers,
-        "evidence": {"alerts": list(event.evidence)},
-        "page": event.page,
-        "rules": moved.rules,
-    }
-
-
-def _transition(row: Row[Any]) -> StoredTransition:
-    event = Event(
-        Do(row.what),
-        Actor(row.actor, row.person),
-        row.at,
-        row.reason,
-        row.why,
-        dict(row.numbers),
-        tuple(AlertId(alert) for alert in row.evidence["alerts"]),
-        shadow=row.shadow,
-        page=row.page,
-    )
-    before, after = State(row.before), State(row.after)
-    return StoredTransition(
-        row.seq, SuspensionId(row.suspension), row.version, before, after, row.share, row.rules, event
-    )
-
-
-def _told(moved: Transition) -> StoredTransition:
-    """As it will be stored; its number is not known yet."""
-    after = moved.after
-    event = replace(moved.event, shadow=after.shadow)
-    return StoredTransition(0, after.id, after.version, moved.before, after.state, after.share, moved.rules, event)
-
-
-def _of_roll(roll: Roll) -> rows.Values:
-    return {
-        "integration": roll.integration,
-        "first_seen": roll.first_seen,
-        "warm_at": roll.warm_at,
-        "cameras": len(roll.cameras),
-        "known": roll.known_cameras,
-        "accounts": len(roll.accounts),
-        "known_cameras": roll.cameras.to_bytes(),
-        "known_accounts": roll.accounts.to_bytes(),
-    }
-
-
-def _roll(row: Row[Any]) -> Roll:
-    cameras, accounts = Sample.from_bytes(row.known_cameras), Sample.from_bytes(row.known_accounts)
-    return Roll(row.integration, row.first_seen, row.warm_at, cameras, accounts)
