@@ -21,7 +21,7 @@ from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
 from streams.store import lease as leasing
-from streams.store import migrations, outbox, rows, schema
+from streams.store import audit, migrations, outbox, rows, schema
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, rulings, standing
@@ -36,6 +36,8 @@ DIGEST_KEY: Final = "digest_key"
 DIGEST_KEY_BYTES: Final = 32
 HOOK_KEY: Final = "hook_key"
 HOOK_KEY_BYTES: Final = 32
+SIGN_IN_KEY: Final = "sign_in_key"
+SIGN_IN_KEY_BYTES: Final = 32
 IDENTITY: Final = "identity"
 IDENTITY_BYTES: Final = 16
 
@@ -123,6 +125,10 @@ class SqlStore(Queries):
         """The key that secrets of hooks derive from: drawn when first asked for, the same ever after."""
         return self._drawn(HOOK_KEY, HOOK_KEY_BYTES)
 
+    def sign_in_key(self) -> bytes:
+        """The key that signs what a browser keeps while its owner signs in elsewhere; drawn once, as the others are."""
+        return self._drawn(SIGN_IN_KEY, SIGN_IN_KEY_BYTES)
+
     def identity(self) -> str:
         """What tells this store from any other: drawn when first asked for, the same ever after."""
         return self._drawn(IDENTITY, IDENTITY_BYTES).hex()
@@ -185,7 +191,7 @@ class SqlStore(Queries):
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["id"], set_=said), [rows.of_placeholder(given)]
             )
-            self._ruled(connection)
+            self._ruled(connection, "placeholder.added", given.id, state=given.state.value)
 
     def rule(self, id: PlaceholderId, state: State) -> bool:
         """Set what a person says of a placeholder. False when there is none of that id."""
@@ -193,7 +199,7 @@ class SqlStore(Queries):
         with self.database.writing() as connection:
             found = connection.execute(update(table).where(table.c.id == id).values(state=state.value)).rowcount == 1
             if found:
-                self._ruled(connection)
+                self._ruled(connection, "placeholder.ruled", id, state=state.value)
             return found
 
     def remove_placeholder(self, id: PlaceholderId) -> bool:
@@ -201,13 +207,14 @@ class SqlStore(Queries):
         with self.database.writing() as connection:
             found = _unmeet(connection, [id]) == 1
             if found:
-                self._ruled(connection)
+                self._ruled(connection, "placeholder.removed", id)
             return found
 
-    def _ruled(self, connection: Connection) -> None:
+    def _ruled(self, connection: Connection, what: str, id: PlaceholderId, **detail: str) -> None:
         number = str(rulings(connection) + 1).encode()
         insert = self.database.insert(schema.meta).values(name=RULINGS, value=number)
         connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": number}))
+        audit.write(connection, what, id, **detail)
 
     # --- the transaction -----------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from detector.switchboard import HOUR, LEAKS_MOST, Standing, Turn
 from models.errors import StrayframeError
 from models.records import Alert, AlertId, Kind
 from streams.judge import Overtaken
-from streams.store import rows, schema
+from streams.store import audit, rows, schema
 from streams.store.database import Database
 from streams.store.queries import Page
 from streams.store.suspension_schema import requests, rolls, suspensions, transitions, words
@@ -255,6 +255,7 @@ class Suspensions:
                 self._write(connection, [moved], [moved.after])
                 self._remember(connection, id_, asked, moved.after.version)
                 self._speak(connection, number, [moved])
+                _audited(connection, moved)
             return Acted(moved.after, told)
 
     def say(self, subject: str, integration: str, value: str, *, actor: str, why: str, at: datetime) -> Word:
@@ -268,6 +269,7 @@ class Suspensions:
                 )
             )
             self._speak(connection, number, [])
+            audit.write(connection, subject, integration, integration, actor=actor, value=value, why=why)
         return word
 
     def _repeated(self, connection: Connection, id_: SuspensionId, asked: Asked) -> Acted | None:
@@ -344,6 +346,15 @@ def _stepped(now: Suspension, asked: Asked) -> Transition:
     if isinstance(moved, Refusal):
         raise NotMoved(moved, now, asked.what)
     return moved
+
+
+def _audited(connection: Connection, moved: Transition) -> None:
+    """The entry of what a person did to a switch."""
+    now, event = moved.after, moved.event
+    told = {"scope": str(now.scope), "state": now.state.value, "version": now.version, "why": event.why}
+    audit.write(
+        connection, f"suspension.{event.what.value}", now.id, now.scope.integration, actor=event.actor.name, **told
+    )
 
 
 def _digest(id_: SuspensionId, asked: Asked) -> str:
