@@ -27,6 +27,9 @@ from api import (
     switches,
     triage,
 )
+from api.gate import admission, describe, oidc, sessions, trail
+from api.gate.door import Door
+from api.gate.keys import Keys
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
@@ -47,6 +50,7 @@ TAGS: Final = [
     {"name": "triage", "description": "What persons say of incidents and alerts. Every act names its actor."},
     {"name": "facts", "description": "Changes, rights: what the camera cloud told."},
     {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
+    {"name": "access", "description": "Who is signed in, who may, and who did what."},
     {"name": "health", "description": "For probes and scrapers."},
 ]
 DESCRIPTION: Final = (
@@ -104,9 +108,13 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.house = house
+    app.state.keys = keys = Keys(house.store, now)
+    app.add_middleware(Door, house=house, keys=keys)
     problems.install(app)
     # tried in this order, and most of the traffic is stills
     for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, facts, hooks, health):
+        app.include_router(room.router)
+    for room in (sessions, oidc, admission, trail):
         app.include_router(room.router)
     _describe(app)
     return app
@@ -120,6 +128,7 @@ def _describe(app: FastAPI) -> None:
         document = generate()
         schemas = document["components"]["schemas"]
         schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
+        describe.add(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

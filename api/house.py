@@ -19,11 +19,14 @@ from starlette.concurrency import run_in_threadpool
 from api.intake import Check, Counts, Intake
 from api.problems import STORE_UNAVAILABLE, ProblemError
 from api.schemas import AlertBody
+from detector.access import Right
 from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
+from streams.acting import acting
 from streams.cloudevents import instant
 from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
+from streams.store.own import OwnStore
 from streams.store.rows import StoredAlert
 from streams.store.sql import SqlStore
 from streams.store.walk import AlertFilter
@@ -82,10 +85,11 @@ class House:
             await run_in_threadpool(self._store.close)
 
     def store(self) -> SqlStore:
-        """The store, for reading. Raises ProblemError while it is not open."""
+        """The store, as far as whoever asks may see it. Raises ProblemError while it is not open."""
         if self._store is None:
             raise ProblemError(STORE_UNAVAILABLE)
-        return self._store
+        own = acting.get().integrations
+        return self._store if own is None else OwnStore(self._store, own)
 
     def noticed(self) -> None:
         """Have notices that a request stored carried out at once, where this process does that."""
@@ -112,7 +116,8 @@ class House:
             return Check("kill-switch", True, f"unknown: {error}")
         if word is None or not word.is_on:
             return Check("kill-switch", True, "off")
-        return Check("kill-switch", True, f"ON since {instant(word.at)}, by {word.actor}: nothing acts")
+        by = f", by {word.actor}" if acting.get().may(Right.READ) else ""
+        return Check("kill-switch", True, f"ON since {instant(word.at)}{by}: nothing acts")
 
     async def alerts_of(self, judgement: Judgement) -> list[AlertBody]:
         """The alerts that a verdict carries, as they are stored. A delivery that was judged before raises none anew:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import cursor
+from api.gate.who import actor
 from api.house import House, house
 from api.pages import PAGE_HEADERS, Name, link_next
 from api.problems import (
@@ -135,7 +136,7 @@ _route(Do.FORCE, "Hold it off", "It stays off, whatever is seen, until persons r
 def _act(
     here: House, of: Scope | SuspensionId, action: Do, body: ActRequest, key: str | None, *, dry_run: bool
 ) -> ActedBody:
-    asked = Asked(action, body.actor, body.why, here.now(), body.version, key)
+    asked = Asked(action, actor(body.actor), body.why, here.now(), body.version, key)
     suspensions = here.store().suspensions
     try:
         acted = suspensions.act(of, asked, dry_run=dry_run)

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.dossier import DeedBody, TriageBody, TriageDetail
+from api.gate.who import actor
 from api.house import House, house
 from api.pages import Moment, Name
 from api.problems import (
@@ -45,7 +46,11 @@ class AlertTriage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    actor: Name = Field(description="Who says so.", examples=["kim@example.com"])
+    actor: Name | None = Field(
+        None,
+        description="Who says so, where nobody signs in; else whoever is signed in does.",
+        examples=["kim@example.com"],
+    )
     verdict: Ruling | None = Field(None, description="true_positive or false_positive.")
     note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE)
 
@@ -166,7 +171,7 @@ def _said(
     subject: IncidentId | AlertId, said: AlertTriage, if_match: str | None, response: Response, here: House
 ) -> TriageBody:
     try:
-        after = Cases(here.store().database).act(subject, said.acts(), said.actor, here.now(), _version(if_match))
+        after = Cases(here.store().database).act(subject, said.acts(), actor(said.actor), here.now(), _version(if_match))
     except OutOfDate as error:
         raise ProblemError(PRECONDITION_FAILED, f"{error}.") from None
     response.headers["ETag"] = _etag(after.version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from detector.notification import draft
 from detector.reach import Met
 from detector.triage import Triage, clocks
 from models.records import AlertId, IncidentId
+from streams.acting import login
 from streams.settings import Settings
 from streams.store.cases import Cases
 from streams.store.queries import IncidentFilter
@@ -107,10 +107,10 @@ def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
         subject = _the(cases, id)
         kind = AlertTriage if subject.startswith("al-") else IncidentTriage
         try:
-            body = kind(actor=actor or getpass.getuser(), **said)
+            body = kind(actor=actor or login(), **said)
         except ValidationError as error:
             fail("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()))
-        after = cases.act(AlertId(subject), body.acts(), body.actor, datetime.now(UTC))
+        after = cases.act(AlertId(subject), body.acts(), body.actor or login(), datetime.now(UTC))
     typer.echo(f"{subject}: {_told(TriageBody.of(after))}")
     return 0
 
