@@ -26,6 +26,7 @@ from streams.acting import acting
 from streams.cloudevents import instant
 from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
+from streams.store.audit import Audit
 from streams.store.own import OwnStore
 from streams.store.rows import StoredAlert
 from streams.store.sql import SqlStore
@@ -82,6 +83,8 @@ class House:
         if self._dispatcher is not None:
             await run_in_threadpool(self._dispatcher.stop)
         if self._store is not None:
+            with contextlib.suppress(StrayframeError):
+                await run_in_threadpool(self._tell_head, self._store)
             await run_in_threadpool(self._store.close)
 
     def store(self) -> SqlStore:
@@ -139,12 +142,18 @@ class House:
         wanted = AlertFilter(account=delivery.account, camera=delivery.camera, since=delivery.time, until=until)
         return self.store().alerts(wanted, limit=AT_ONE_MOMENT).items
 
+    @staticmethod
+    def _tell_head(store: SqlStore) -> None:
+        """An anchor of the audit into the log, which mostly lies where the store's writers cannot reach."""
+        _log.info("audit.head", anchor=str(Audit(store.database).head()))
+
     async def _open(self) -> None:
         wait = FIRST_WAIT
         while not self._closing.is_set():
             try:
                 if self._store is None:
                     self._store = await asyncio.to_thread(self._open_store)
+                    await asyncio.to_thread(self._tell_head, self._store)
                 await self.intake.start()
                 if self._dispatcher is not None:
                     self._dispatcher.start()

@@ -171,7 +171,9 @@ def _said(
     subject: IncidentId | AlertId, said: AlertTriage, if_match: str | None, response: Response, here: House
 ) -> TriageBody:
     try:
-        after = Cases(here.store().database).act(subject, said.acts(), actor(said.actor), here.now(), _version(if_match))
+        after = Cases(here.store().database).act(
+            subject, said.acts(), actor(said.actor), here.now(), _version(if_match)
+        )
     except OutOfDate as error:
         raise ProblemError(PRECONDITION_FAILED, f"{error}.") from None
     response.headers["ETag"] = _etag(after.version)

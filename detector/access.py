@@ -14,7 +14,7 @@ from typing import Final
 
 from models.errors import StrayframeError
 
-TOKEN_PREFIX: Final = "token:"
+TOKEN_PREFIX: Final = "token:"  # noqa: S105 - how names begin
 """Begins the name of every service token, and of no user: the two never sign as one another."""
 _USER: Final = re.compile(r"[^\s:]{1,200}")
 

@@ -128,7 +128,9 @@ def faults(entries: Iterable[Entry], head: Anchor, anchors: Iterable[Anchor] = (
 def _of_one(last: Anchor, entry: Entry) -> Iterator[Fault]:
     expected = last.number + 1
     if entry.number > expected:
-        gone = f"entry {expected} is" if entry.number == expected + 1 else f"entries {expected} to {entry.number - 1} are"
+        gone = (
+            f"entry {expected} is" if entry.number == expected + 1 else f"entries {expected} to {entry.number - 1} are"
+        )
         yield Fault(Wrong.MISSING, expected, f"{gone} missing")
     elif entry.before != last.digest:
         says = f"entry {entry.number} does not follow entry {last.number}: one of them was moved, replaced or put in"

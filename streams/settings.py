@@ -202,8 +202,8 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
     access: Literal["open", "sign-in"] = Field(
         "open",
-        description="open: whoever reaches `serve` may do everything, so it listens on this machine only; sign-in: roles "
-        "and tokens say who may.",
+        description="open: whoever reaches `serve` may do everything, so it listens on this machine only; sign-in: "
+        "roles and tokens say who may.",
     )
     public_url: str = Field(
         "", description="Address of `serve` as browsers see it, http(s)://HOST[:PORT]; needed where oidc_issuer is set."

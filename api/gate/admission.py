@@ -62,7 +62,7 @@ def add_user(given: NewUser, here: Here) -> UserBody:
     responses=documented(NO_SUCH_USER, BAD_PARAMETER, STORE_UNAVAILABLE),
 )
 def set_roles(name: UserId, given: RolesHeld, here: Here, known: Known) -> UserBody:
-    """In place of those held. It holds for sessions that are open, too. A provided user's roles come from the provider."""
+    """In place of those held, for open sessions too. A provided user's roles come from the provider."""
     user = _access(here).set_roles(name, given.roles)
     known.forget()
     if user is None:

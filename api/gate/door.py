@@ -164,9 +164,7 @@ class Door:
 
 def _hold_back(rate: Rate, who: str) -> None:
     if seconds := rate.wait(who, time.monotonic()):
-        raise ProblemError(
-            TOO_MANY_REQUESTS, f"Ask again in {seconds} s.", headers={"Retry-After": str(seconds)}
-        )
+        raise ProblemError(TOO_MANY_REQUESTS, f"Ask again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
 def _bearer(headers: Headers) -> str | None:

@@ -1,8 +1,8 @@
 """Whose a token or a session is, remembered for some seconds.
 
 Owns the memory, so that a request with a known key costs a digest and no question to the store. Refuses to decide what
-its holder may do. A key that was ended goes on for `REMEMBERED_SECONDS` in the processes that had just seen it; where it
-was ended, it ends at once.
+its holder may do. A key that was ended goes on for `REMEMBERED_SECONDS` in the processes that had just seen it; where
+it was ended, it ends at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Passwords, tokens and sessions as secrets: drawn, digested, compared.
 
-Owns the forms. Passwords are digested slowly (argon2id, RFC 9106) and salted; tokens and sessions hold 256 bits drawn at
-random, which nobody guesses, so one SHA-256 is enough for them and costs a microsecond a request.
+Owns the forms. Passwords are digested slowly (argon2id, RFC 9106) and salted; tokens and sessions hold 256 bits drawn
+at random, which nobody guesses, so one SHA-256 is enough for them and costs a microsecond a request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Users, sessions and service tokens as the store holds them, each change with its audit entry in one transaction.
 
-Owns the tables `users`, `sessions` and `tokens`. Refuses to see a password, a session's or a token's secret: it is given
-digests. Expired sessions are swept when a new one begins.
+Owns the tables `users`, `sessions` and `tokens`. Refuses to see a password, a session's or a token's secret: it is
+given digests. Expired sessions are swept when a new one begins.
 """
 
 from __future__ import annotations
@@ -172,9 +172,7 @@ class Access:
     ) -> Token:
         """A new token, whose secret has this digest."""
         own = None if integrations is None else frozenset(integrations)
-        token = Token(
-            f"tk-{secrets.token_hex(ID_BYTES)}", name, frozenset(scopes), own, now, by, expires, revoked=None
-        )
+        token = Token(f"tk-{secrets.token_hex(ID_BYTES)}", name, frozenset(scopes), own, now, by, expires, revoked=None)
         may = {"scopes": sorted(token.scopes), "integrations": None if own is None else sorted(own)}
         row = {"id": token.id, "name": name, "digest": digest, "access": may, "created_at": now, "created_by": by}
         with self._database.writing() as connection:

@@ -73,9 +73,7 @@ class Audit:
         with self._database.reading() as connection:
             return _head(connection)
 
-    def page(
-        self, wanted: AuditFilter = EVERY_ENTRY, after_: int | None = None, limit: int = 50
-    ) -> Page[Entry]:
+    def page(self, wanted: AuditFilter = EVERY_ENTRY, after_: int | None = None, limit: int = 50) -> Page[Entry]:
         """Entries, newest first."""
         found = select(audit).order_by(audit.c.number.desc()).limit(limit + 1)
         for name in ("actor", "what", "subject"):

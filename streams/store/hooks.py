@@ -136,7 +136,12 @@ class Hooks:
                 found = connection.execute(select(_HOOKS).where(_HOOKS.c.id == id)).one()
             if found is not None:
                 audit.write(
-                    connection, "hook.changed", id, found.integration or "", host=_host(found.url), changed=sorted(given)
+                    connection,
+                    "hook.changed",
+                    id,
+                    found.integration or "",
+                    host=_host(found.url),
+                    changed=sorted(given),
                 )
             return None if found is None else _to_hook(found)
 

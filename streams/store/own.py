@@ -28,7 +28,7 @@ from streams.store.walk import ANY, AlertFilter
 
 
 class OwnStore(SqlStore):
-    """Another store's alerts, incidents, coverage and suspensions, of these integrations. It opens and closes nothing."""
+    """Another store's alerts, incidents, coverage and suspensions, of these integrations. It opens nothing."""
 
     def __init__(self, whole: SqlStore, integrations: frozenset[str]) -> None:
         Queries.__init__(self, whole.database)
@@ -40,7 +40,9 @@ class OwnStore(SqlStore):
         """As Queries says, of these integrations."""
         read = super().alerts
         return merged(
-            _asked(self._own, wanted.integration), lambda one: read(replace(wanted, integration=one), after, limit), limit
+            _asked(self._own, wanted.integration),
+            lambda one: read(replace(wanted, integration=one), after, limit),
+            limit,
         )
 
     def alert(self, id: AlertId) -> StoredAlert | None:
@@ -54,7 +56,9 @@ class OwnStore(SqlStore):
         """As Queries says, of these integrations."""
         read = super().incidents
         return merged(
-            _asked(self._own, wanted.integration), lambda one: read(replace(wanted, integration=one), after, limit), limit
+            _asked(self._own, wanted.integration),
+            lambda one: read(replace(wanted, integration=one), after, limit),
+            limit,
         )
 
     def incident(self, id: IncidentId) -> Incident | None:

@@ -20,8 +20,8 @@ from detector.tally import Counted
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
-from streams.store import lease as leasing
 from streams.store import audit, migrations, outbox, rows, schema
+from streams.store import lease as leasing
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, rulings, standing
