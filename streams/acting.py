@@ -1,7 +1,8 @@
 """Who acts now: the caller on whose behalf this thread or task works.
 
 Owns the one place where it is kept. Refuses to decide who it is: the gate does for requests, a command for its
-operator. It is ambient, so that what a person did is written down in the transaction of the deed, however deep that lies.
+operator. It is ambient, so that what a person did is written down in the transaction of the deed, however deep that
+lies.
 """
 
 from __future__ import annotations

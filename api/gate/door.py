@@ -37,8 +37,8 @@ from streams.acting import acting_as
 from streams.store.audit import Audit
 
 COOKIE: Final = "strayframe_session"
-REFUSALS_A_MINUTE: Final = 1
-"""Entries that one caller's refusals at one route make: the audit tells that somebody tries, not how fast."""
+REFUSALS_A_MINUTE: Final = 10
+"""Entries that one caller's refusals make: the audit tells that somebody tries, and nobody fills it by trying."""
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="strayframe"'}
 
@@ -128,7 +128,7 @@ class Door:
             raise ProblemError(NOT_ALLOWED, "This is about all integrations, and yours are named.")
 
     async def _note_refusal(self, caller: Caller, asked: Asked, method: str) -> None:
-        if not self._refusals.wait(f"{caller.name} {method} {asked.path}", time.monotonic()):
+        if not self._refusals.wait(caller.name, time.monotonic()):
             await self._note("refused", asked.subject, caller, method=method, path=asked.path)
 
     # --- what is noted -----------------------------------------------------------------------------------

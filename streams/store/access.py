@@ -173,7 +173,7 @@ class Access:
         """A new token, whose secret has this digest."""
         own = None if integrations is None else frozenset(integrations)
         token = Token(f"tk-{secrets.token_hex(ID_BYTES)}", name, frozenset(scopes), own, now, by, expires, revoked=None)
-        may = {"scopes": sorted(token.scopes), "integrations": None if own is None else sorted(own)}
+        may: dict[str, Any] = {"scopes": sorted(token.scopes), "integrations": None if own is None else sorted(own)}
         row = {"id": token.id, "name": name, "digest": digest, "access": may, "created_at": now, "created_by": by}
         with self._database.writing() as connection:
             connection.execute(tokens.insert(), row | {"expires_at": expires})
