@@ -30,6 +30,7 @@ from detector.triage import Triage, clocks
 from models.records import AlertId, IncidentId
 from streams.acting import login
 from streams.settings import Settings
+from streams.store.audit import Audit
 from streams.store.cases import Cases
 from streams.store.queries import IncidentFilter
 from streams.store.rows import IncidentSummary
@@ -76,6 +77,7 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
         cases = Cases(store.database)
         incident = _incident(store, cases, id)
         triage, now = cases.triage(incident.id), datetime.now(UTC)
+        Audit(store.database).note("evidence.viewed", incident.id, incident.integration)
         if as_json:
             return _print(IncidentDetail.of(incident, cases.met(incident.id), triage, now))
         history = cases.history(incident.id)
@@ -122,6 +124,8 @@ def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) 
         incident = store.incident(_incident(store, cases, id).id)
         assert incident is not None
         reach = cases.reach(incident)
+        what = "reach.viewed" if csv is None else "reach.exported"
+        Audit(store.database).note(what, incident.id, incident.integration)
     if csv is not None:
         try:
             csv.write_text(table(reach), newline="")
@@ -152,6 +156,7 @@ def show_notification(settings: Settings, id: str) -> int:
         assert incident is not None
         triage = cases.triage(incident.id)
         reach = cases.reach(incident)
+        Audit(store.database).note("notification.drafted", incident.id, incident.integration)
     typer.echo(draft(incident, reach, triage, clocks(triage), datetime.now(UTC)))
     return 0
 
