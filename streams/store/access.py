@@ -142,7 +142,7 @@ class Access:
             ).first()
             if found is None:
                 raise Elsewhere(f"the name {name} belongs to another account")
-            _begin(connection, name, digest, now, expires, by="oidc", subject=subject, roles=sorted(roles))
+            _begin(connection, name, digest, now, expires, by="oidc", known_as=subject, roles=sorted(roles))
             return _user(found)
 
     def session(self, digest: str, now: datetime) -> User | None:
