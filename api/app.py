@@ -30,6 +30,7 @@ from api import (
 from api.gate import admission, describe, oidc, sessions, trail
 from api.gate.door import Door
 from api.gate.keys import Keys
+from api.gate.rates import Rate
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
@@ -109,6 +110,7 @@ def create_app(
     )
     app.state.house = house
     app.state.keys = keys = Keys(house.store, now)
+    app.state.tries = Rate(sessions.TRIES_A_MINUTE)
     app.add_middleware(Door, house=house, keys=keys)
     problems.install(app)
     # tried in this order, and most of the traffic is stills

@@ -243,6 +243,13 @@ class Settings(BaseModel):
             raise ValueError("is not http(s)://HOST[:PORT]")
         return found
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _unspoofed(cls, text: str) -> str:
+        if text.startswith("http://") and not re.match(r"http://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)", text):
+            raise ValueError("has to begin with https: whoever is on the way could say who anybody is")
+        return text
+
     @field_validator("oidc_roles_map")
     @classmethod
     def _roles(cls, text: str) -> str:

@@ -211,6 +211,11 @@ def test_the_row_is_that_of_the_route_that_answers() -> None:
     assert {row.needs for row in TABLE.values()} == {*Right, *Anybody}
 
 
+def test_no_cache_on_the_way_keeps_an_answer(guarded: Guarded) -> None:
+    answer = guarded.ask(guarded.people["viewer"], "GET /v1/alerts")
+    assert answer.headers["cache-control"] == "private, no-cache"
+
+
 def test_the_document_names_the_right_of_each_operation(guarded: Guarded) -> None:
     document = guarded.served.client.get("/openapi.json").json()
     for route, needs in ROUTES.items():

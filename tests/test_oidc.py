@@ -215,6 +215,7 @@ def test_roles_are_found_where_the_settings_say() -> None:
     ("options", "told"),
     [
         ({"oidc_issuer": "id.example.com"}, "oidc_issuer"),
+        ({"oidc_issuer": "http://id.example.com"}, "has to begin with https"),
         ({"oidc_issuer": "https://id.example.com"}, "needs oidc_client and public_url"),
         ({"oidc_roles_map": "soc=boss"}, "is not VALUE=ROLE; the roles are viewer"),
         ({"access": "closed"}, "access"),

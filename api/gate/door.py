@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -75,8 +75,12 @@ class Door:
             _log.warning("http.unavailable", path=scope["path"], error=str(error))
             await response(ProblemError(STORE_UNAVAILABLE))(scope, receive, send)
             return
+        if scope["method"] == "GET" and asked.row.needs is not Anybody.PROBE:
+            send = _private(send)
+        if asked.row.noted:
+            send = self._noting(asked, scope, receive, send)
         with acting_as(caller):
-            await self._app(scope, receive, self._noting(asked, scope, receive, send) if asked.row.noted else send)
+            await self._app(scope, receive, send)
 
     # --- who ---------------------------------------------------------------------------------------------
 
@@ -160,6 +164,17 @@ class Door:
             return
         with acting_as(caller):
             await run_in_threadpool(note)
+
+
+def _private(send: Send) -> Send:
+    """`send`, which tells caches on the way to keep nothing, and browsers to ask again each time."""
+
+    async def private(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("Cache-Control", "private, no-cache")
+        await send(message)
+
+    return private
 
 
 def _hold_back(rate: Rate, who: str) -> None:

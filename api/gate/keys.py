@@ -30,6 +30,7 @@ class Keys:
     def __init__(self, store: Callable[[], SqlStore], now: Callable[[], datetime]) -> None:
         self._store, self._now = store, now
         self._known: dict[str, tuple[Caller, float]] = {}
+        self._changes = 0
 
     def known(self, key: str) -> Caller | None:
         """Whose key it is, if that was looked up a moment ago."""
@@ -38,8 +39,9 @@ class Keys:
 
     async def look_up(self, key: str, secret: str) -> Caller | None:
         """Whose key it is by the store; None: nobody's, or no longer. Raises StoreUnavailable, ProblemError."""
+        changes = self._changes
         caller = await run_in_threadpool(self._stored, key, secret)
-        if caller is not None:
+        if caller is not None and changes == self._changes:  # else what was read may be from before the change
             if len(self._known) >= KEYS_MOST:
                 self._known.clear()
             self._known[key] = caller, time.monotonic() + REMEMBERED_SECONDS
@@ -47,6 +49,7 @@ class Keys:
 
     def forget(self) -> None:
         """Look every key up anew: somebody's rights changed."""
+        self._changes += 1
         self._known.clear()
 
     def _stored(self, key: str, secret: str) -> Caller | None:

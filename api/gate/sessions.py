@@ -45,10 +45,7 @@ async def keys(request: Request) -> Keys:
 
 async def tries(request: Request) -> Rate:
     """The dependency that counts tried sign-ins of this app."""
-    state = request.app.state
-    if not hasattr(state, "tries"):
-        state.tries = Rate(TRIES_A_MINUTE)
-    found: Rate = state.tries
+    found: Rate = request.app.state.tries
     return found
 
 
