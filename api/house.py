@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from api.intake import Check, Counts, Intake
 from api.problems import STORE_UNAVAILABLE, ProblemError
 from api.schemas import AlertBody
-from detector.access import Right
+from detector.access import Permission
 from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
 from streams.acting import acting
@@ -119,7 +119,7 @@ class House:
             return Check("kill-switch", True, f"unknown: {error}")
         if word is None or not word.is_on:
             return Check("kill-switch", True, "off")
-        by = f", by {word.actor}" if acting.get().may(Right.READ) else ""
+        by = f", by {word.actor}" if acting.get().may(Permission.READ) else ""
         return Check("kill-switch", True, f"ON since {instant(word.at)}{by}: nothing acts")
 
     async def alerts_of(self, judgement: Judgement) -> list[AlertBody]:

@@ -1,4 +1,4 @@
-"""Who may do what: rights, the roles that hold them, and whoever calls.
+"""Who may do what: permissions, the roles that hold them, and whoever calls.
 
 Owns the table of roles and the rule whose name stands under an act. Refuses to know a route (api/gate/table.py does), a
 password, a token or a store.
@@ -19,7 +19,7 @@ TOKEN_PREFIX: Final = "token:"  # noqa: S105 - how names begin
 _USER: Final = re.compile(r"[^\s:]{1,200}")
 
 
-class Right(StrEnum):
+class Permission(StrEnum):
     """Something that one may do. The values are the scopes of tokens."""
 
     READ = "read"
@@ -45,21 +45,21 @@ class Role(StrEnum):
     AUDITOR = "auditor"
 
 
-_VIEWER: Final = frozenset({Right.READ, Right.METRICS})
-_ANALYST: Final = _VIEWER | {Right.REACH, Right.TRIAGE}
-_RESPONDER: Final = _ANALYST | {Right.ACT}
-ROLES: Final[Mapping[Role, frozenset[Right]]] = {
+_VIEWER: Final = frozenset({Permission.READ, Permission.METRICS})
+_ANALYST: Final = _VIEWER | {Permission.REACH, Permission.TRIAGE}
+_RESPONDER: Final = _ANALYST | {Permission.ACT}
+ROLES: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.VIEWER: _VIEWER,
     Role.ANALYST: _ANALYST,
     Role.RESPONDER: _RESPONDER,
-    Role.APPROVER: _RESPONDER | {Right.APPROVE},
-    Role.ADMIN: _VIEWER | {Right.HOOKS, Right.ADMIN},
-    Role.AUDITOR: _VIEWER | {Right.REACH, Right.AUDIT},
+    Role.APPROVER: _RESPONDER | {Permission.APPROVE},
+    Role.ADMIN: _VIEWER | {Permission.HOOKS, Permission.ADMIN},
+    Role.AUDITOR: _VIEWER | {Permission.REACH, Permission.AUDIT},
 }
 """Admins decide who may act and do not act themselves; auditors see everything and change nothing."""
-PERSONS_ONLY: Final = frozenset({Right.APPROVE, Right.ADMIN})
+PERSONS_ONLY: Final = frozenset({Permission.APPROVE, Permission.ADMIN})
 """Never a token's: an approval is a second person's, and a token that makes tokens never ends."""
-SCOPES: Final = frozenset(Right) - PERSONS_ONLY
+SCOPES: Final = frozenset(Permission) - PERSONS_ONLY
 """What a token may be given."""
 
 
@@ -91,7 +91,7 @@ class Caller:
 
     name: str
     via: Via
-    rights: frozenset[Right] = frozenset()
+    permissions: frozenset[Permission] = frozenset()
     integrations: frozenset[str] | None = None
     roles: frozenset[Role] = frozenset()
 
@@ -100,9 +100,9 @@ class Caller:
         """Whether the name was proven, by a session or a token, and is not just said."""
         return self.via in (Via.SESSION, Via.TOKEN)
 
-    def may(self, right: Right) -> bool:
-        """Whether the caller has the right."""
-        return right in self.rights
+    def may(self, permission: Permission) -> bool:
+        """Whether the caller has the permission."""
+        return permission in self.permissions
 
     def sees(self, integration: str) -> bool:
         """Whether the integration's alerts are the caller's to see."""
@@ -119,7 +119,7 @@ class Caller:
         return said
 
 
-EVERYTHING: Final = frozenset(Right)
+EVERYTHING: Final = frozenset(Permission)
 NOBODY: Final = Caller("nobody", Via.OPEN)
 """Somebody who has not signed in where one has to."""
 LOCAL: Final = Caller("local", Via.OPEN, EVERYTHING)
@@ -139,7 +139,7 @@ def person(name: str, roles: Iterable[Role]) -> Caller:
     return Caller(name, Via.SESSION, frozenset().union(*(ROLES[role] for role in held)), None, held)
 
 
-def service(name: str, scopes: Iterable[Right], integrations: Iterable[str] | None) -> Caller:
+def service(name: str, scopes: Iterable[Permission], integrations: Iterable[str] | None) -> Caller:
     """A service's token; what only persons may is taken out, whatever its row says."""
     own = None if integrations is None else frozenset(integrations)
     return Caller(TOKEN_PREFIX + name, Via.TOKEN, frozenset(scopes) & SCOPES, own)

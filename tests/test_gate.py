@@ -21,7 +21,7 @@ from api.gate.rates import Rate
 from api.gate.secret import digest, password_digest
 from api.gate.table import TABLE, Anybody, row_of
 from api.problems import ProblemError
-from detector.access import ROLES, SCOPES, BadName, Right, Role, service, user_name
+from detector.access import ROLES, SCOPES, BadName, Permission, Role, service, user_name
 from streams.settings import Settings
 from streams.store.access import Access
 from streams.store.audit import Audit
@@ -37,10 +37,10 @@ ANYBODY = ["GET /", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /v1
 ANYBODY += ["GET /v1/session/oidc", "GET /v1/session/oidc/callback"]
 SIGNED_IN = ["DELETE /v1/session"]
 DOING = ("propose", "suspend", "reject", "resume", "probe", "ramp", "force")
-ASKED: dict[Right, list[str]] = {
-    Right.METRICS: ["GET /metrics"],
-    Right.INGEST: ["POST /v1/stills", "POST /v1/events"],
-    Right.READ: [
+ASKED: dict[Permission, list[str]] = {
+    Permission.METRICS: ["GET /metrics"],
+    Permission.INGEST: ["POST /v1/stills", "POST /v1/events"],
+    Permission.READ: [
         "GET /v1/alerts",
         "GET /v1/alerts/{id}",
         "GET /v1/alerts/{id}/triage",
@@ -55,20 +55,20 @@ ASKED: dict[Right, list[str]] = {
         "GET /v1/policy",
         "GET /v1/kill-switch",
     ],
-    Right.REACH: [
+    Permission.REACH: [
         "GET /v1/incidents/{id}/reach",
         "GET /v1/incidents/{id}/reach.csv",
         "GET /v1/incidents/{id}/notification",
         "GET /v1/rights",
     ],
-    Right.TRIAGE: ["PATCH /v1/alerts/{id}/triage", "PATCH /v1/incidents/{id}/triage"],
-    Right.ACT: [
+    Permission.TRIAGE: ["PATCH /v1/alerts/{id}/triage", "PATCH /v1/incidents/{id}/triage"],
+    Permission.ACT: [
         "POST /v1/suspensions",
         *(f"POST /v1/suspensions/{{id}}/{do}" for do in DOING),
         "PUT /v1/kill-switch",
     ],
-    Right.APPROVE: ["POST /v1/suspensions/{id}/approve", "PUT /v1/integrations/{name}/mode"],
-    Right.HOOKS: [
+    Permission.APPROVE: ["POST /v1/suspensions/{id}/approve", "PUT /v1/integrations/{name}/mode"],
+    Permission.HOOKS: [
         "GET /v1/hooks",
         "POST /v1/hooks",
         "GET /v1/hooks/{id}",
@@ -79,7 +79,7 @@ ASKED: dict[Right, list[str]] = {
         "GET /v1/hooks/{id}/deliveries",
         "POST /v1/hooks/{id}/deliveries/{delivery}/replay",
     ],
-    Right.ADMIN: [
+    Permission.ADMIN: [
         "GET /v1/users",
         "POST /v1/users",
         "PUT /v1/users/{name}/roles",
@@ -88,16 +88,16 @@ ASKED: dict[Right, list[str]] = {
         "POST /v1/tokens",
         "DELETE /v1/tokens/{id}",
     ],
-    Right.AUDIT: ["GET /v1/audit"],
+    Permission.AUDIT: ["GET /v1/audit"],
 }
 """Said a second time, beside api/gate/table.py: whoever opens a route to somebody says so in two places."""
 ROUTES = {route: needs for needs, routes in ASKED.items() for route in routes}
 
 
 def documented() -> dict[str, dict[str, bool]]:
-    """The table of docs/access.md: for each role, and for tokens, which rights it may have."""
+    """The table of docs/access.md: for each role, and for tokens, which permissions it may have."""
     text = (DOCS / "access.md").read_text()
-    head = re.search(r"^\| right \| lets one \| (.+) \|$", text, re.MULTILINE)
+    head = re.search(r"^\| permission \| lets one \| (.+) \|$", text, re.MULTILINE)
     assert head is not None
     held: dict[str, dict[str, bool]] = {name: {} for name in head[1].split(" | ")}
     for name, cells in re.findall(
@@ -126,7 +126,7 @@ class Guarded:
         return self.served.client.request(method, re.sub(r"\{\w+\}", "none", path), headers=who, **more)
 
 
-def token(access: Access, name: str, *scopes: Right, integrations: list[str] | None = None) -> dict[str, str]:
+def token(access: Access, name: str, *scopes: Permission, integrations: list[str] | None = None) -> dict[str, str]:
     """A token's header; its secret is easy to write."""
     secret = f"sf_{name}"
     access.add_token(name, digest(secret), scopes, integrations, NOW, NOW + timedelta(days=1), "tests")
@@ -165,7 +165,7 @@ def test_every_route_stands_in_the_table_and_in_the_matrix_of_this_test(guarded:
 @pytest.mark.parametrize("role", Role, ids=str)
 def test_a_role_may_what_the_manual_says_on_every_route(guarded: Guarded, role: Role) -> None:
     may = documented()[role.value]
-    assert may.keys() == {each.value for each in Right}
+    assert may.keys() == {each.value for each in Permission}
     for route, needs in ROUTES.items():
         refused = guarded.ask(guarded.people[role.value], route).status_code == 403
         assert refused is not may[needs.value], f"{role}: {route}"
@@ -173,7 +173,7 @@ def test_a_role_may_what_the_manual_says_on_every_route(guarded: Guarded, role: 
 
 def test_a_token_may_what_its_scopes_say_and_never_what_only_persons_may(guarded: Guarded) -> None:
     assert {name for name, may in documented()["token"].items() if may} == {scope.value for scope in SCOPES}
-    assert not service("x", Right, None).rights & {Right.APPROVE, Right.ADMIN}
+    assert not service("x", Permission, None).permissions & {Permission.APPROVE, Permission.ADMIN}
     for scope in SCOPES:
         for route, needs in ROUTES.items():
             refused = guarded.ask(guarded.tokens[scope.value], route).status_code == 403
@@ -208,7 +208,7 @@ def test_the_row_is_that_of_the_route_that_answers() -> None:
         assert (asked.path, asked.row) == (path, row)
     with pytest.raises(ProblemError):
         row_of("GET", "/v1/alerts/a/b")
-    assert {row.needs for row in TABLE.values()} == {*Right, *Anybody}
+    assert {row.needs for row in TABLE.values()} == {*Permission, *Anybody}
 
 
 def test_no_cache_on_the_way_keeps_an_answer(guarded: Guarded) -> None:
@@ -221,7 +221,7 @@ def test_the_document_names_the_right_of_each_operation(guarded: Guarded) -> Non
     for route, needs in ROUTES.items():
         method, path = route.split(" ")
         operation = document["paths"][path][method.lower()]
-        assert operation["x-right"] == needs.value
+        assert operation["x-permission"] == needs.value
         assert {"401", "403", "429"} <= operation["responses"].keys()
     assert document["components"]["securitySchemes"].keys() == {"token", "session"}
 
@@ -240,7 +240,7 @@ def test_a_password_opens_a_session_that_scripts_and_other_sites_cannot_use(guar
             "name": "viewer",
             "via": "session",
             "roles": ["viewer"],
-            "rights": ["metrics", "read"],
+            "permissions": ["metrics", "read"],
             "integrations": None,
         }
         cookie = answer.headers["set-cookie"].lower()
@@ -382,7 +382,7 @@ def test_what_is_anothers_is_not_there(guarded: Guarded, leaked: dict[str, str])
 
 def test_whoever_sees_some_integrations_only_is_refused_what_is_about_all(guarded: Guarded) -> None:
     for (method, path), row in TABLE.items():
-        if isinstance(row.needs, Right) and row.needs in SCOPES:
+        if isinstance(row.needs, Permission) and row.needs in SCOPES:
             status = guarded.ask(guarded.tokens["homeview"], f"{method} {path}").status_code
             assert (status == 403) is not row.own, f"{method} {path}"
 
@@ -431,7 +431,7 @@ def test_a_rate_lets_so_many_through_at_once_and_then_so_many_a_minute() -> None
 def test_who_asks_too_often_is_told_when_to_ask_again(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     with SqlStore(url) as store:
-        bearer = token(Access(store.database), "siem", Right.READ)
+        bearer = token(Access(store.database), "siem", Permission.READ)
     settings = Settings(store=url, access="sign-in", rate_token=3, rate_address=4)
     with serving(create_app(settings)) as served:
         served.ready()
@@ -458,7 +458,7 @@ def test_open_everybody_here_may_everything_and_is_told_so(tmp_path: Path) -> No
         c = served.ready().client
         assert c.get("/").json()["access"] == "open"
         told = c.get("/v1/session").json()
-        assert (told["access"], told["name"], len(told["rights"])) == ("open", None, len(Right))
+        assert (told["access"], told["name"], len(told["permissions"])) == ("open", None, len(Permission))
         assert c.get("/v1/audit").status_code == 200
         assert c.put("/v1/kill-switch", json={"on": False, "why": "x"}).status_code == 422, "an act has a name"
         for header in ({"host": "strayframe.example"}, {"x-forwarded-for": "10.0.0.1"}):

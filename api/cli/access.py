@@ -34,7 +34,7 @@ class RoleName(StrEnum):
 
 
 class ScopeName(StrEnum):
-    """What a token may be given, of `detector.access.Right`, by name."""
+    """What a token may be given, of `detector.access.Permission`, by name."""
 
     read = "read"
     reach = "reach"

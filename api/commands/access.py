@@ -17,7 +17,7 @@ from api.gate.keys import key_of
 from api.gate.secret import BadPassword, drawn_token, password_digest
 from api.options import fail
 from api.schemas import Answer
-from detector.access import BadName, Right, Role, user_name
+from detector.access import BadName, Permission, Role, user_name
 from streams.acting import login
 from streams.settings import Settings
 from streams.store.access import Access, Taken, Token, User
@@ -85,7 +85,13 @@ def create_token(
     secret, now = drawn_token(), _now()
     with opened(settings) as store:
         token = Access(store.database).add_token(
-            name, key_of(secret), map(Right, scopes), integrations or None, now, now + timedelta(days=days), login()
+            name,
+            key_of(secret),
+            map(Permission, scopes),
+            integrations or None,
+            now,
+            now + timedelta(days=days),
+            login(),
         )
     if as_json:
         return _json(TokenSecret.with_secret(token, now, secret))

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from api.gate.secret import PASSWORD_LEAST, PASSWORD_MOST
 from api.pages import Name
 from api.schemas import Answer, Instant
-from detector.access import PERSONS_ONLY, SCOPES, BadName, Caller, Right, Role, Via, user_name
+from detector.access import PERSONS_ONLY, SCOPES, BadName, Caller, Permission, Role, Via, user_name
 from detector.chain import Entry
 from streams.store.access import Token, User
 
@@ -25,7 +25,7 @@ def _as_user_name(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
-def _for_tokens(scopes: list[Right]) -> list[Right]:
+def _for_tokens(scopes: list[Permission]) -> list[Permission]:
     if wrong := PERSONS_ONLY.intersection(scopes):
         raise ValueError(f"{', '.join(sorted(wrong))}: only persons may; tokens have {', '.join(sorted(SCOPES))}")
     return scopes
@@ -65,7 +65,7 @@ class NewToken(_Request):
     name: Annotated[Name, Field(max_length=100, description="Of the program. It acts as `token:NAME`.")] = Field(
         examples=["siem"]
     )
-    scopes: Annotated[list[Right], AfterValidator(_for_tokens)] = Field(min_length=1, examples=[["read"]])
+    scopes: Annotated[list[Permission], AfterValidator(_for_tokens)] = Field(min_length=1, examples=[["read"]])
     integrations: list[Name] | None = Field(
         None, min_length=1, description="It sees these and no others; null: all.", examples=[["homeview"]]
     )
@@ -81,7 +81,7 @@ class SessionBody(Answer):
     name: str | None = Field(description="null: nobody is signed in.", examples=["kim@example.com"])
     via: Literal["session", "token"] | None
     roles: list[Role]
-    rights: list[Right]
+    permissions: list[Permission]
     integrations: list[str] | None = Field(description="null: all.")
 
     @classmethod
@@ -92,7 +92,7 @@ class SessionBody(Answer):
             name=caller.name if caller.is_known else None,
             via="session" if caller.via is Via.SESSION else "token" if caller.via is Via.TOKEN else None,
             roles=sorted(caller.roles),
-            rights=sorted(caller.rights),
+            permissions=sorted(caller.permissions),
             integrations=None if caller.integrations is None else sorted(caller.integrations),
         )
 
@@ -128,7 +128,7 @@ class TokenBody(Answer):
 
     id: str = Field(examples=["tk-5f0c31aa90b2c4d1"])
     name: str = Field(examples=["siem"])
-    scopes: list[Right]
+    scopes: list[Permission]
     integrations: list[str] | None = Field(description="It sees these and no others; null: all.")
     created: Instant
     created_by: str

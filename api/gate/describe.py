@@ -1,4 +1,4 @@
-"""The gate in the OpenAPI document: how one signs in, which right each operation asks for, and its refusals.
+"""The gate in the OpenAPI document: how one signs in, which permission each operation asks for, and its refusals.
 
 Owns that, from the table. Refuses to describe anything else.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final
 from api.gate.door import COOKIE
 from api.gate.table import TABLE, Anybody
 from api.problems import NOT_ALLOWED, NOT_LOCAL, NOT_SIGNED_IN, TOO_MANY_REQUESTS, documented
-from detector.access import Right
+from detector.access import Permission
 
 _SCHEMES: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "A program's token, sf_..."},
@@ -32,6 +32,6 @@ def add(document: dict[str, Any]) -> None:
             for status, said in _REFUSED.items():
                 operation["responses"].setdefault(str(status), said)
             if row.needs is not Anybody.ANYBODY:
-                operation["security"] = _PERSON if row.needs in (Right.APPROVE, Right.ADMIN) else _EITHER
-            if isinstance(row.needs, Right):
-                operation["x-right"] = row.needs.value
+                operation["security"] = _PERSON if row.needs in (Permission.APPROVE, Permission.ADMIN) else _EITHER
+            if isinstance(row.needs, Permission):
+                operation["x-permission"] = row.needs.value

@@ -31,7 +31,7 @@ from api.problems import (
     ProblemError,
     response,
 )
-from detector.access import LOCAL, NOBODY, Caller, Right
+from detector.access import LOCAL, NOBODY, Caller, Permission
 from models.errors import StrayframeError
 from streams.acting import acting_as
 from streams.store.audit import Audit
@@ -124,9 +124,9 @@ class Door:
             return
         if caller is NOBODY:
             raise ProblemError(NOT_SIGNED_IN, "Sign in, or send a token.", headers=_CHALLENGE)
-        if isinstance(needs, Right) and not caller.may(needs):
+        if isinstance(needs, Permission) and not caller.may(needs):
             await self._note_refusal(caller, asked, scope["method"])
-            raise ProblemError(NOT_ALLOWED, f"This asks for the right `{needs.value}`.", right=needs.value)
+            raise ProblemError(NOT_ALLOWED, f"This asks for the permission `{needs.value}`.", permission=needs.value)
         if caller.integrations is not None and not asked.row.own:
             await self._note_refusal(caller, asked, scope["method"])
             raise ProblemError(NOT_ALLOWED, "This is about all integrations, and yours are named.")

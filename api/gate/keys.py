@@ -48,7 +48,7 @@ class Keys:
         return caller
 
     def forget(self) -> None:
-        """Look every key up anew: somebody's rights changed."""
+        """Look every key up anew: somebody may do something else now."""
         self._changes += 1
         self._known.clear()
 

@@ -51,7 +51,7 @@ async def tries(request: Request) -> Rate:
 
 @router.get("/v1/session", summary="Show who is signed in", responses=documented(STORE_UNAVAILABLE))
 async def show_session(here: Here) -> SessionBody:
-    """Who asks, with what rights. Where access is `open` nobody is signed in, and everybody may do everything."""
+    """Who asks, with what permissions. Where access is `open` nobody is signed in, and everybody may do everything."""
     return SessionBody.of(here.settings.access, acting.get())
 
 

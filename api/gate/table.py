@@ -16,11 +16,11 @@ from typing import Final
 from starlette.routing import compile_path
 
 from api.problems import METHOD_NOT_ALLOWED, NOT_FOUND, ProblemError
-from detector.access import Right
+from detector.access import Permission
 
 
 class Anybody(Enum):
-    """What a route asks for that needs no right."""
+    """What a route asks for that needs no permission."""
 
     PROBE = "probe"
     """Nothing, ever: neither who it is nor how often."""
@@ -34,40 +34,40 @@ class Anybody(Enum):
 class Row:
     """What one route asks for."""
 
-    needs: Right | Anybody
+    needs: Permission | Anybody
     own: bool = False
     noted: str = ""
 
 
 _PROBE, _ANYBODY, _SIGNED_IN = Row(Anybody.PROBE), Row(Anybody.ANYBODY), Row(Anybody.SIGNED_IN, own=True)
-_READ, _READ_WHOLE = Row(Right.READ, own=True), Row(Right.READ)
-_TRIAGE, _ACT = Row(Right.TRIAGE, own=True), Row(Right.ACT, own=True)
-_HOOKS, _ADMIN, _AUDIT = Row(Right.HOOKS), Row(Right.ADMIN), Row(Right.AUDIT)
+_READ, _READ_WHOLE = Row(Permission.READ, own=True), Row(Permission.READ)
+_TRIAGE, _ACT = Row(Permission.TRIAGE, own=True), Row(Permission.ACT, own=True)
+_HOOKS, _ADMIN, _AUDIT = Row(Permission.HOOKS), Row(Permission.ADMIN), Row(Permission.AUDIT)
 
 TABLE: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/"): _PROBE,
     ("GET", "/healthz"): _PROBE,
     ("GET", "/readyz"): _PROBE,
     ("GET", "/openapi.json"): _PROBE,
-    ("GET", "/metrics"): Row(Right.METRICS),
+    ("GET", "/metrics"): Row(Permission.METRICS),
     # stills and facts in
-    ("POST", "/v1/stills"): Row(Right.INGEST, own=True),
-    ("POST", "/v1/events"): Row(Right.INGEST, noted="events.taken"),
+    ("POST", "/v1/stills"): Row(Permission.INGEST, own=True),
+    ("POST", "/v1/events"): Row(Permission.INGEST, noted="events.taken"),
     # what was found
     ("GET", "/v1/alerts"): _READ,
-    ("GET", "/v1/alerts/{id}"): Row(Right.READ, own=True, noted="evidence.viewed"),
+    ("GET", "/v1/alerts/{id}"): Row(Permission.READ, own=True, noted="evidence.viewed"),
     ("GET", "/v1/alerts/{id}/triage"): _READ,
     ("PATCH", "/v1/alerts/{id}/triage"): _TRIAGE,
     ("GET", "/v1/incidents"): _READ,
-    ("GET", "/v1/incidents/{id}"): Row(Right.READ, own=True, noted="evidence.viewed"),
+    ("GET", "/v1/incidents/{id}"): Row(Permission.READ, own=True, noted="evidence.viewed"),
     ("GET", "/v1/incidents/{id}/triage"): _READ,
     ("PATCH", "/v1/incidents/{id}/triage"): _TRIAGE,
-    ("GET", "/v1/incidents/{id}/reach"): Row(Right.REACH, own=True, noted="reach.viewed"),
-    ("GET", "/v1/incidents/{id}/reach.csv"): Row(Right.REACH, own=True, noted="reach.exported"),
-    ("GET", "/v1/incidents/{id}/notification"): Row(Right.REACH, own=True, noted="notification.drafted"),
+    ("GET", "/v1/incidents/{id}/reach"): Row(Permission.REACH, own=True, noted="reach.viewed"),
+    ("GET", "/v1/incidents/{id}/reach.csv"): Row(Permission.REACH, own=True, noted="reach.exported"),
+    ("GET", "/v1/incidents/{id}/notification"): Row(Permission.REACH, own=True, noted="notification.drafted"),
     ("GET", "/v1/coverage"): _READ,
     ("GET", "/v1/changes"): _READ_WHOLE,
-    ("GET", "/v1/rights"): Row(Right.REACH),
+    ("GET", "/v1/rights"): Row(Permission.REACH),
     # what is switched off
     ("GET", "/v1/suspensions"): _READ,
     ("GET", "/v1/suspensions/{id}"): _READ,
@@ -79,12 +79,12 @@ TABLE: Final[Mapping[tuple[str, str], Row]] = {
     ("POST", "/v1/suspensions/{id}/probe"): _ACT,
     ("POST", "/v1/suspensions/{id}/ramp"): _ACT,
     ("POST", "/v1/suspensions/{id}/force"): _ACT,
-    ("POST", "/v1/suspensions/{id}/approve"): Row(Right.APPROVE, own=True),
+    ("POST", "/v1/suspensions/{id}/approve"): Row(Permission.APPROVE, own=True),
     ("GET", "/v1/integrations"): _READ,
-    ("PUT", "/v1/integrations/{name}/mode"): Row(Right.APPROVE),
+    ("PUT", "/v1/integrations/{name}/mode"): Row(Permission.APPROVE),
     ("GET", "/v1/policy"): _READ,
     ("GET", "/v1/kill-switch"): _READ,
-    ("PUT", "/v1/kill-switch"): Row(Right.ACT),
+    ("PUT", "/v1/kill-switch"): Row(Permission.ACT),
     # who is told
     ("GET", "/v1/hooks"): _HOOKS,
     ("POST", "/v1/hooks"): _HOOKS,

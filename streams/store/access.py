@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, select, update
 
-from detector.access import TOKEN_PREFIX, Caller, Right, Role, person, service
+from detector.access import TOKEN_PREFIX, Caller, Permission, Role, person, service
 from models.errors import StrayframeError
 from streams.store import audit
 from streams.store.access_schema import sessions, tokens, users
@@ -53,7 +53,7 @@ class Token:
 
     id: str
     name: str
-    scopes: frozenset[Right]
+    scopes: frozenset[Permission]
     integrations: frozenset[str] | None
     created: datetime
     created_by: str
@@ -164,7 +164,7 @@ class Access:
         self,
         name: str,
         digest: str,
-        scopes: Iterable[Right],
+        scopes: Iterable[Permission],
         integrations: Iterable[str] | None,
         now: datetime,
         expires: datetime,
@@ -231,5 +231,5 @@ def _user(row: Row[Any]) -> User:
 def _token(row: Row[Any]) -> Token:
     may = row.access
     own = None if may["integrations"] is None else frozenset(may["integrations"])
-    scopes = frozenset(map(Right, may["scopes"]))
+    scopes = frozenset(map(Permission, may["scopes"]))
     return Token(row.id, row.name, scopes, own, row.created_at, row.created_by, row.expires_at, row.revoked_at)
