@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from detector.access import TOKEN_PREFIX, Caller, Permission, Role, person, service
 from models.errors import StrayframeError
+from streams.cloudevents import instant
 from streams.store import audit
 from streams.store.access_schema import sessions, tokens, users
 from streams.store.database import Database
@@ -177,7 +178,9 @@ class Access:
         row = {"id": token.id, "name": name, "digest": digest, "access": may, "created_at": now, "created_by": by}
         with self._database.writing() as connection:
             connection.execute(tokens.insert(), row | {"expires_at": expires})
-            audit.write(connection, "token.created", token.id, name=TOKEN_PREFIX + name, **may, expires=str(expires))
+            audit.write(
+                connection, "token.created", token.id, name=TOKEN_PREFIX + name, **may, expires=instant(expires)
+            )
         return token
 
     def tokens(self) -> list[Token]:
