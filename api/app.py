@@ -28,6 +28,10 @@ from api import (
     switches,
     triage,
 )
+from api.gate import admission, describe, oidc, sessions, trail
+from api.gate.door import Door
+from api.gate.keys import Keys
+from api.gate.rates import Rate
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.schemas import ProblemDocument
@@ -49,6 +53,7 @@ TAGS: Final = [
     {"name": "placeholders", "description": "Pictures that anybody may get, and what persons say of them."},
     {"name": "facts", "description": "Changes, rights: what the camera cloud told."},
     {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
+    {"name": "access", "description": "Who is signed in, who may, and who did what."},
     {"name": "health", "description": "For probes and scrapers."},
 ]
 DESCRIPTION: Final = (
@@ -106,9 +111,14 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.house = house
+    app.state.keys = keys = Keys(house.store, now)
+    app.state.tries = Rate(sessions.TRIES_A_MINUTE)
+    app.add_middleware(Door, house=house, keys=keys)
     problems.install(app)
     # tried in this order, and most of the traffic is stills
     for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, placeholders, facts, hooks, health):
+        app.include_router(room.router)
+    for room in (sessions, oidc, admission, trail):
         app.include_router(room.router)
     _describe(app)
     return app
@@ -122,6 +132,7 @@ def _describe(app: FastAPI) -> None:
         document = generate()
         schemas = document["components"]["schemas"]
         schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
+        describe.add(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

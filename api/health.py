@@ -21,9 +21,9 @@ router = APIRouter()
 
 
 @router.get("/", summary="Where things are", tags=["health"])
-async def front_door() -> Welcome:
-    """Points to what this process serves."""
-    return Welcome(version=VERSION)
+async def front_door(here: Annotated[House, Depends(house)]) -> Welcome:
+    """Points to what this process serves, and says whether anybody has to sign in."""
+    return Welcome(version=VERSION, access=here.settings.access)
 
 
 @router.get("/healthz", summary="Does the process live?", tags=["health"])

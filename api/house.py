@@ -19,10 +19,14 @@ from starlette.concurrency import run_in_threadpool
 from api.intake import Check, Counts, Intake
 from api.problems import STORE_UNAVAILABLE, ProblemError
 from api.schemas import AlertBody
+from detector.access import Permission
 from models.errors import StrayframeError
 from models.records import Delivery, Judgement, Verdict
+from streams.acting import acting
 from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
+from streams.store.audit import Audit
+from streams.store.own import OwnStore
 from streams.store.rows import StoredAlert
 from streams.store.sql import SqlStore
 from streams.store.walk import AlertFilter
@@ -78,13 +82,16 @@ class House:
         if self._dispatcher is not None:
             await run_in_threadpool(self._dispatcher.stop)
         if self._store is not None:
+            with contextlib.suppress(StrayframeError):
+                await run_in_threadpool(self._tell_head, self._store)
             await run_in_threadpool(self._store.close)
 
     def store(self) -> SqlStore:
-        """The store, for reading. Raises ProblemError while it is not open."""
+        """The store, as far as whoever asks may see it. Raises ProblemError while it is not open."""
         if self._store is None:
             raise ProblemError(STORE_UNAVAILABLE)
-        return self._store
+        own = acting.get().integrations
+        return self._store if own is None else OwnStore(self._store, own)
 
     def noticed(self) -> None:
         """Have notices that a request stored carried out at once, where this process does that."""
@@ -111,7 +118,9 @@ class House:
         if self._store is None:
             return Check("kill-switch", True, f"unknown: {self._wrong}")
         try:
-            return Check("kill-switch", True, self._store.suspensions.kill_told())
+            return Check(
+                "kill-switch", True, self._store.suspensions.kill_told(named=acting.get().may(Permission.READ))
+            )
         except StrayframeError as error:
             return Check("kill-switch", True, f"unknown: {error}")
 
@@ -135,12 +144,18 @@ class House:
         wanted = AlertFilter(account=delivery.account, camera=delivery.camera, since=delivery.time, until=until)
         return self.store().alerts(wanted, limit=AT_ONE_MOMENT).items
 
+    @staticmethod
+    def _tell_head(store: SqlStore) -> None:
+        """An anchor of the audit into the log, which mostly lies where the store's writers cannot reach."""
+        _log.info("audit.head", anchor=str(Audit(store.database).head()))
+
     async def _open(self) -> None:
         wait = FIRST_WAIT
         while not self._closing.is_set():
             try:
                 if self._store is None:
                     self._store = await asyncio.to_thread(self._open_store)
+                    await asyncio.to_thread(self._tell_head, self._store)
                 await self.intake.start()
                 if self._dispatcher is not None:
                     self._dispatcher.start()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from api import bodies
+from api.gate.who import refuse_foreign
 from api.house import House, house
 from api.intake import Outcome
 from api.problems import (
@@ -30,6 +31,7 @@ from api.problems import (
     documented,
 )
 from api.schemas import Delivered, EventsTaken, NotTaken, Receipt, VerdictBody
+from models.records import Delivery
 from streams.cloudevents import STRUCTURED, Message, Rejected
 
 router = APIRouter(tags=["ingest"])
@@ -143,6 +145,8 @@ async def post_still(request: Request, here: Annotated[House, Depends(house)]) -
     Without Kafka the answer is the verdict, given once it is stored. With Kafka behind it the answer is a receipt.
     """
     message = await bodies.still(request, here.settings.still_bytes, here.now)
+    if isinstance(message.event, Delivery):
+        refuse_foreign(message.event.integration)
     outcome = (await here.intake.take([message]))[0]
     if isinstance(outcome, Exception):
         raise outcome

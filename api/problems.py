@@ -50,6 +50,10 @@ class Problem:
 
 BAD_CURSOR: Final = Problem("bad-cursor", 400, "The cursor is not one that this collection gave out")
 BAD_REQUEST: Final = Problem("bad-request", 400, "The request is not well formed")
+NOT_SIGNED_IN: Final = Problem("not-signed-in", 401, "Nobody is signed in, or no longer")
+SIGN_IN_FAILED: Final = Problem("sign-in-failed", 401, "Name and password do not belong together")
+NOT_ALLOWED: Final = Problem("not-allowed", 403, "You may not do this")
+NOT_LOCAL: Final = Problem("not-local", 403, "Where nobody signs in, only this machine is answered")
 NOT_FOUND: Final = Problem("not-found", 404, "There is nothing here")
 NO_SUCH_ALERT: Final = Problem("no-such-alert", 404, "There is no alert with this id")
 NO_SUCH_INCIDENT: Final = Problem("no-such-incident", 404, "There is no incident with this id")
@@ -57,6 +61,8 @@ NO_SUCH_HOOK: Final = Problem("no-such-hook", 404, "There is no hook with this i
 NO_SUCH_DELIVERY: Final = Problem("no-such-delivery", 404, "Nothing was sent to this hook under this id")
 NO_SUCH_PLACEHOLDER: Final = Problem("no-such-placeholder", 404, "There is no placeholder with this id")
 NO_SUCH_SUSPENSION: Final = Problem("no-such-suspension", 404, "There is no suspension with this id")
+NO_SUCH_USER: Final = Problem("no-such-user", 404, "There is no user of this name")
+NO_SUCH_TOKEN: Final = Problem("no-such-token", 404, "There is no token with this id")
 METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", 405, "This resource does not know the method")
 DELIVERY_DIFFERS: Final = Problem("delivery-differs", 409, "Another delivery with this source and id was judged")
 SUSPENSION_CHANGED: Final = Problem("suspension-changed", 409, "The suspension is no longer as you saw it")
@@ -64,6 +70,7 @@ NOT_MOVED: Final = Problem("not-moved", 409, "The suspension cannot do that as i
 SOMEBODYS_HOME: Final = Problem("somebodys-home", 409, "The picture is one living camera's home")
 NO_PICTURE_KEPT: Final = Problem("no-picture-kept", 409, "Nothing is kept of what this alert shows")
 KILL_SWITCH_ON: Final = Problem("kill-switch-on", 409, "The kill switch is on: nothing acts")
+NAME_TAKEN: Final = Problem("name-taken", 409, "The name belongs to somebody else")
 PRECONDITION_FAILED: Final = Problem("precondition-failed", 412, "Somebody else said something of it meanwhile")
 TOO_LARGE: Final = Problem("too-large", 413, "The body is larger than what is accepted")
 UNSUPPORTED_MEDIA: Final = Problem("unsupported-media-type", 415, "The body's media type is not accepted here")
@@ -72,6 +79,7 @@ BAD_PARAMETER: Final = Problem("bad-parameter", 422, "A parameter is unknown or 
 BAD_SCOPE: Final = Problem("bad-scope", 422, "No scope has these attributes")
 KEY_REUSED: Final = Problem("key-reused", 422, "Another request had this Idempotency-Key")
 REJECTED: Final = Problem("rejected", 422, "The event cannot be judged")
+TOO_MANY_REQUESTS: Final = Problem("too-many-requests", 429, "More requests than are answered", retry=True)
 INTERNAL: Final = Problem("internal", 500, "Something went wrong on our side")
 JUDGE_FAILED: Final = Problem("judge-failed", 500, "This event could not be judged, through a fault on our side")
 LOADING: Final = Problem("loading", 503, "The index is loading", retry=True)
@@ -79,12 +87,17 @@ BUSY: Final = Problem("busy", 503, "More is waiting to be judged than is held in
 STORE_UNAVAILABLE: Final = Problem("store-unavailable", 503, "The store does not answer", retry=True)
 STREAM_UNAVAILABLE: Final = Problem("stream-unavailable", 503, "Kafka did not acknowledge", retry=True)
 NOT_JUDGING: Final = Problem("not-judging", 503, "Another process judges for this store", retry=True)
+PROVIDER_UNAVAILABLE: Final = Problem("provider-unavailable", 503, "The sign-in provider does not answer", retry=True)
 STARTING: Final = Problem("starting", 503, "The process that judges is starting", retry=True)
 STOPPING: Final = Problem("stopping", 503, "This process is stopping", retry=True)
 
 CATALOGUE: Final = (
     BAD_CURSOR,
     BAD_REQUEST,
+    NOT_SIGNED_IN,
+    SIGN_IN_FAILED,
+    NOT_ALLOWED,
+    NOT_LOCAL,
     NOT_FOUND,
     NO_SUCH_ALERT,
     NO_SUCH_INCIDENT,
@@ -92,6 +105,8 @@ CATALOGUE: Final = (
     NO_SUCH_DELIVERY,
     NO_SUCH_PLACEHOLDER,
     NO_SUCH_SUSPENSION,
+    NO_SUCH_USER,
+    NO_SUCH_TOKEN,
     METHOD_NOT_ALLOWED,
     DELIVERY_DIFFERS,
     SUSPENSION_CHANGED,
@@ -99,6 +114,7 @@ CATALOGUE: Final = (
     SOMEBODYS_HOME,
     NO_PICTURE_KEPT,
     KILL_SWITCH_ON,
+    NAME_TAKEN,
     PRECONDITION_FAILED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
@@ -107,6 +123,7 @@ CATALOGUE: Final = (
     BAD_SCOPE,
     KEY_REUSED,
     REJECTED,
+    TOO_MANY_REQUESTS,
     INTERNAL,
     JUDGE_FAILED,
     LOADING,
@@ -114,6 +131,7 @@ CATALOGUE: Final = (
     STORE_UNAVAILABLE,
     STREAM_UNAVAILABLE,
     NOT_JUDGING,
+    PROVIDER_UNAVAILABLE,
     STARTING,
     STOPPING,
 )
@@ -155,7 +173,7 @@ def rejected(error: Rejected) -> ProblemError:
 
 
 def response(error: ProblemError) -> JSONResponse:
-    """The problem document. 503 always says when to ask again."""
+    """The problem document. 429 and 503 always say when to ask again."""
     problem = error.problem
     body = {"type": problem.type, "title": problem.title, "status": problem.status}
     if error.detail:

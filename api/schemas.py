@@ -229,6 +229,9 @@ class Welcome(Answer):
 
     name: Literal["strayframe"] = "strayframe"
     version: str
+    access: Literal["open", "sign-in"] = Field(
+        description="open: nobody signs in, and whoever reaches this address, which is this machine, may do everything."
+    )
     alerts: str = "/v1/alerts"
     incidents: str = "/v1/incidents"
     suspensions: str = "/v1/suspensions"
@@ -237,6 +240,7 @@ class Welcome(Answer):
     placeholders: str = "/v1/placeholders"
     changes: str = "/v1/changes"
     rights: str = "/v1/rights"
+    session: str = "/v1/session"
     openapi: str = "/openapi.json"
     ready: str = "/readyz"
     metrics: str = "/metrics"

@@ -28,7 +28,7 @@ def _said(text: str) -> str:
     return text
 
 
-Person = Annotated[str, Field(min_length=1, max_length=200, description="Who acts.", examples=["anna"])]
+Person = Annotated[str, Field(min_length=1, max_length=200)]
 Why = Annotated[
     str, Field(min_length=1, max_length=1000, description="Why, for whoever reads it later."), AfterValidator(_said)
 ]
@@ -41,7 +41,9 @@ class _Answer(BaseModel):
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    actor: Person
+    actor: Person | None = Field(
+        None, description="Who acts, where nobody signs in; else whoever is signed in does.", examples=["anna"]
+    )
     why: Why
 
 

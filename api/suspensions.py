@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import cursor
+from api.gate.who import actor
 from api.house import House, house
 from api.pages import PAGE_HEADERS, Name, link_next
 from api.problems import (
@@ -142,7 +143,7 @@ def _act(
     here: House, of: Scope | SuspensionId, action: Do, body: ActRequest, key: str | None, *, dry_run: bool
 ) -> ActedBody:
     incident = IncidentId(body.incident) if isinstance(body, NewRequest) and body.incident is not None else None
-    asked = Asked(action, body.actor, body.why, here.now(), body.version, key, incident)
+    asked = Asked(action, actor(body.actor), body.why, here.now(), body.version, key, incident)
     suspensions = here.store().suspensions
     try:
         acted = suspensions.act(of, asked, dry_run=dry_run)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from api.gate.who import actor
 from api.house import House, house
 from api.pages import Name
 from api.problems import BAD_PARAMETER, STORE_UNAVAILABLE, documented
@@ -43,7 +44,7 @@ def set_mode(
     """off: nothing. shadow: note what it would do. propose: propose it to persons. auto: act. What is suspended
     stays."""
     suspensions = here.store().suspensions
-    suspensions.say(MODE, name, body.mode.value, actor=body.actor, why=body.why, at=here.now())
+    suspensions.say(MODE, name, body.mode.value, actor=actor(body.actor), why=body.why, at=here.now())
     found = {each.integration: each for each in suspensions.integrations()}
     told = IntegrationBody.of(found.get(name, Enrolled(name, body.mode)), here.settings)
     return ModeBody(**told.model_dump(), kill_switch=here.is_killed())
@@ -68,5 +69,5 @@ def set_kill_switch(body: KillRequest, here: Annotated[House, Depends(house)]) -
     """
     value = ON if body.on else OFF
     return KillSwitchBody.of(
-        here.store().suspensions.say(KILL, "", value, actor=body.actor, why=body.why, at=here.now())
+        here.store().suspensions.say(KILL, "", value, actor=actor(body.actor), why=body.why, at=here.now())
     )

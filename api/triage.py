@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.dossier import DeedBody, TriageBody, TriageDetail
+from api.gate.who import actor
 from api.house import House, house
 from api.pages import Moment, Name
 from api.problems import (
@@ -48,7 +49,11 @@ IfMatch = Annotated[
 class _Triage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    actor: Name = Field(description="Who says so.", examples=["kim@example.com"])
+    actor: Name | None = Field(
+        None,
+        description="Who says so, where nobody signs in; else whoever is signed in does.",
+        examples=["kim@example.com"],
+    )
     verdict: Ruling | None = Field(None, description="true_positive or false_positive.")
     note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE)
 
@@ -128,7 +133,7 @@ def triage_incident(
     if_match: IfMatch = None,
 ) -> TriageBody:
     """All that is said is done at once. A verdict `true_positive` is the confirmation from which the deadlines run."""
-    return _said(_incident(id, here), said.acts(), said.actor, if_match, response, here)
+    return _said(_incident(id, here), said.acts(), actor(said.actor), if_match, response, here)
 
 
 @router.get(
@@ -163,13 +168,13 @@ def triage_alert(
     """A verdict on one alert. The alert stands as it stood: a late grant withdraws alerts, a verdict does not."""
     alert = _alert(id, here)
     try:
-        named = name_candidate(here.store(), alert, said.actor, here.now()) if said.placeholder else None
+        named = name_candidate(here.store(), alert, actor(said.actor), here.now()) if said.placeholder else None
     except NothingKept as error:
         raise ProblemError(NO_PICTURE_KEPT, f"{error}.") from None
     except SomebodysHome as error:
         raise ProblemError(SOMEBODYS_HOME, f"{error}.") from None
     acts = said.acts() if named is None else [*said.acts(), Act(Did.NAMED, named)]
-    return _said(alert.id, acts, said.actor, if_match, response, here)
+    return _said(alert.id, acts, actor(said.actor), if_match, response, here)
 
 
 def _incident(id: str, here: House) -> IncidentId:
@@ -191,13 +196,13 @@ def _shown(subject: IncidentId | AlertId, response: Response, here: House) -> Tr
 def _said(
     subject: IncidentId | AlertId,
     acts: Sequence[Act],
-    actor: str,
+    by: str,
     if_match: str | None,
     response: Response,
     here: House,
 ) -> TriageBody:
     try:
-        after = Cases(here.store().database).act(subject, acts, actor, here.now(), _version(if_match))
+        after = Cases(here.store().database).act(subject, acts, by, here.now(), _version(if_match))
     except OutOfDate as error:
         raise ProblemError(PRECONDITION_FAILED, f"{error}.") from None
     response.headers["ETag"] = _etag(after.version)

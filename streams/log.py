@@ -20,7 +20,7 @@ CLIENT_LEVELS = {"debug": logging.WARNING}
 """Least severe event of the Kafka client that is written. It warns of every reconnect, which is of use to somebody
 who looks for a fault only; below a warning it quotes values, which are pictures."""
 
-HTTP_CLIENTS = ("httpx", "httpcore")
+HTTP_CLIENTS = ("httpx", "httpcore", "httpx2", "httpcore2", "authlib")
 """Libraries that write down whole addresses below a warning; those of pictures may carry a signature."""
 
 

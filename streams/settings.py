@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,8 +24,10 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
+from detector.access import Role
 from models.errors import StrayframeError
 
 PREFIX = "STRAYFRAME_"
@@ -49,6 +51,17 @@ def _origins(given: object) -> object:
         if not _ORIGIN.fullmatch(name):
             raise ValueError(f"{name!r} is not http(s)://HOST[:PORT]")
     return tuple(re.sub(r"^(https://.*):443$|^(http://.*):80$", r"\1\2", name) for name in found)
+
+
+def roles_of(text: str) -> dict[str, frozenset[Role]]:
+    """The roles that each value of a claim stands for, as oidc_roles_map writes it. Raises ValueError."""
+    found: dict[str, frozenset[Role]] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        value, equals, role = part.rpartition("=")
+        if not equals or role not in set(Role):
+            raise ValueError(f"{part!r} is not VALUE=ROLE; the roles are {', '.join(Role)}")
+        found[value] = found.get(value, frozenset()) | {Role(role)}
+    return found
 
 
 class Settings(BaseModel):
@@ -196,6 +209,32 @@ class Settings(BaseModel):
         False, description="Whether dataref_origins may have private addresses, such as 10.0.0.1 or 127.0.0.1."
     )
     host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
+    access: Literal["open", "sign-in"] = Field(
+        "open",
+        description="open: whoever reaches `serve` may do everything, so it listens on this machine only; sign-in: "
+        "roles and tokens say who may.",
+    )
+    public_url: str = Field(
+        "", description="Address of `serve` as browsers see it, http(s)://HOST[:PORT]; needed where oidc_issuer is set."
+    )
+    session_hours: float = Field(12.0, gt=0, le=720, description="Hours after which whoever signed in has to again.")
+    rate_token: int = Field(
+        120_000, ge=1, description="Requests a minute that one token or session may make, of each HTTP process."
+    )
+    rate_address: int = Field(
+        600, ge=1, description="Requests a minute without a known token or session from one address, likewise."
+    )
+    oidc_issuer: str = Field("", description="Issuer of the OpenID Connect provider, http(s)://... Empty: none.")
+    oidc_client: str = Field("", description="Client id that the provider knows `serve` by.")
+    oidc_secret: SecretStr = Field(SecretStr(""), description="Client secret; empty for a public client.")
+    oidc_scope: str = Field("openid email profile", description="Scopes that the provider is asked for.")
+    oidc_name: str = Field("email", description="Claim that names a person; a name once met stays that person's.")
+    oidc_roles: str = Field(
+        "roles", description="Claim that holds a person's roles or groups; realm_access.roles goes into an object."
+    )
+    oidc_roles_map: str = Field(
+        "", description="What the claim's values mean, VALUE=ROLE[,...]. Empty: they are the roles' own names."
+    )
     port: int = Field(8321, ge=0, le=65535, description="Port that `serve` listens on.")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port on which `worker` shows /metrics, /healthz and /readyz; 0: none."
@@ -204,6 +243,33 @@ class Settings(BaseModel):
         "info", description="Least severe log event written."
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of log lines on standard error.")
+
+    @field_validator("public_url", "oidc_issuer")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        found = text.strip()
+        if found and not re.fullmatch(r"https?://[^/?#\s@]+[^?#\s@]*", found):
+            raise ValueError("is not http(s)://HOST[:PORT]")
+        return found
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _unspoofed(cls, text: str) -> str:
+        if text.startswith("http://") and not re.match(r"http://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)", text):
+            raise ValueError("has to begin with https: whoever is on the way could say who anybody is")
+        return text
+
+    @field_validator("oidc_roles_map")
+    @classmethod
+    def _roles(cls, text: str) -> str:
+        roles_of(text)
+        return text
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.oidc_issuer and not (self.oidc_client and self.public_url):
+            raise ValueError("oidc_issuer needs oidc_client and public_url beside it")
+        return self
 
     @field_validator("hook_networks")
     @classmethod
@@ -282,6 +348,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _explain(detail: Any, sources: Mapping[str, str]) -> str:
+    if not detail["loc"]:
+        return str(detail["msg"]).removeprefix("Value error, ")
     key = str(detail["loc"][0])
     source = sources.get(key, "default")
     if detail["type"] == "extra_forbidden":

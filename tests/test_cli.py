@@ -78,7 +78,8 @@ def test_a_worker_without_kafka_says_what_to_do() -> None:
 
 
 def test_serve_names_an_address_that_it_cannot_have(tmp_path: Path) -> None:
-    code, _, err = run("serve", "--host", "192.0.2.1", "--store", f"sqlite:///{tmp_path / 's.db'}")
+    store = f"sqlite:///{tmp_path / 's.db'}"
+    code, _, err = run("serve", "--host", "192.0.2.1", "--access", "sign-in", "--store", store)
     assert code == 2
     assert "cannot listen on 192.0.2.1" in err
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli.access import audit, tokens, users
 from api.cli.hooks import hooks
 from api.cli.incidents import incidents
 from api.cli.kafka import dlq, topics
@@ -58,6 +59,9 @@ for _name, _room in (
     ("integrations", integrations),
     ("kill-switch", kill_switch),
     ("hooks", hooks),
+    ("users", users),
+    ("tokens", tokens),
+    ("audit", audit),
     ("placeholder", placeholders),
     ("rights", rights),
     ("topics", topics),
@@ -297,6 +301,7 @@ def rekey(settings: Settings) -> None:
     "kafka",
     "host",
     "port",
+    "access",
     "processes",
     "batch_stills",
     "lease_seconds",
@@ -315,8 +320,9 @@ def serve(settings: Settings) -> None:
     """Serve the HTTP API: alerts out, stills in.
 
     Without Kafka it judges by itself and answers each still with its verdict; with Kafka behind it, it hands stills
-    on and answers 202. With --processes N, N share the address, and one more judges or hands on for all of them. It
-    listens on 127.0.0.1 unless told otherwise, and has no sign-in yet: keep it private.
+    on and answers 202. With --processes N, N share the address, and one more judges or hands on for all of them.
+    Nobody signs in, so it listens on this machine only; with --access sign-in, roles and tokens say who may
+    (docs/access.md), and it listens wherever --host says.
     """
     from api.commands.serve import run
 

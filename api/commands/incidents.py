@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,9 @@ from detector.notification import draft
 from detector.reach import Met
 from detector.triage import Act, Did, Triage, clocks
 from models.records import AlertId, IncidentId
+from streams.acting import login
 from streams.settings import Settings
+from streams.store.audit import Audit
 from streams.store.candidates import NothingKept, name_candidate
 from streams.store.cases import Cases
 from streams.store.queries import IncidentFilter
@@ -78,6 +79,7 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
         incident = incident_of(store, cases, id)
         triage, now = cases.triage(incident.id), datetime.now(UTC)
         switches = store.suspensions.of_incident(incident.id, incident.integration)
+        Audit(store.database).note("evidence.viewed", incident.id, incident.integration)
         if as_json:
             return _print(IncidentDetail.of(incident, cases.met(incident.id), switches, triage, now))
         history = cases.history(incident.id)
@@ -112,12 +114,12 @@ def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
         subject = _the(cases, id)
         kind = AlertTriage if subject.startswith("al-") else IncidentTriage
         try:
-            body = kind(actor=actor or getpass.getuser(), **said)
+            body = kind(actor=actor or login(), **said)
         except ValidationError as error:
             fail("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()))
         now = datetime.now(UTC)
         acts = [*body.acts(), *_named(store, subject, body, now)]
-        after = cases.act(AlertId(subject), acts, body.actor, now)
+        after = cases.act(AlertId(subject), acts, body.actor or login(), now)
     typer.echo(f"{subject}: {_told(TriageBody.of(after))}")
     for act in acts:
         if act.did is Did.NAMED:
@@ -132,7 +134,7 @@ def _named(store: SqlStore, subject: str, body: IncidentTriage | AlertTriage, no
     found = store.alert(AlertId(subject))
     assert found is not None
     try:
-        return [Act(Did.NAMED, name_candidate(store, found.alert, body.actor, now))]
+        return [Act(Did.NAMED, name_candidate(store, found.alert, body.actor or login(), now))]
     except (NothingKept, SomebodysHome) as error:
         fail(str(error), 1)
 
@@ -144,6 +146,8 @@ def show_reach(settings: Settings, id: str, csv: Path | None, *, as_json: bool) 
         incident = store.incident(incident_of(store, cases, id).id)
         assert incident is not None
         reach = cases.reach(incident)
+        what = "reach.viewed" if csv is None else "reach.exported"
+        Audit(store.database).note(what, incident.id, incident.integration)
     if csv is not None:
         try:
             csv.write_text(table(reach), newline="")
@@ -177,6 +181,7 @@ def show_notification(settings: Settings, id: str) -> int:
         assert incident is not None
         triage = cases.triage(incident.id)
         reach, switched = cases.reach(incident), switched_for(store.suspensions, incident)
+        Audit(store.database).note("notification.drafted", incident.id, incident.integration)
     typer.echo(draft(incident, reach, triage, clocks(triage), switched, datetime.now(UTC)))
     return 0
 

@@ -63,11 +63,15 @@ def _produce(settings: Settings, rights: RightsFile) -> None:
 
 
 def _store(settings: Settings, rights: RightsFile) -> None:
+    from streams.acting import acting_as, the_operator
     from streams.metrics import Metrics
+    from streams.store.audit import Audit
     from streams.wiring import open_judge
 
     opened = open_judge(settings, Metrics(), who="rights import", stills=False)
     try:
+        with acting_as(the_operator()):
+            Audit(opened.store.database).note("rights.imported", rights=len(rights.rights))
         for message in rights.messages():
             opened.judge.take(message)
         opened.judge.commit()

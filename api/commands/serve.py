@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 
 import structlog
 
 from api.app import create_app
+from api.gate.door import is_loopback
 from api.options import fail
 from api.roles import run_server, serve_by_many
 from models.errors import StrayframeError
@@ -19,8 +19,8 @@ log = structlog.get_logger(__name__)
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM. Exit code 2: the address cannot be had, or the store's URL is no good."""
-    if not is_loopback(settings.host):
-        log.warning("serve.open", host=settings.host, meaning="there is no sign-in: anybody who reaches it may read")
+    if settings.access == "open":
+        log.warning("serve.open", meaning="nobody signs in: whoever reaches this address may do everything")
     try:
         Database(settings.store).close()
     except StrayframeError as error:
@@ -34,17 +34,14 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def listener(settings: Settings) -> socket.socket:
-    """The socket that the API listens on. Ends the command with a sentence when it cannot be had."""
+    """The socket that the API listens on. Ends the command with a sentence when it cannot be had, or may not."""
     host, port = settings.host, settings.port
+    if settings.access == "open" and not is_loopback(host):
+        fail(
+            f"others can reach {host}, and access is open: whoever reaches it may do everything. Listen on 127.0.0.1, "
+            "or say --access sign-in (docs/access.md)"
+        )
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)

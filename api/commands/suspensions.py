@@ -237,7 +237,7 @@ def _the(switches: Suspensions, id: str) -> Suspension:
 
 def _killed(switches: Suspensions) -> str | None:
     word = switches.kill_switch()
-    return None if word is None or not word.is_on else f"the kill switch is {word.told}"
+    return None if word is None or not word.is_on else f"the kill switch is {word.told(named=True)}"
 
 
 @contextmanager

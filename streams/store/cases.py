@@ -29,7 +29,7 @@ from models.records import (
     RightChanged,
     derived_id,
 )
-from streams.store import rows, schema
+from streams.store import audit, rows, schema
 from streams.store.database import Database
 from streams.store.queries import Page
 from streams.store.walk import inside
@@ -125,6 +125,7 @@ class Cases:
             connection.execute(table.update().where(table.c.subject == subject).values(values))
             said = [{"subject": subject, "at": at, "actor": actor, "did": a.did.value, "value": a.value} for a in acts]
             connection.execute(schema.triage_log.insert(), said)
+            audit.write(connection, "triage", subject, actor=actor, did=[_noted(act) for act in acts])
         return after
 
     def ruled(self) -> Iterator[tuple[Alert, Ruling]]:
@@ -205,6 +206,11 @@ class Cases:
         with self.database.reading() as connection:
             page = [StoredRight(row.seq, rows.to_right(row)) for row in connection.execute(found)]
         return Page(tuple(page[:limit]), page[limit - 1].seq if len(page) > limit else None)
+
+
+def _noted(act: Act) -> str:
+    """An act for the audit, which keeps no note's text: a note may have to be taken out some day, an entry never is."""
+    return f"{act.did.value}: {len(act.value)} characters" if act.did is Did.NOTED else f"{act.did.value}: {act.value}"
 
 
 def _triage(connection: Connection, subject: str, *, lock: bool = False) -> Triage:

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, delete, select, update
 
 from detector.notice import Notice, NoticeType
 from streams.outbox.call import Attempt, CallId, Outcome, Result, State, call_id, lane, rank
-from streams.store import outbox_schema
+from streams.store import audit, outbox_schema
 from streams.store.database import Database
 from streams.store.outbox import NOTICE, disable, of_attempt, of_notice, ring, to_notice
 from streams.store.outbox_schema import attempts, calls, notices
@@ -95,6 +96,7 @@ class Hooks:
         with self._database.writing() as connection:
             connection.execute(_HOOKS.insert(), row | fixed)
             ring(connection)
+            audit.write(connection, "hook.added", id_, integration or "", host=_host(url), dry_run=dry_run)
             return _to_hook(connection.execute(select(_HOOKS).where(_HOOKS.c.id == id_)).one())
 
     def enabled(self) -> list[Hook]:
@@ -133,6 +135,15 @@ class Hooks:
             if found is not None and given.get("enabled") is False:
                 disable(connection, id, BY_HAND, at)
                 found = connection.execute(select(_HOOKS).where(_HOOKS.c.id == id)).one()
+            if found is not None:
+                audit.write(
+                    connection,
+                    "hook.changed",
+                    id,
+                    found.integration or "",
+                    host=_host(found.url),
+                    changed=sorted(given),
+                )
             return None if found is None else _to_hook(found)
 
     def rotate(self, id: str, previous_until: datetime) -> Hook | None:
@@ -140,6 +151,8 @@ class Hooks:
         values = {"generation": _HOOKS.c.generation + 1, "previous_until": previous_until}
         with self._database.writing() as connection:
             found = _touch(connection, id, values)
+            if found is not None:
+                audit.write(connection, "hook.rotated", id, found.integration or "")
             return None if found is None else _to_hook(found)
 
     def remove(self, id: str) -> bool:
@@ -151,6 +164,7 @@ class Hooks:
                 connection.execute(delete(attempts).where(attempts.c.call.in_(of_target)))
                 connection.execute(delete(calls).where(calls.c.target == id))
                 ring(connection)
+                audit.write(connection, "hook.removed", id)
             return gone
 
     # --- the log ---------------------------------------------------------------------------------------------
@@ -186,6 +200,7 @@ class Hooks:
             found = connection.execute(update(calls).where(*which).values(again)).rowcount == 1
             if found:
                 _touch(connection, target, {})
+                audit.write(connection, "hook.replayed", target, delivery=id)
             return found
 
     def note(self, target: str, notice: Notice, attempt: Attempt) -> CallId:
@@ -208,7 +223,13 @@ class Hooks:
             connection.execute(notices.insert(), of_notice(notice) | {"stored_at": attempt.at, "routed_at": attempt.at})
             connection.execute(calls.insert(), row)
             connection.execute(attempts.insert(), of_attempt(id_, attempt))
+            audit.write(connection, "hook.tested", target, notice.integration, result=attempt.outcome.result.value)
         return id_
+
+
+def _host(url: str) -> str:
+    """What the audit keeps of a URL: path and query of a hook are often its password."""
+    return urlsplit(url).hostname or ""
 
 
 def _touch(connection: Connection, id: str, values: Mapping[str, Any]) -> Row[Any] | None:

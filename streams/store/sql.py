@@ -21,8 +21,8 @@ from models.errors import StrayframeError
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
+from streams.store import audit, migrations, outbox, rows, schema
 from streams.store import lease as leasing
-from streams.store import migrations, outbox, rows, schema
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, rulings, standing
@@ -37,6 +37,8 @@ DIGEST_KEY: Final = "digest_key"
 DIGEST_KEY_BYTES: Final = 32
 HOOK_KEY: Final = "hook_key"
 HOOK_KEY_BYTES: Final = 32
+SIGN_IN_KEY: Final = "sign_in_key"
+SIGN_IN_KEY_BYTES: Final = 32
 IDENTITY: Final = "identity"
 IDENTITY_BYTES: Final = 16
 
@@ -128,6 +130,10 @@ class SqlStore(Queries):
         """The key that secrets of hooks derive from: drawn when first asked for, the same ever after."""
         return self._drawn(HOOK_KEY, HOOK_KEY_BYTES)
 
+    def sign_in_key(self) -> bytes:
+        """The key that signs what a browser keeps while its owner signs in elsewhere; drawn once, as the others are."""
+        return self._drawn(SIGN_IN_KEY, SIGN_IN_KEY_BYTES)
+
     def identity(self) -> str:
         """What tells this store from any other: drawn when first asked for, the same ever after."""
         return self._drawn(IDENTITY, IDENTITY_BYTES).hex()
@@ -190,7 +196,7 @@ class SqlStore(Queries):
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["id"], set_=said), [rows.of_placeholder(given)]
             )
-            self.count_ruling(connection)
+            self._ruled(connection, "placeholder.added", given.id, state=given.state.value)
 
     def rule(self, id: PlaceholderId, state: State, actor: str | None = None, at: datetime | None = None) -> bool:
         """Set what a person says of a placeholder. False when there is none of that id. Raises SomebodysHome."""
@@ -203,7 +209,7 @@ class SqlStore(Queries):
                 raise SomebodysHome(f"{id} shows the home of camera {camera}: who else got it is told as a leak")
             found = connection.execute(update(table).where(table.c.id == id).values(said)).rowcount == 1
             if found:
-                self.count_ruling(connection)
+                self._ruled(connection, "placeholder.ruled", id, state=state.value)
             return found
 
     def remove_placeholder(self, id: PlaceholderId) -> bool:
@@ -211,8 +217,12 @@ class SqlStore(Queries):
         with self.database.writing() as connection:
             found = _unmeet(connection, [id]) == 1
             if found:
-                self.count_ruling(connection)
+                self._ruled(connection, "placeholder.removed", id)
             return found
+
+    def _ruled(self, connection: Connection, what: str, id: PlaceholderId, **detail: str) -> None:
+        self.count_ruling(connection)
+        audit.write(connection, what, id, **detail)
 
     def count_ruling(self, connection: Connection) -> None:
         """Let judges know that a person said something of a placeholder: they look after their next commit."""

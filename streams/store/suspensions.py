@@ -24,7 +24,7 @@ from detector.turn import LEAKS_MOST, Standing, Turn
 from models.errors import StrayframeError
 from models.records import AlertId, IncidentId, Kind
 from streams.judge import Overtaken
-from streams.store import rows, schema
+from streams.store import audit, rows, schema
 from streams.store.database import Database
 from streams.store.queries import Page
 from streams.store.standing import standing
@@ -188,10 +188,10 @@ class Suspensions:
         with self._database.reading() as connection:
             return latest(connection, KILL).get("")
 
-    def kill_told(self) -> str:
-        """How the kill switch stands, in words."""
+    def kill_told(self, *, named: bool = True) -> str:
+        """How the kill switch stands, in words; by whom and why, where that may be `named`."""
         word = self.kill_switch()
-        return "off" if word is None else word.told
+        return "off" if word is None else word.told(named=named)
 
     def integrations(self) -> list[Enrolled]:
         """Every integration that was seen, or has a mode, by name."""
@@ -240,6 +240,7 @@ class Suspensions:
                 self._write(connection, [moved], [moved.after])
                 self._remember(connection, id_, asked, moved.after.version)
                 self._speak(connection, said, [moved])
+                _audited(connection, moved)
             return Acted(moved.after, told(moved))
 
     def say(self, subject: str, integration: str, value: str, *, actor: str, why: str, at: datetime) -> Word:
@@ -253,6 +254,7 @@ class Suspensions:
                 )
             )
             self._speak(connection, said, [])
+            audit.write(connection, subject, integration, integration, actor=actor, value=value, why=why)
         return word
 
     def _repeated(self, connection: Connection, id_: SuspensionId, asked: Asked) -> Acted | None:
@@ -324,6 +326,15 @@ def _stepped(now: Suspension, asked: Asked, evidence: tuple[AlertId, ...]) -> Tr
     if isinstance(moved, Refusal):
         raise NotMoved(moved, now, asked.what)
     return moved
+
+
+def _audited(connection: Connection, moved: Transition) -> None:
+    """The entry of what a person did to a switch."""
+    now, event = moved.after, moved.event
+    told = {"scope": str(now.scope), "state": now.state.value, "version": now.version, "why": event.why}
+    audit.write(
+        connection, f"suspension.{event.what.value}", now.id, now.scope.integration, actor=event.actor.name, **told
+    )
 
 
 def _digest(id_: SuspensionId, asked: Asked) -> str:

@@ -39,11 +39,10 @@ class Word:
         """Of the kill switch: whether it is on."""
         return self.value == ON
 
-    @property
-    def told(self) -> str:
-        """Of the kill switch: how it stands, in words."""
-        since = f"{utc(self.at):%Y-%m-%dT%H:%M:%SZ}"
-        return f"ON since {since}, by {self.actor} ({self.why}): nothing acts" if self.is_on else "off"
+    def told(self, *, named: bool) -> str:
+        """Of the kill switch: how it stands, in words; by whom and why, where that may be `named`."""
+        since, by = f"{utc(self.at):%Y-%m-%dT%H:%M:%SZ}", f", by {self.actor} ({self.why})" if named else ""
+        return f"ON since {since}{by}: nothing acts" if self.is_on else "off"
 
 
 def lock(connection: Connection) -> int:
