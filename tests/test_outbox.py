@@ -94,7 +94,7 @@ def raised(n: int, integration: str = "tv") -> Notice:
 
 
 def suspended(n: int, type: NoticeType = NoticeType.SUSPENSION_REQUESTED, *, acts: bool = True) -> Notice:
-    data = {"suspension": f"su-{n}", "scope": "cachenode=cache-3", "page": not acts}
+    data = {"suspension": f"su-{n}", "scope": "cachenode=cache-3"}
     return notice(type, NOON + timedelta(seconds=n), "tv", data, str(n), acts=acts)
 
 

@@ -27,7 +27,7 @@ from models.errors import StrayframeError
 from streams.store import suspensions as stored
 from streams.store.sql import SqlStore
 from streams.store.suspension_schema import suspensions, transitions
-from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NotMoved, Suspensions
+from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NoneOfThese, NotMoved, Suspensions
 from streams.store.words import KILL, MODE, ON
 
 AUTO = Rules(mode=Mode.AUTO, warm_cameras=0, warm_share=0.0, clean=3)
@@ -377,3 +377,17 @@ def with_homes(path: Path) -> None:
     for home in range(12):
         path.enrol(home)
     path.commit()
+
+
+def test_switches_and_incidents_find_each_other_by_the_alerts_that_moved_them(store: SqlStore) -> None:
+    path = judged(store)
+    path.push(2, 1, 10, cachenode="cache-3")
+    (incident,) = store.incidents().items
+    other = store.suspensions.act(NODE, ask(Do.SUSPEND, incident=incident.id))
+    assert other is not None
+    assert store.suspensions.incidents([LINK.id, NODE.id]) == {LINK.id: (incident.id,), NODE.id: (incident.id,)}
+    named = store.suspensions.of_incident(incident.id, HOME)
+    assert {each.id for each in named} == {LINK.id, NODE.id}
+    assert named[0].quiet is not None
+    with pytest.raises(NoneOfThese):
+        store.suspensions.act(link(HOME, "acct-9"), ask(Do.SUSPEND, incident=incident.id))
