@@ -68,6 +68,7 @@ class Via(StrEnum):
 
     SESSION = "session"
     TOKEN = "token"  # noqa: S105 - a way in, not a secret
+    NOBODY = "nobody"
     OPEN = "open"
     STORE = "store"
     PROGRAM = "program"
@@ -120,7 +121,7 @@ class Caller:
 
 
 EVERYTHING: Final = frozenset(Permission)
-NOBODY: Final = Caller("nobody", Via.OPEN)
+NOBODY: Final = Caller("nobody", Via.NOBODY)
 """Somebody who has not signed in where one has to."""
 LOCAL: Final = Caller("local", Via.OPEN, EVERYTHING)
 """Whoever reaches an address that only this machine reaches, where nobody signs in."""

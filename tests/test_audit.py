@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from api.app import create_app
 from api.cli import app
+from detector.access import Permission, Role
 from detector.chain import GENESIS, Anchor, BadAnchor, Entry, Said, Wrong, after, faults
 from detector.scope import named
 from detector.suspension import Do
@@ -27,6 +28,7 @@ from models.records import IncidentId
 from streams.acting import acting_as, the_operator
 from streams.settings import Settings
 from streams.store import audit as trail
+from streams.store.access import Access, Elsewhere, Taken
 from streams.store.access_schema import audit, audit_head
 from streams.store.audit import Audit, AuditFilter
 from streams.store.cases import Cases
@@ -287,6 +289,46 @@ def test_an_export_can_be_verified_by_anybody(store: SqlStore, url: str, tmp_pat
     assert [json.loads(line)["number"] for line in tail.splitlines()] == [3]
     assert CliRunner().invoke(app, ["audit", "export", "--store", url, "--out", str(tmp_path)]).exit_code == 2
     assert CliRunner().invoke(app, ["audit", "verify", "--store", url, "--anchor", "x"]).exit_code == 2
+
+
+def test_users_sessions_and_tokens_come_and_go_with_their_entries(store: SqlStore) -> None:
+    access, later = Access(store.database), NOON + timedelta(hours=1)
+    access.add_user("kim", "$digest", [Role.VIEWER, Role.ADMIN], NOON)
+    with pytest.raises(Taken):
+        access.add_user("kim", "$other", [Role.VIEWER], NOON)
+    assert access.sign_in("kim", "s1", NOON, later) is not None
+    assert access.sign_in("nobody", "s2", NOON, later) is None
+    found = access.session("s1", NOON)
+    assert found is not None
+    assert found.roles == {Role.VIEWER, Role.ADMIN}
+    assert access.session("s1", later) is None, "it has ended"
+    assert access.session("s2", NOON) is None
+    access.set_roles("kim", [Role.AUDITOR])
+    again = access.session("s1", NOON)
+    assert again is not None
+    assert again.roles == {Role.AUDITOR}, "an open session has the roles of now"
+
+    access.sign_in_provided("lee", "https://id 1", [Role.ANALYST], "s3", NOON, later)
+    for name, subject in (("lee", "https://id 2"), ("kim", "https://id 3")):
+        with pytest.raises(Elsewhere):
+            access.sign_in_provided(name, subject, [Role.ADMIN], "s4", NOON, later)
+    assert access.set_roles("lee", [Role.ADMIN]) is None, "the provider says them"
+    assert [(user.name, user.provided) for user in access.users()] == [("kim", False), ("lee", True)]
+
+    token = access.add_token("siem", "t1", [Permission.READ], ["homeview"], NOON, later, "kim")
+    assert access.token("t1") == token
+    assert (token.holds(NOON), token.holds(later)) == (True, False)
+    for _ in range(2):
+        ended = access.revoke_token(token.id, NOON)
+        assert ended is not None
+        assert not ended.holds(NOON)
+    assert access.remove_user("kim")
+    assert access.session("s1", NOON) is None
+    whats = [entry.said.what for entry in Audit(store.database).entries()]
+    assert whats == [
+        "user.added", "signed-in", "user.roles", "signed-in", "token.created", "token.revoked", "user.removed",
+    ]  # fmt: skip
+    assert Audit(store.database).verify()[1] == []
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------

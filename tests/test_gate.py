@@ -255,7 +255,7 @@ def test_a_password_opens_a_session_that_scripts_and_other_sites_cannot_use(guar
     whats = [(one.what, one.actor) for one in said if one.subject == "viewer"]
     assert ("signed-in", "viewer") in whats
     assert ("signed-out", "viewer") in whats
-    assert [one.via for one in said if one.what == "sign-in.refused"] == ["open", "open"]
+    assert [one.via for one in said if one.what == "sign-in.refused"] == ["nobody", "nobody"]
 
 
 def test_the_cookie_goes_by_https_alone_where_browsers_come_by_it(tmp_path: Path) -> None:

@@ -19,14 +19,14 @@ log = structlog.get_logger(__name__)
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM. Exit code 2: the address cannot be had, or the store's URL is no good."""
-    if settings.access == "open":
-        log.warning("serve.open", meaning="nobody signs in: whoever reaches this address may do everything")
     try:
         Database(settings.store).close()
     except StrayframeError as error:
         fail(str(error))
     with listener(settings) as listening:
         log.info("serve.listening", address="{}:{}".format(*listening.getsockname()), processes=settings.processes)
+        if settings.access == "open":
+            log.warning("serve.open", meaning="nobody signs in: whoever reaches this address may do everything")
         if settings.processes == 1:
             run_server(create_app(settings), settings, [listening])
         else:

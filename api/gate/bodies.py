@@ -163,7 +163,9 @@ class EntryBody(Answer):
     number: int
     at: str = Field(description="To the microsecond: it is part of what the digest covers.")
     actor: str = Field(examples=["kim@example.com"])
-    via: str = Field(description="session, token, open, store (with the login), program.", examples=["session"])
+    via: str = Field(
+        description="session, token, nobody (a sign-in), open, store (with the login), program.", examples=["session"]
+    )
     what: str = Field(description="docs/audit.md lists them.", examples=["triage"])
     subject: str = Field(description="An id, mostly.", examples=["in-77ab"])
     integration: str

@@ -23,6 +23,8 @@ from streams.store.database import Database
 
 ID_BYTES: Final = 8
 """Of a token's id, drawn at random: enough that an id is never met again."""
+_COUNTED: Final = {"preserve_rowcount": True}
+"""Of an insert: SQLAlchemy counts its rows on PostgreSQL only where it is told to."""
 
 
 class Taken(StrayframeError):
@@ -93,7 +95,7 @@ class Access:
         held = frozenset(roles)
         row = {"name": name, "password": password, "roles": _words(held), "created_at": now}
         with self._database.writing() as connection:
-            if connection.execute(self._insert(users, "name"), row).rowcount != 1:
+            if connection.execute(self._insert(users, "name"), row, execution_options=_COUNTED).rowcount != 1:
                 raise Taken(f"there is a user {name}")
             audit.write(connection, "user.added", name, roles=sorted(held))
         return User(name, held, provided=False, created=now, signed_in=None)

@@ -106,7 +106,7 @@ def _still(connection: Connection) -> Connection:
 
 def _via(via: str, name: str, actor: str | None) -> str:
     """The way in; with the login of whoever is only said to be somebody else."""
-    return via if actor in (None, name) or via in ("open", "program") else f"{via}:{name}"
+    return via if actor in (None, name) or via in ("nobody", "open", "program") else f"{via}:{name}"
 
 
 def _head(connection: Connection) -> Anchor:
