@@ -133,6 +133,10 @@ class Settings(BaseModel):
         "",
         description="Networks that hooks may reach beside public addresses, with commas: 10.2.0.0/16,127.0.0.1/32.",
     )
+    sinks: str = Field(
+        "",
+        description="TOML file that names the sinks: SIEM, pager, files. Empty: none.",
+    )
     policy_mode: Literal["off", "shadow", "propose", "auto"] = Field(
         "shadow", description="What the policy may do for an integration for which nobody has set a mode."
     )

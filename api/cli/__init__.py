@@ -19,6 +19,7 @@ from api.cli.hooks import hooks
 from api.cli.incidents import incidents
 from api.cli.kafka import dlq, topics
 from api.cli.placeholders import placeholders
+from api.cli.sinks import sinks
 from api.cli.store import rights, store
 from api.cli.suspensions import integrations, kill_switch, suspensions
 from api.options import CONFIG_HELP, fail, takes_settings
@@ -58,6 +59,7 @@ for _name, _room in (
     ("integrations", integrations),
     ("kill-switch", kill_switch),
     ("hooks", hooks),
+    ("sinks", sinks),
     ("placeholder", placeholders),
     ("rights", rights),
     ("topics", topics),

@@ -104,7 +104,7 @@ def deliveries(settings: Settings, id: str, state: State | None, limit: int, *, 
     if as_json:
         return _json([CallBody.of(call).model_dump(mode="json") for call in calls])
     headings = ("id", "type", "happened (UTC)", "state", "tries", "last")
-    Console(highlight=False).print(table_of(headings, map(_call, calls)))
+    Console(highlight=False).print(table_of(headings, map(call_line, calls)))
     return 0
 
 
@@ -179,7 +179,8 @@ def _line(hook: Hook) -> list[str]:
     return [hook.id, hook.url, hook.integration or "any", events, _state(hook)]
 
 
-def _call(call: Logged) -> list[str]:
+def call_line(call: Logged) -> list[str]:
+    """A call as a line of a table."""
     notice = call.notice
     return [call.id, notice.type, minute(notice.at), call.state, str(len(call.attempts)), _last(call)]
 
