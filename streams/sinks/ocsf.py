@@ -66,7 +66,7 @@ def event(notice: Notice, assignee_group: str = "unassigned") -> dict[str, Any]:
         case "alert":
             return _detection(notice)
     info = {"uid": notice.id, "title": headline(notice), "desc": str(notice.data.get("message", ""))}
-    return _event(DETECTION, CREATE, NEW, notice) | {"finding_info": info} | _TEST
+    return _judged(_event(DETECTION, CREATE, NEW, notice) | {"finding_info": info}, _TEST)
 
 
 def line(notice: Notice, assignee_group: str = "unassigned") -> bytes:
@@ -130,7 +130,12 @@ def _detection(notice: Notice) -> dict[str, Any]:
         "confidence": "High" if sure else "Medium",
     }
     found |= _concerned(data)
-    return found | (_FALSE_POSITIVE if withdrawn else {})
+    return _judged(found, _FALSE_POSITIVE) if withdrawn else found
+
+
+def _judged(found: dict[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A detection with a verdict on it, which is an attribute of the profile "incident"."""
+    return found | verdict | {"metadata": found["metadata"] | {"profiles": ["incident"]}}
 
 
 def _concerned(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,8 +171,9 @@ def _incident(notice: Notice) -> dict[str, Any]:
         "desc": str(data.get("sentence", "")),
         "types": ["incident"],
     }
-    found = _event(INCIDENT, activity, status, notice) | {"finding_info_list": [info], "is_alert": True}
-    return found | (_FALSE_POSITIVE if data.get("stands") is False else {})
+    found = _event(INCIDENT, activity, status, notice) | {"finding_info_list": [info]}
+    nothing_left = data.get("stands") is False and not data.get("shifts")
+    return found | (_FALSE_POSITIVE if nothing_left else {})
 
 
 def _remediation(notice: Notice) -> dict[str, Any]:

@@ -65,18 +65,15 @@ class SyslogSink(Sink):
             with self._tls.wrap_socket(plain, server_hostname=self._given.host) as link:
                 link.sendall(message)
                 _close_notify(link)
-                _read_out(plain, until)
 
 
 def _close_notify(link: ssl.SSLSocket) -> None:
-    """Say that nothing more comes, as RFC 5425 (4.4) asks; the receiver may answer by closing at once."""
+    """Say that nothing more comes (RFC 5425, 4.4) and return once the receiver says so, too, or closes: it has then
+    read what came before. Raises TimeoutError, OSError."""
     try:
-        link.unwrap()
+        link.unwrap().close()
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
         return
-    except OSError as error:
-        if isinstance(error, TimeoutError | ConnectionError):
-            raise
 
 
 def _read_out(plain: socket.socket, until: float) -> None:
