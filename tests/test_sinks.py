@@ -27,11 +27,8 @@ from kafka import KafkaConsumer
 from notices import every, incidents
 from programs import Process, free_port, need, wait_until
 from receivers import Receiver, close, hang, status
-from serving import serving
-from typer.testing import CliRunner
+from test_cli import run
 
-from api.app import create_app
-from api.cli import app
 from detector.notice import Notice, NoticeType, notice
 from streams.judge import Batch
 from streams.metrics import Metrics
@@ -571,71 +568,29 @@ def test_sinks_are_dealt_with_at_the_terminal(housed: Any, tmp_path: Path) -> No
             severity = "medium"
             """
         )
-        settings = [f"--store={house.settings.store}"]
-        said = partial(run, *settings)
-        listed = json.loads(said("list", "--json", f"--sinks={house.settings.sinks}").output)
-        taken = said("test", "siem", f"--sinks={house.settings.sinks}")
-        refused = said("test", "siem", f"--sinks={house.settings.sinks}")
+        store = ("--store", house.settings.store)
+        both = (*store, "--sinks", house.settings.sinks)
+        listed = json.loads(run("sinks", "list", "--json", *both)[1])
+        taken, refused = (run("sinks", "test", "siem", *both) for _ in range(2))
     assert [(one["name"], one["type"], one["place"]) for one in listed] == [("siem", "ocsf-http", receiver.url)]
     assert TOKEN not in json.dumps(listed)
-    assert (taken.exit_code, refused.exit_code) == (0, 1)
-    assert "HTTP 200" in taken.output
-    assert "HTTP 503" in refused.output
+    assert (taken[0], "HTTP 200" in taken[1]) == (0, True)
+    assert (refused[0], "HTTP 503" in refused[1]) == (1, True)
     event = json.loads(receiver.arrived[0].body)
     assert (event["verdict"], event["message"]) == ("Test", "TEST from Strayframe: nothing happened")
-    log = json.loads(said("log", "siem", "--json").output)
+    log = json.loads(run("sinks", "log", "siem", "--json", *store)[1])
     assert [one["state"] for one in log] == ["failed", "delivered"]
-    assert said("replay", "siem", log[0]["id"]).exit_code == 0
-    waiting = json.loads(said("show", "siem", "--json", f"--sinks={house.settings.sinks}").output)
-    assert waiting["waiting"] == 1
-    assert said("forget", "siem", f"--sinks={house.settings.sinks}").exit_code == 1  # it is still there
+    assert run("sinks", "replay", "siem", log[0]["id"], *store)[0] == 0
+    assert json.loads(run("sinks", "show", "siem", "--json", *both)[1])["waiting"] == 1
+    assert run("sinks", "forget", "siem", *both)[0] == 1  # it is still there
     Path(house.settings.sinks).write_text("")
-    assert "1 notices" in said("forget", "siem", f"--sinks={house.settings.sinks}").output
-    assert said("show", "siem", f"--sinks={house.settings.sinks}").exit_code == 1
+    assert "1 notices" in run("sinks", "forget", "siem", *both)[1]
+    assert run("sinks", "show", "siem", *both)[0] == 1
 
 
-def run(*arguments: str) -> Any:
-    settings, *rest = arguments
-    return CliRunner().invoke(app, ["sinks", *rest, settings])
-
-
-def test_a_bad_file_of_sinks_ends_a_command_with_2(housed: Any) -> None:
+def test_a_bad_file_of_sinks_ends_commands_and_servers_before_they_begin(housed: Any) -> None:
     house = housed("[a]")
-    said = run(f"--store={house.settings.store}", "list", f"--sinks={house.settings.sinks}")
-    assert said.exit_code == 2
-
-
-# --- over HTTP ---------------------------------------------------------------------------------------------------
-
-
-def test_sinks_are_listed_tried_and_replayed_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("A_TOKEN", TOKEN)
-    with Receiver([status(200)]) as receiver:
-        house = House(tmp_path, f'[s]\ntype = "splunk"\nurl = "{receiver.url}"\ntoken = {{env = "A_TOKEN"}}')
-        house.store.close()
-        with serving(create_app(house.settings)) as served:
-            served.until(lambda: served.client.get("/v1/sinks").status_code == 200)
-            listed = served.client.get("/v1/sinks")
-            (one,) = listed.json()["items"]
-            assert TOKEN not in listed.text
-            assert served.client.get("/v1/sinks/s").json() == one
-            tried = served.client.post("/v1/sinks/s/test", json={}).json()
-            assert (tried["state"], tried["attempts"][0]["status"]) == ("delivered", 200)
-            again = served.client.post(f"/v1/sinks/s/deliveries/{tried['id']}/replay", json={})
-            assert again.status_code == 202
-            receiver.until(2)
-            (logged,) = served.client.get("/v1/sinks/s/deliveries").json()["items"]
-            assert logged["notice"] == tried["notice"]
-            for path in ("/v1/sinks/none", "/v1/sinks/none/deliveries"):
-                assert served.client.get(path).json()["type"] == "urn:strayframe:problem:no-such-sink"
-            missing = served.client.post("/v1/sinks/s/deliveries/ca-0/replay", json={})
-            assert missing.json()["type"] == "urn:strayframe:problem:no-such-delivery"
-
-
-def test_serve_refuses_a_bad_file_of_sinks_before_it_listens(tmp_path: Path) -> None:
-    (tmp_path / "sinks.toml").write_text("[a]")
-    said = CliRunner().invoke(
-        app, ["serve", f"--store=sqlite:///{tmp_path / 's.db'}", f"--sinks={tmp_path / 'sinks.toml'}"]
-    )
-    assert said.exit_code == 2
-    assert "[a] type" in said.output
+    given = ("--store", house.settings.store, "--sinks", house.settings.sinks)
+    for command in (("sinks", "list"), ("serve",)):
+        code, _, err = run(*command, *given)
+        assert (code, "[a] type" in err) == (2, True)
