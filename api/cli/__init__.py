@@ -336,6 +336,20 @@ def simulate(
     raise typer.Exit(run(settings, scenario, out, accounts, seed, rate))
 
 
+@app.command()
+@takes_settings("store", "kafka", "sinks", "snapshot", "host", "port", "metrics_port")
+def doctor(
+    settings: Settings, json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False
+) -> None:
+    """Look at store, brokers, topics, clock, index, models, hooks and sinks, and say what is wrong and what to do.
+
+    Nothing is changed, and nobody is told anything. Exit code 1: something is wrong. 2: the settings are.
+    """
+    from api.commands.doctor import run
+
+    raise typer.Exit(run(settings, as_json=json))
+
+
 @app.command("settings")
 def show_settings(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help=CONFIG_HELP)] = None,

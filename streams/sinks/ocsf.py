@@ -133,7 +133,7 @@ def _detection(notice: Notice) -> dict[str, Any]:
     return _judged(found, _FALSE_POSITIVE) if withdrawn else found
 
 
-def _judged(found: dict[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any]:
+def _judged(found: dict[str, Any], verdict: dict[str, Any]) -> dict[str, Any]:
     """A detection with a verdict on it, which is an attribute of the profile "incident"."""
     return found | verdict | {"metadata": found["metadata"] | {"profiles": ["incident"]}}
 
