@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import jsonschema
@@ -236,3 +237,13 @@ def test_an_alertmanagers_alert_keeps_its_labels_and_ends_when_the_incident_does
 
 def test_every_type_of_sink_is_named_once() -> None:
     assert {get_args(kind.model_fields["type"].annotation)[0] for kind in get_args(Known)} == set(TYPES)
+
+
+def test_every_option_of_every_sink_is_in_the_manual() -> None:
+    page = (Path(__file__).parents[1] / "docs/sinks.md").read_text()
+    for kind in get_args(Known):
+        (name,) = get_args(kind.model_fields["type"].annotation)
+        (row,) = re.findall(rf"^\| `{name}` \|.*$", page, re.MULTILINE)
+        for option in kind.model_fields.keys() - {"name", "type"}:
+            shared = option in ("integrations", "events", "severity", "assignee_group")
+            assert f"`{option}`" in (page if shared else row), (name, option)

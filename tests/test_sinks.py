@@ -361,6 +361,20 @@ def test_a_restart_says_again_what_stood_before(housed: Any, monkeypatch: pytest
     assert again["labels"]["incident"] == opened.data["incident"]
 
 
+def test_an_alertmanager_without_its_secret_ends_no_dispatcher(housed: Any, tmp_path: Path) -> None:
+    opened, *_ = incidents()
+    secret = tmp_path / "token"
+    secret.write_text(TOKEN)
+    with Receiver([status(400, body=TOKEN.encode())]) as receiver:
+        house = housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"\nauthorization = {{file = "{secret}"}}')
+        sink = house.sink("am")
+        again = asyncio.run(sink.repeat([opened], datetime.now(UTC)))
+        assert (again.result, again.detail) == (Result.RETRY, "HTTP 400: ***")
+        secret.unlink()
+        again = asyncio.run(sink.repeat([opened], datetime.now(UTC)))
+    assert (again.result, "cannot be read" in again.detail) == (Result.RETRY, True)
+
+
 # --- Kafka ---------------------------------------------------------------------------------------------------
 
 

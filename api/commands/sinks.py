@@ -33,7 +33,7 @@ _now = partial(datetime.now, UTC)
 
 
 def show_all(settings: Settings, *, as_json: bool) -> int:
-    """Print all sinks, in the order of their file, and what waits for those that it no longer names."""
+    """Print all sinks, in the order of their file."""
     with _opened(settings) as (store, sinks):
         waiting = Outbox(store.database).waiting()
     bodies = [SinkBody.of(sink, waiting.get(sink.name)) for sink in sinks.values()]

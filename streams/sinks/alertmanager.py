@@ -15,7 +15,7 @@ from typing import Any, Final
 from detector.notice import Notice
 from streams.cloudevents import instant
 from streams.outbox.call import Outcome, Result
-from streams.sinks.configuration import Alertmanager
+from streams.sinks.configuration import Alertmanager, SinkError
 from streams.sinks.episode import Phase, episode
 from streams.sinks.severity import severity
 from streams.sinks.web import WebSink
@@ -59,12 +59,12 @@ class AlertmanagerSink(WebSink):
         """Say again what stands of what was told last; None where nothing does."""
         async with self._lock:
             stands = [self.alert(notice, at) for notice in map(self._last, told) if self._stands(notice)]
-            outcome = None
-            for first in range(0, len(stands), AT_ONCE):
-                outcome = await self._post(stands[first : first + AT_ONCE])
-                if outcome.result is not Result.DELIVERED:
-                    break
-        return outcome
+            try:
+                outcomes = [await self._post(stands[n : n + AT_ONCE]) for n in range(0, len(stands), AT_ONCE)]
+            except SinkError as error:
+                return Outcome(Result.RETRY, str(error))
+        failed = [outcome for outcome in outcomes if outcome.result is not Result.DELIVERED]
+        return self.hushed((failed or outcomes)[0]) if outcomes else None
 
     def close(self) -> None:
         """Forget what was said: it is recorded. The next session has a loop of its own, and so the lock anew."""

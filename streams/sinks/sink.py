@@ -56,7 +56,7 @@ class Sink(ABC):
             outcome = await self.attempt(notice, at)
         except SinkError as error:
             outcome = Outcome(Result.RETRY, str(error))
-        return Outcome(outcome.result, self._hushed(outcome.detail), outcome.status, outcome.after)
+        return self.hushed(outcome)
 
     async def probe(self) -> str:
         """Look whether it could be told now, without telling it; what is wrong, empty where nothing is."""
@@ -65,13 +65,15 @@ class Sink(ABC):
     def close(self) -> None:  # noqa: B027
         """Let go of connections. Most sinks keep none."""
 
-    def _hushed(self, text: str) -> str:
+    def hushed(self, outcome: Outcome) -> Outcome:
+        """The outcome without the sink's secrets in it."""
+        text = outcome.detail
         for _, secret in self.spec.secrets():
             try:
                 text = text.replace(secret.read(), "***")
             except SinkError:
                 continue
-        return text
+        return Outcome(outcome.result, text, outcome.status, outcome.after)
 
 
 def target_of(name: str) -> str:
