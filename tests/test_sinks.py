@@ -29,6 +29,7 @@ from programs import Process, free_port, need, wait_until
 from receivers import Receiver, close, hang, status
 from test_cli import run
 
+from api.commands.demo import played
 from detector.notice import Notice, NoticeType, notice
 from streams.judge import Batch
 from streams.metrics import Metrics
@@ -566,6 +567,12 @@ def test_a_secret_in_a_file_may_be_replaced_while_it_runs(housed: Any, tmp_path:
     assert [one.headers["authorization"] for one in receiver.arrived] == ["Splunk one", "Splunk two"]
     assert outcome.result is Result.RETRY
     assert "cannot be read" in outcome.detail
+
+
+def test_a_demo_tells_no_sink_what_it_plays(housed: Any) -> None:
+    house = housed('[disk]\ntype = "ocsf-file"\npath = "x"')
+    assert sinks_of(house.settings)
+    assert sinks_of(played(house.settings, house.settings.store)) == []
 
 
 # --- at the terminal ---------------------------------------------------------------------------------------------
