@@ -36,6 +36,8 @@ from streams.store.outbox import Outbox, put
 from streams.store.sql import SqlStore
 from streams.store.suspensions import KILL, ON
 
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"), pytest.mark.usefixtures("swept")]
+
 NOW = datetime.now(UTC)
 TOLD = notice(NoticeType.ALERT_RAISED, NOW, "tv", {"alert": "al-1"}, "1")
 
@@ -252,7 +254,6 @@ def test_brokers_topics_and_the_brokers_clock_are_looked_at(kafka: str) -> None:
     assert stream.clock(settings, lambda: datetime.now(UTC) + timedelta(minutes=1)).state is State.WRONG
 
 
-@pytest.mark.usefixtures("swept")
 def test_brokers_that_do_not_answer_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.kafka.client.BOOTSTRAP_SECONDS", 1.0)
     settings = Settings(kafka=f"127.0.0.1:{free_port()}")

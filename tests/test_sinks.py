@@ -379,6 +379,8 @@ def test_an_alertmanager_without_its_secret_ends_no_dispatcher(housed: Any, tmp_
 # --- Kafka ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.usefixtures("swept")
 def test_kafka_has_an_event_for_each_notice_keyed_by_what_it_is_about(housed: Any, kafka: str, topic: Any) -> None:
     name = topic(partitions=3)
     house = housed(f'[bus]\ntype = "ocsf-kafka"\ntopic = "{name}"', kafka=kafka)
