@@ -24,6 +24,7 @@ from api import (
     placeholders,
     problems,
     reach,
+    sinks,
     suspensions,
     switches,
     triage,
@@ -40,6 +41,7 @@ from api.wiring import intake_of
 from streams.metrics import Metrics
 from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
+from streams.sinks.roster import sinks_of
 from streams.store.database import Database
 from streams.store.sql import SqlStore
 
@@ -49,6 +51,7 @@ TAGS: Final = [
     {"name": "suspensions", "description": "Delivery paths that are switched off, and what may switch them."},
     {"name": "coverage", "description": "What was watched."},
     {"name": "hooks", "description": "Who is told of what, by signed webhooks, and what came of it."},
+    {"name": "sinks", "description": "SIEM, pager and files that are told, and what came of it."},
     {"name": "triage", "description": "What persons say of incidents and alerts. Every act names its actor."},
     {"name": "placeholders", "description": "Pictures that anybody may get, and what persons say of them."},
     {"name": "facts", "description": "Changes, rights: what the camera cloud told."},
@@ -70,7 +73,7 @@ def create_app(
     counts: Counts | None = None,
     open_store: Callable[[], SqlStore] | None = None,
 ) -> FastAPI:
-    """The application for these settings; everything is opened when it starts. Raises BadStoreUrl.
+    """The application for these settings; everything is opened when it starts. Raises BadStoreUrl, SinkError.
 
     Without settings.kafka it judges by itself, and takes the store's lease for that; with it, it produces. It carries
     notices out, too. Where another process does all that, `intake` and `counts` lead there; `open_store` is for tests
@@ -113,12 +116,13 @@ def create_app(
     app.state.house = house
     app.state.keys = keys = Keys(house.store, now)
     app.state.tries = Rate(sessions.TRIES_A_MINUTE)
+    app.state.sinks = {sink.spec.name: sink for sink in sinks_of(settings)}
     app.add_middleware(Door, house=house, keys=keys)
     problems.install(app)
     # tried in this order, and most of the traffic is stills
-    for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, placeholders, facts, hooks, health):
+    for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, placeholders, facts, hooks, sinks):
         app.include_router(room.router)
-    for room in (sessions, oidc, admission, trail):
+    for room in (sessions, oidc, admission, trail, health):
         app.include_router(room.router)
     _describe(app)
     return app

@@ -58,7 +58,8 @@ NOT_FOUND: Final = Problem("not-found", 404, "There is nothing here")
 NO_SUCH_ALERT: Final = Problem("no-such-alert", 404, "There is no alert with this id")
 NO_SUCH_INCIDENT: Final = Problem("no-such-incident", 404, "There is no incident with this id")
 NO_SUCH_HOOK: Final = Problem("no-such-hook", 404, "There is no hook with this id")
-NO_SUCH_DELIVERY: Final = Problem("no-such-delivery", 404, "Nothing was sent to this hook under this id")
+NO_SUCH_SINK: Final = Problem("no-such-sink", 404, "There is no sink with this name")
+NO_SUCH_DELIVERY: Final = Problem("no-such-delivery", 404, "Nothing was sent there under this id")
 NO_SUCH_PLACEHOLDER: Final = Problem("no-such-placeholder", 404, "There is no placeholder with this id")
 NO_SUCH_SUSPENSION: Final = Problem("no-such-suspension", 404, "There is no suspension with this id")
 NO_SUCH_USER: Final = Problem("no-such-user", 404, "There is no user of this name")
@@ -102,6 +103,7 @@ CATALOGUE: Final = (
     NO_SUCH_ALERT,
     NO_SUCH_INCIDENT,
     NO_SUCH_HOOK,
+    NO_SUCH_SINK,
     NO_SUCH_DELIVERY,
     NO_SUCH_PLACEHOLDER,
     NO_SUCH_SUSPENSION,

@@ -152,6 +152,10 @@ class Settings(BaseModel):
         le=3650,
         description="Days for which notices that are done with are kept, with what became of them.",
     )
+    sinks: str = Field(
+        "",
+        description="TOML file that names the sinks: SIEM, pager, files. Empty: none.",
+    )
     policy_mode: Literal["off", "shadow", "propose", "auto"] = Field(
         "shadow", description="What the policy may do for an integration for which nobody has set a mode."
     )

@@ -69,6 +69,19 @@ def write(path: Path, identity: str, parts: Mapping[str, NDArray[Any]]) -> int:
 
 def read(path: Path, identity: str) -> dict[str, NDArray[Any]]:
     """The parts, mapped: writing to them changes no file. Raises SnapshotRefused, and FileNotFoundError."""
+    mapped, directory = _mapped(path, identity)
+    mapped.madvise(mmap.MADV_WILLNEED)
+    return {entry["name"]: _read_part(path, mapped, entry) for entry in directory["parts"]}
+
+
+def check(path: Path, identity: str) -> None:
+    """Look at the file's outline: its form, its store, its directory; the parts' checksums take a start to prove.
+    Raises as `read` does."""
+    mapped, _ = _mapped(path, identity)
+    mapped.close()
+
+
+def _mapped(path: Path, identity: str) -> tuple[mmap.mmap, dict[str, Any]]:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size < PREAMBLE.size:
@@ -81,8 +94,7 @@ def read(path: Path, identity: str) -> dict[str, NDArray[Any]]:
     directory = _directory(path, mapped)
     if directory["identity"] != identity:
         raise SnapshotRefused(f"{path} is of another store")
-    mapped.madvise(mmap.MADV_WILLNEED)
-    return {entry["name"]: _read_part(path, mapped, entry) for entry in directory["parts"]}
+    return mapped, directory
 
 
 def load(path: Path, identity: str) -> Image | None:

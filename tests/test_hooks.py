@@ -1,4 +1,5 @@
-"""Hooks over HTTP: their secrets, tests, deliveries, replays, and URLs that they cannot have."""
+"""Hooks over HTTP: their secrets, tests, deliveries, replays, and URLs that they cannot have. Sinks, as far as they are
+shown there."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from streams.outbox.webhook import verified
 from streams.settings import Settings
 from streams.store.sql import SqlStore
 
+TOKEN = "a-token-that-nobody-may-see"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -28,9 +30,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(folder: Path) -> Iterator[Served]:
+def splunk() -> Iterator[Receiver]:
+    """Takes what the sink of that name is told."""
+    with Receiver([status(200)]) as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path, splunk: Receiver) -> Iterator[Served]:
     """One server for all tests, so each looks at hooks of its own."""
-    settings = Settings(store=f"sqlite:///{folder / 's.db'}", hook_networks="127.0.0.0/8")
+    (folder / "token").write_text(TOKEN)
+    (folder / "sinks.toml").write_text(
+        f'[splunk]\ntype = "splunk"\nurl = "{splunk.url}"\ntoken = {{file = "{folder / "token"}"}}\nevents = []'
+    )
+    settings = Settings(
+        store=f"sqlite:///{folder / 's.db'}", hook_networks="127.0.0.0/8", sinks=str(folder / "sinks.toml")
+    )
     with serving(create_app(settings)) as running:
         running.until(lambda: running.client.get("/v1/hooks").status_code == 200)
         yield running
@@ -197,3 +212,29 @@ def test_a_delivery_that_never_was_is_not_replayed(served: Served) -> None:
     hook = made(served, "https://partner.example/hook")
     answer = served.client.post(f"/v1/hooks/{hook['id']}/deliveries/ca-0/replay", json={})
     assert answer.json()["type"] == "urn:strayframe:problem:no-such-delivery"
+
+
+# --- sinks ---------------------------------------------------------------------------------------------------
+
+
+def test_a_sink_is_listed_tried_and_told_again(served: Served, splunk: Receiver) -> None:
+    listed = served.client.get("/v1/sinks")
+    (one,) = listed.json()["items"]
+    assert (one["name"], one["type"], one["events"]) == ("splunk", "splunk", [])
+    assert TOKEN not in listed.text
+    assert served.client.get("/v1/sinks/splunk").json() == one
+    tried = served.client.post("/v1/sinks/splunk/test", json={}).json()
+    assert (tried["state"], tried["attempts"][0]["status"]) == ("delivered", 200)
+    again = served.client.post(f"/v1/sinks/splunk/deliveries/{tried['id']}/replay", json={})
+    assert again.status_code == 202
+    splunk.until(2)
+    (logged,) = served.client.get("/v1/sinks/splunk/deliveries").json()["items"]
+    assert logged["notice"] == tried["notice"]
+    assert {one.headers["authorization"] for one in splunk.arrived} == {f"Splunk {TOKEN}"}
+
+
+def test_a_sink_that_the_file_does_not_name_is_a_problem(served: Served) -> None:
+    for path in ("/v1/sinks/none", "/v1/sinks/none/deliveries"):
+        assert served.client.get(path).json()["type"] == "urn:strayframe:problem:no-such-sink"
+    missing = served.client.post("/v1/sinks/splunk/deliveries/ca-0/replay", json={})
+    assert missing.json()["type"] == "urn:strayframe:problem:no-such-delivery"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -86,7 +87,11 @@ def test_killed_between_request_and_record_the_call_comes_again_under_its_id(url
         assert {request.body for request in receiver.arrived[:2]} == {receiver.arrived[0].body}
 
 
-def test_killed_at_random_moments_nothing_that_was_stored_is_lost(url: str) -> None:
+def test_killed_at_random_moments_nothing_that_was_stored_is_lost(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sinks.toml").write_text(f'[disk]\ntype = "ocsf-file"\npath = "{tmp_path / "ocsf.jsonl"}"')
+    monkeypatch.setenv("STRAYFRAME_SINKS", str(tmp_path / "sinks.toml"))
     moments = random.Random(20260301)
     with SqlStore(url) as store, Receiver() as receiver:
         hooks = Hooks(store.database)
@@ -100,8 +105,12 @@ def test_killed_at_random_moments_nothing_that_was_stored_is_lost(url: str) -> N
         with life(url, 0, 0):
             told = stored(store)
             assert wait_until(lambda: set(receiver.ids) == told, WAIT)
-            delivered = lambda: len(hooks.log(hook.id, State.DELIVERED, limit=5000).items)  # noqa: E731
-            assert wait_until(lambda: delivered() == len(told), WAIT)
+            for target in (hook.id, "sink:disk"):
+                delivered = lambda of=target: len(hooks.log(of, State.DELIVERED, limit=5000).items)  # noqa: E731
+                assert wait_until(lambda: delivered() == len(told), WAIT)  # noqa: B023
+        written = [json.loads(line)["metadata"]["uid"] for line in (tmp_path / "ocsf.jsonl").read_text().splitlines()]
+        assert set(written) == told
+        assert len(written) <= len(told) + 3
         twice = [id_ for id_, times in Counter(receiver.ids).items() if times > 1]
         assert len(told) >= 3 * EACH
         assert len(twice) <= 3, "at most the one call in hand at each death comes again"

@@ -5,6 +5,7 @@ Writes each number once its notice is stored. With COUNT 0 it only dispatches.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -40,7 +41,7 @@ def batch(number: int) -> list[Notice]:
 def main(url: str, first: int, count: int, *, dispatch: bool) -> None:
     """Store so many transactions and dispatch meanwhile; then wait to be killed."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # nobody may read what stdout holds
-    settings = Settings(store=url, hook_networks="127.0.0.0/8")
+    settings = Settings(store=url, hook_networks="127.0.0.0/8", sinks=os.environ.get("STRAYFRAME_SINKS", ""))
     with SqlStore(url) as store:
         store.acquire(600, "test")
         dispatcher = Dispatcher(settings, Metrics())

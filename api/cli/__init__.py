@@ -20,6 +20,7 @@ from api.cli.hooks import hooks
 from api.cli.incidents import incidents
 from api.cli.kafka import dlq, topics
 from api.cli.placeholders import placeholders
+from api.cli.sinks import sinks
 from api.cli.store import rights, store
 from api.cli.suspensions import integrations, kill_switch, suspensions
 from api.options import CONFIG_HELP, POLICY, fail, takes_settings
@@ -62,6 +63,7 @@ for _name, _room in (
     ("users", users),
     ("tokens", tokens),
     ("audit", audit),
+    ("sinks", sinks),
     ("placeholder", placeholders),
     ("rights", rights),
     ("topics", topics),
@@ -223,6 +225,7 @@ def train(
     "lease_seconds",
     "hook_networks",
     "outbox_days",
+    "sinks",
     "processes",
     "dataref_origins",
     "dataref_folder",
@@ -307,6 +310,7 @@ def rekey(settings: Settings) -> None:
     "lease_seconds",
     "hook_networks",
     "outbox_days",
+    "sinks",
     "snapshot",
     "snapshot_minutes",
     "still_bytes",
@@ -345,6 +349,20 @@ def simulate(
     from api.commands.simulate import run
 
     raise typer.Exit(run(settings, scenario, out, accounts, seed, rate))
+
+
+@app.command()
+@takes_settings("store", "kafka", "sinks", "snapshot", "host", "port", "metrics_port")
+def doctor(
+    settings: Settings, json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False
+) -> None:
+    """Look at store, brokers, topics, clock, index, models, hooks and sinks, and say what is wrong and what to do.
+
+    Nothing is changed, and nobody is told anything. Exit code 1: something is wrong. 2: the settings are.
+    """
+    from api.commands.doctor import run
+
+    raise typer.Exit(run(settings, as_json=json))
 
 
 @app.command("settings")

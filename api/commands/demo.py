@@ -63,7 +63,7 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
     if not once:
         serve.listener(settings).close()
     store = f"sqlite:///{_fresh_store()}"
-    own = settings.model_copy(update={"store": store, "kafka": "", "hook_networks": "127.0.0.1/32"})
+    own = played(settings, store)
     maker, studio = Maker(), Studio(PROCESSES)
     simulation = Simulation(scenario(SCENARIO).scaled(accounts), seed, maker.gate, studio)
     console.print(
@@ -82,6 +82,11 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
     if once:
         return 0 if succeeded else 1
     return _serve(console, own) or (0 if succeeded else 1)
+
+
+def played(settings: Settings, store: str) -> Settings:
+    """The settings of a demo: a store of its own, no Kafka, hooks on loopback. No sink: what is played pages nobody."""
+    return settings.model_copy(update={"store": store, "kafka": "", "hook_networks": "127.0.0.1/32", "sinks": ""})
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def deliveries(settings: Settings, id: str, state: State | None, limit: int, *, 
     if as_json:
         return _json([CallBody.of(call, killed=killed).model_dump(mode="json") for call in calls])
     headings = ("id", "type", "happened (UTC)", "state", "tries", "last")
-    Console(highlight=False).print(table_of(headings, (_call(call, killed=killed) for call in calls)))
+    Console(highlight=False).print(table_of(headings, (call_line(call, killed=killed) for call in calls)))
     return 0
 
 
@@ -179,7 +179,8 @@ def _line(hook: Hook) -> list[str]:
     return [hook.id, hook.url, hook.integration or "any", events, _state(hook)]
 
 
-def _call(call: Logged, *, killed: bool) -> list[str]:
+def call_line(call: Logged, *, killed: bool) -> list[str]:
+    """A call as a line of a table; what asks to act is held where somebody threw the kill switch."""
     notice = call.notice
     held = killed and notice.acts and call.state is State.WAITING
     state = "held by the kill switch" if held else call.state.value

@@ -12,15 +12,17 @@ from api.options import fail
 from api.roles import run_server, serve_by_many
 from models.errors import StrayframeError
 from streams.settings import Settings
+from streams.sinks.roster import sinks_of
 from streams.store.database import Database
 
 log = structlog.get_logger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM. Exit code 2: the address cannot be had, or the store's URL is no good."""
+    """Serve until SIGINT or SIGTERM. Exit code 2: address, store or sinks are no good."""
     try:
         Database(settings.store).close()
+        sinks_of(settings)
     except StrayframeError as error:
         fail(str(error))
     with listener(settings) as listening:

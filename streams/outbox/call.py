@@ -18,6 +18,10 @@ from streams.cloudevents import instant
 
 CallId = NewType("CallId", str)
 
+SINK: Final = "sink:"
+"""What the target of a sink's calls begins with; a hook's is its id. A sink only tells and switches nothing, so the
+kill switch does not hold back what it is told."""
+
 BODY_BYTES: Final = 20_000
 """Largest body of a notice: Standard Webhooks advise to stay under 20 kB, so that any receiver takes it."""
 ENVELOPE_BYTES: Final = 500

@@ -29,8 +29,11 @@ from streams.outbox.bell import Bell
 from streams.outbox.call import Target
 from streams.outbox.courier import Courier
 from streams.outbox.reach import Reach
+from streams.outbox.repeat import Repeating, repeat
 from streams.outbox.webhook import HookTarget
 from streams.settings import Settings
+from streams.sinks.roster import sinks_of
+from streams.sinks.sink import Sink
 from streams.store import lease as leasing
 from streams.store.database import Database
 from streams.store.forgetting import Forgetting
@@ -61,14 +64,14 @@ log = structlog.get_logger(__name__)
 class Dispatcher:
     """Dispatches from `start` to `stop`, whenever this process holds the lease. Safe to ring from any thread.
 
-    `sinks` are targets beside the hooks.
+    `sinks` are targets beside the hooks: those that the settings name, unless others are given. Raises SinkError.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, sinks: Sequence[Target] = ()) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, sinks: Sequence[Sink] | None = None) -> None:
         self.bell = Bell()
         self._settings = settings
         self._metrics = metrics
-        self._sinks = tuple(sinks)
+        self._sinks = tuple(sinks_of(settings) if sinks is None else sinks)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="strayframe-dispatch", daemon=True)
 
@@ -117,7 +120,11 @@ class Dispatcher:
                 to_target = partial(HookTarget, key=key, reach=Reach.of(self._settings.hook_networks))
                 keep = timedelta(days=self._settings.outbox_days)
                 round_ = Round(store.database, lease, to_target, self._sinks, self.bell, self._metrics, keep)
-                asyncio.run(round_.run(self._stop.is_set))
+                try:
+                    asyncio.run(round_.run(self._stop.is_set))
+                finally:
+                    for sink in self._sinks:
+                        sink.close()
         log.info("dispatch.stopped")
 
 
@@ -130,7 +137,7 @@ class Round:
         database: Database,
         lease: Lease,
         to_target: Callable[[Hook], Target],
-        sinks: Sequence[Target],
+        sinks: Sequence[Sink],
         bell: Bell,
         metrics: Metrics,
         keep: timedelta,
@@ -153,6 +160,10 @@ class Round:
         beside = [] if self._database.is_sqlite else [asyncio.create_task(self._listen(), name="listen")]
         beside.append(asyncio.create_task(self._tell(), name="tell"))
         beside.append(asyncio.create_task(self._forget(), name="forget"))
+        for sink in self._sinks:
+            if isinstance(sink, Repeating):
+                again = repeat(sink, self._outbox, self._threaded, _now)
+                beside.append(asyncio.create_task(again, name=f"{sink.name} again"))
         try:
             while not stopped():
                 await self._look()

@@ -26,7 +26,7 @@ CONNECT_SECONDS: Final = 5.0
 """For one address to take a connection, so that a second one has its turn."""
 SAYS_SECONDS: Final = 1.0
 SAYS_BYTES: Final = 300
-"""How long, and how much of, a refusal's body is read, for the log. A success's is not read at all."""
+"""How long, and how much of, a refusal's body is read, for the log. A success's is read for sinks only."""
 GONE: Final = 410
 ASKS_TO_WAIT: Final = (429, 503)
 
@@ -57,19 +57,21 @@ async def post(
     *,
     seconds: float = SEND_SECONDS,
     resolve: Resolve = resolve,
+    tls: ssl.SSLContext | None = None,
+    hear: bool = False,
 ) -> Answer:
-    """Post the body once. Raises NoAnswer, Unreachable."""
+    """Post the body once; with `hear` the beginning of a success is kept, too. Raises NoAnswer, Unreachable."""
     backend = Guarded(reach, plain=url.startswith("http://"), resolve=resolve)
     limits = {"connect": CONNECT_SECONDS, "read": seconds, "write": seconds, "pool": seconds}
     sent = _with_host(url, {**headers, "content-length": str(len(body)), "connection": "close", "accept": "*/*"})
     try:
         async with (
             asyncio.timeout(seconds),
-            httpcore.AsyncConnectionPool(_tls(), network_backend=backend) as pool,
+            httpcore.AsyncConnectionPool(tls or _tls(), network_backend=backend) as pool,
             pool.stream("POST", url, headers=sent, content=body, extensions={"timeout": limits}) as answer,
         ):
             told = {name.lower().decode(): value.decode("latin-1") for name, value in answer.headers}
-            says = "" if 200 <= answer.status < 300 else await _beginning(answer)
+            says = "" if 200 <= answer.status < 300 and not hear else await _beginning(answer)
             return Answer(answer.status, _after(answer.status, told.get("retry-after")), says)
     except TimeoutError:
         raise NoAnswer(f"no answer within {seconds:g} s") from None

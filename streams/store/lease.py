@@ -157,6 +157,30 @@ class Lease:
                 continue
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How a lease stands: who held it last and, where nobody gave it back, its last heartbeat. `silent`: the holder is
+    gone, or was silent for so long that it may be taken over."""
+
+    holder: Holder
+    since: datetime
+    beat_at: datetime | None
+    silent: bool
+
+
+def state_of(database: Database, name: str) -> Held | None:
+    """How a lease stands, None where nobody ever held it."""
+    with database.reading() as connection:
+        row = connection.execute(select(leases, now().label("now")).where(leases.c.name == name)).one_or_none()
+    if row is None:
+        return None
+    try:
+        _require_free(row)
+    except LeaseHeld:
+        return Held(_holder(row), row.since, row.beat_at, silent=False)
+    return Held(_holder(row), row.since, row.beat_at, silent=row.beat_at is not None)
+
+
 def acquire(database: Database, lease_seconds: float, who: str = "strayframe", name: str = JUDGE) -> Lease:
     """Take the lease. Raises LeaseHeld (JudgeRunning for the judge's) while another holds it, StoreUnavailable.
 
@@ -236,11 +260,15 @@ def _take(
 def _require_free(row: Row[Any]) -> None:
     if row.beat_at is None:
         return
-    holder = Holder(row.holder, row.host, row.place, row.pid, row.process_start)
+    holder = _holder(row)
     free_at = row.beat_at + timedelta(seconds=row.lease_seconds)
     if row.now < free_at and not holder.is_gone():
         held = JudgeRunning if row.name == JUDGE else LeaseHeld
         raise held(holder, row.since, row.beat_at, free_at)
+
+
+def _holder(row: Row[Any]) -> Holder:
+    return Holder(row.holder, row.host, row.place, row.pid, row.process_start)
 
 
 def _place() -> str:

@@ -8,6 +8,7 @@ the row, and the next one finds it. Refuses to send.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, selec
 from sqlalchemy.dialects import postgresql, sqlite
 
 from detector.notice import Notice, NoticeType
-from streams.outbox.call import Attempt, CallId, Due, Result, State, Target, call_id, fitted, lane, rank
+from streams.outbox.call import SINK, Attempt, CallId, Due, Result, State, Target, call_id, fitted, lane, rank
 from streams.store.database import Database
 from streams.store.lease import Lease
 from streams.store.outbox_schema import attempts, calls, hooks, notices
@@ -75,6 +76,14 @@ NOTICE: Final = (
     notices.c.stored_at,
 )
 _UNSETTLED: Final = calls.c.settled_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many calls wait, and when the notice of the oldest was stored."""
+
+    count: int
+    oldest: datetime
 
 
 class Outbox:
@@ -158,6 +167,28 @@ class Outbox:
             stored = select(notices.c.stored_at).join(calls, calls.c.notice == notices.c.id)
             return counted.waiting, connection.scalar(stored.where(calls.c.seq == counted.seq))
 
+    def standing(self, target: str) -> list[Notice]:
+        """The last notice that the target took of each thing it was told of, oldest first."""
+        taken = (calls.c.target == target, calls.c.state == State.DELIVERED.value)
+        last = select(func.max(calls.c.seq)).where(*taken).group_by(calls.c.lane)
+        found: Any = select(calls.c.notice, *NOTICE).join(notices, notices.c.id == calls.c.notice)
+        with self._database.reading() as connection:
+            return [
+                to_notice(row) for row in connection.execute(found.where(calls.c.seq.in_(last)).order_by(calls.c.seq))
+            ]
+
+    def stopped(self, target: str, at: datetime) -> int:
+        """Settle what waits for a target that there is no more, without sending it; how many calls that were."""
+        with self._database.writing() as connection:
+            return stop(connection, target, at)
+
+    def waiting(self) -> dict[str, Waiting]:
+        """What waits for each target; one for which nothing does is not in it."""
+        found = select(calls.c.target, func.count(), func.min(notices.c.stored_at)).where(_UNSETTLED)
+        grouped = found.join(notices, notices.c.id == calls.c.notice).group_by(calls.c.target)
+        with self._database.reading() as connection:
+            return {target: Waiting(count, oldest) for target, count, oldest in connection.execute(grouped)}
+
     def _unrouted(self) -> Sequence[Row[Any]]:
         found: Any = select(notices.c.id.label("notice"), *NOTICE).where(notices.c.routed_at.is_(None))
         with self._database.reading() as connection:
@@ -169,8 +200,8 @@ class Outbox:
 
 
 def _sendable(target: str) -> tuple[ColumnElement[bool], ...]:
-    """Of the target's calls those that nothing but their time holds back: neither the kill switch nor an older one of
-    their lane."""
+    """Of the target's calls those that nothing but their time holds back: neither the kill switch, which holds no sink,
+    nor an older one of their lane."""
     older = calls.alias()
     held_up = exists().where(
         older.c.target == target,
@@ -178,7 +209,8 @@ def _sendable(target: str) -> tuple[ColumnElement[bool], ...]:
         older.c.seq < calls.c.seq,
         older.c.settled_at.is_(None),
     )
-    return calls.c.target == target, _UNSETTLED, ~held_up, ~_HELD
+    mine = (calls.c.target == target, _UNSETTLED, ~held_up)
+    return mine if target.startswith(SINK) else (*mine, ~_HELD)
 
 
 def disable(connection: Connection, hook: str, why: str, at: datetime) -> None:
@@ -188,10 +220,10 @@ def disable(connection: Connection, hook: str, why: str, at: datetime) -> None:
     stop(connection, hook, at)
 
 
-def stop(connection: Connection, target: str, at: datetime) -> None:
-    """Settle what waits for a target without sending it."""
+def stop(connection: Connection, target: str, at: datetime) -> int:
+    """Settle what waits for a target without sending it; how many calls that were."""
     waiting = update(calls).where(calls.c.target == target, _UNSETTLED)
-    connection.execute(waiting.values(state=State.STOPPED.value, settled_at=at))
+    return connection.execute(waiting.values(state=State.STOPPED.value, settled_at=at)).rowcount
 
 
 def of_attempt(call: CallId, attempt: Attempt) -> dict[str, Any]:
