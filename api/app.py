@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -23,13 +23,14 @@ from api import (
     ingest,
     problems,
     reach,
+    stream,
     suspensions,
     switches,
     triage,
 )
+from api.describe import describe
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
-from api.schemas import ProblemDocument
 from api.version import VERSION
 from api.wiring import intake_of
 from streams.metrics import Metrics
@@ -38,12 +39,16 @@ from streams.settings import Settings
 from streams.store.database import Database
 from streams.store.sql import SqlStore
 
+BODY_BYTES: Final = 262_144
+"""Largest body of a request but for stills and events, which have limits of their own: a note of 10,000 characters, each
+written out as `\\ud83d\\ude00`, takes half of it."""
 TAGS: Final = [
     {"name": "alerts", "description": "Deliveries that reached, or seem to have reached, the wrong home."},
     {"name": "incidents", "description": "Alerts that belong together."},
     {"name": "suspensions", "description": "Delivery paths that are switched off, and what may switch them."},
     {"name": "coverage", "description": "What was watched."},
     {"name": "hooks", "description": "Who is told of what, by signed webhooks, and what came of it."},
+    {"name": "stream", "description": "What happens, as it happens."},
     {"name": "triage", "description": "What persons say of incidents and alerts. Every act names its actor."},
     {"name": "facts", "description": "Changes, rights: what the camera cloud told."},
     {"name": "ingest", "description": "Stills, rights, changes and openings in, as CloudEvents."},
@@ -101,25 +106,13 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        max_body_size=BODY_BYTES,
         lifespan=lifespan,
     )
     app.state.house = house
     problems.install(app)
     # tried in this order, and most of the traffic is stills
-    for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, facts, hooks, health):
+    for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, facts, hooks, stream, health):
         app.include_router(room.router)
-    _describe(app)
+    describe(app)
     return app
-
-
-def _describe(app: FastAPI) -> None:
-    """Give the OpenAPI document the one schema that no route returns: the problem document."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        schemas = document["components"]["schemas"]
-        schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ RFC 9457: https://www.rfc-editor.org/rfc/rfc9457
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -59,6 +60,7 @@ METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", 405, "This resource do
 DELIVERY_DIFFERS: Final = Problem("delivery-differs", 409, "Another delivery with this source and id was judged")
 SUSPENSION_CHANGED: Final = Problem("suspension-changed", 409, "The suspension is no longer as you saw it")
 NOT_MOVED: Final = Problem("not-moved", 409, "The suspension cannot do that as it stands")
+IN_FLIGHT: Final = Problem("in-flight", 409, "The request with this Idempotency-Key is being done just now", retry=True)
 KILL_SWITCH_ON: Final = Problem("kill-switch-on", 409, "The kill switch is on: nothing acts")
 PRECONDITION_FAILED: Final = Problem("precondition-failed", 412, "Somebody else said something of it meanwhile")
 TOO_LARGE: Final = Problem("too-large", 413, "The body is larger than what is accepted")
@@ -77,6 +79,7 @@ STREAM_UNAVAILABLE: Final = Problem("stream-unavailable", 503, "Kafka did not ac
 NOT_JUDGING: Final = Problem("not-judging", 503, "Another process judges for this store", retry=True)
 STARTING: Final = Problem("starting", 503, "The process that judges is starting", retry=True)
 STOPPING: Final = Problem("stopping", 503, "This process is stopping", retry=True)
+TOO_MANY_READERS: Final = Problem("too-many-readers", 503, "As many as can be served read the stream", retry=True)
 
 CATALOGUE: Final = (
     BAD_CURSOR,
@@ -91,6 +94,7 @@ CATALOGUE: Final = (
     DELIVERY_DIFFERS,
     SUSPENSION_CHANGED,
     NOT_MOVED,
+    IN_FLIGHT,
     KILL_SWITCH_ON,
     PRECONDITION_FAILED,
     TOO_LARGE,
@@ -109,6 +113,7 @@ CATALOGUE: Final = (
     NOT_JUDGING,
     STARTING,
     STOPPING,
+    TOO_MANY_READERS,
 )
 _BY_STATUS: Final = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE, 415: UNSUPPORTED_MEDIA}
 
@@ -161,6 +166,22 @@ def documented(*problems: Problem) -> dict[int | str, dict[str, Any]]:
         entry["content"][MEDIA_TYPE]["examples"][problem.name] = {"value": _example(problem)}
         if problem.retry:
             entry["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return out
+
+
+def together(*responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Several operations' `responses` as one: of one status, each example and each meaning."""
+    out: dict[int | str, dict[str, Any]] = {}
+    for status, entry in ((status, entry) for each in responses for status, entry in each.items()):
+        if status not in out:
+            out[status] = deepcopy(entry)
+            continue
+        held = out[status]
+        held["description"] = "; ".join(filter(None, (held.get("description"), entry.get("description"))))
+        held.setdefault("headers", {}).update(entry.get("headers", {}))
+        for media, content in entry.get("content", {}).items():
+            mine = held.setdefault("content", {}).setdefault(media, {})
+            mine.setdefault("examples", {}).update(content.get("examples", {}))
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import Name
 from api.problems import BAD_PARAMETER, STORE_UNAVAILABLE, documented
 from api.suspension_schemas import (
@@ -22,7 +23,7 @@ from api.suspension_schemas import (
 )
 from streams.store.suspensions import KILL, MODE, OFF, ON, Enrolled
 
-router = APIRouter(tags=["suspensions"])
+router = APIRouter(tags=["suspensions"], route_class=ActionRoute)
 _PROBLEMS = documented(BAD_PARAMETER, STORE_UNAVAILABLE)
 
 

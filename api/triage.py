@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.dossier import DeedBody, TriageBody, TriageDetail
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import Moment, Name
 from api.problems import (
     BAD_PARAMETER,
@@ -29,7 +30,7 @@ from models.records import AlertId, IncidentId
 from streams.cloudevents import instant
 from streams.store.cases import Cases, OutOfDate
 
-router = APIRouter(tags=["triage"])
+router = APIRouter(tags=["triage"], route_class=ActionRoute)
 LONGEST_NOTE: Final = 10_000
 """Characters of a note, at most: some pages."""
 _ETAG: Final[dict[str, Any]] = {

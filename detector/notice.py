@@ -35,7 +35,8 @@ class NoticeType(StrEnum):
 class Notice:
     """One thing that happened. `id` is the same whenever the same cause is met again: a receiver hears of it once.
 
-    `data` is what a receiver is told, JSON as it is, without pictures and under 20 kB.
+    `data` is what a receiver is told, JSON as it is, without pictures and under 20 kB. `trace` is the W3C traceparent of
+    what led to it, None where it came without one.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Notice:
     at: datetime
     integration: str
     data: Mapping[str, Any] = field(hash=False)
+    trace: str | None = field(default=None, compare=False)
 
 
 def notice(type: NoticeType, at: datetime, integration: str, data: Mapping[str, Any], *cause: str) -> Notice:

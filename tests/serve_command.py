@@ -39,12 +39,14 @@ def serve(store: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], ht
             process.kill()
 
 
-def until_ready(process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200) -> httpx.Response:
+def until_ready(
+    process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200, path: str = "/readyz"
+) -> httpx.Response:
     never = threading.Event()
     for _ in range(int(WAIT_SECONDS / 0.05)):
         assert process.poll() is None
         try:
-            if (answer := client.get("/readyz")).status_code == status:
+            if (answer := client.get(path)).status_code == status:
                 return answer
         except httpx.TransportError:
             pass

@@ -20,6 +20,7 @@ notices = Table(
     Column("data", Json, nullable=False),
     Column("stored_at", Instant, nullable=False),
     Column("routed_at", Instant),  # since when its calls exist, for whoever wanted it then
+    Column("trace", Text),  # W3C's traceparent of what led to it
     Index("ix_notices_id", "id", unique=True),
     sqlite_autoincrement=True,
 )

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from hashlib import blake2b
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from detector.notice import Notice
@@ -28,7 +27,7 @@ from streams.judge import Overtaken
 from streams.store import rows, schema
 from streams.store.database import Database
 from streams.store.queries import Page
-from streams.store.suspension_schema import requests, rolls, suspensions, transitions, words
+from streams.store.suspension_schema import rolls, suspensions, transitions, words
 
 WORDS: Final = "suspension_words"
 """Where `meta` counts what persons said, as decimal digits. Its row is the lock of all that moves a switch."""
@@ -36,8 +35,6 @@ KILL, MODE = "kill-switch", "mode"
 ON, OFF = "on", "off"
 SETTLED: Final = 10_000
 """Switches that are armed again and still known to a judge, the latest: an alert may come late."""
-KEYS_KEPT: Final = timedelta(days=7)
-"""How long the key of a request is remembered: longer than any client tries again."""
 
 Tell = Callable[[Connection, Iterable[Notice]], None]
 """Stores notices in the caller's transaction."""
@@ -63,10 +60,6 @@ class Killed(StrayframeError):
     """The kill switch is on: nothing acts."""
 
 
-class KeyReused(StrayframeError):
-    """Another request had that key."""
-
-
 @dataclass(frozen=True, slots=True)
 class Word:
     """What a person said that holds for more than one scope, and when. `integration` is empty for the kill switch."""
@@ -86,14 +79,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a person asks of a switch. `version` is the one that the person saw, `key` names the request."""
+    """What a person asks of a switch. `version` is the one that the person saw."""
 
     what: Do
     actor: str
     why: str
     at: datetime
     version: int | None = None
-    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +112,10 @@ class StoredTransition:
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What a person's request did. `repeated`: it had been done before under the same key."""
+    """What a person's request did."""
 
     suspension: Suspension
     transition: StoredTransition
-    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +228,11 @@ class Suspensions:
     def act(self, of: Scope | SuspensionId, asked: Asked, *, dry_run: bool = False) -> Acted | None:
         """Do what a person asks of a switch, in one transaction; None where there is none of that id.
 
-        Raises NotMoved, Changed, Killed, KeyReused. With `dry_run` nothing is kept.
+        Raises NotMoved, Changed, Killed. With `dry_run` nothing is kept.
         """
         with self._database.writing() as connection:
             number = lock(connection)
             id_ = of.id if isinstance(of, Scope) else of
-            if (done := self._repeated(connection, id_, asked)) is not None:
-                return done
             now = _one(connection, id_) or (Suspension(of) if isinstance(of, Scope) else None)
             if now is None:
                 return None
@@ -253,7 +242,6 @@ class Suspensions:
             told = _told(moved)
             if not dry_run:
                 self._write(connection, [moved], [moved.after])
-                self._remember(connection, id_, asked, moved.after.version)
                 self._speak(connection, number, [moved])
             return Acted(moved.after, told)
 
@@ -269,27 +257,6 @@ class Suspensions:
             )
             self._speak(connection, number, [])
         return word
-
-    def _repeated(self, connection: Connection, id_: SuspensionId, asked: Asked) -> Acted | None:
-        """What the same request did before."""
-        if asked.key is None:
-            return None
-        row = connection.execute(select(requests).where(requests.c.key == asked.key)).one_or_none()
-        if row is None:
-            return None
-        if row.digest != _digest(id_, asked):
-            raise KeyReused("another request had this Idempotency-Key")
-        now = _one(connection, id_)
-        made = select(transitions).where(transitions.c.suspension == id_, transitions.c.version == row.version)
-        assert now is not None
-        return Acted(now, _transition(connection.execute(made).one()), repeated=True)
-
-    def _remember(self, connection: Connection, id_: SuspensionId, asked: Asked, version: int) -> None:
-        if asked.key is None:
-            return
-        connection.execute(delete(requests).where(requests.c.at < asked.at - KEYS_KEPT))
-        row = {"key": asked.key, "digest": _digest(id_, asked), "suspension": id_, "version": version, "at": asked.at}
-        connection.execute(requests.insert().values(row))
 
     def _speak(self, connection: Connection, number: int, moved: Sequence[Transition]) -> None:
         """Let judges know that a person spoke, and tell what happened."""
@@ -344,11 +311,6 @@ def _stepped(now: Suspension, asked: Asked) -> Transition:
     if isinstance(moved, Refusal):
         raise NotMoved(moved, now, asked.what)
     return moved
-
-
-def _digest(id_: SuspensionId, asked: Asked) -> str:
-    text = "\0".join((id_, asked.what.value, asked.actor, asked.why, str(asked.version)))
-    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _number(connection: Connection) -> int:
