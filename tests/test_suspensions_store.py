@@ -24,10 +24,9 @@ from detector.policy import Mode, Rules
 from detector.scope import Breadth, link, scope
 from detector.suspension import Do, Refusal, State
 from models.errors import StrayframeError
-from streams.store import suspensions as stored
 from streams.store.sql import SqlStore
 from streams.store.suspension_schema import suspensions, transitions
-from streams.store.suspensions import KILL, MODE, ON, Asked, Changed, KeyReused, Killed, NotMoved, Suspensions
+from streams.store.suspensions import KILL, MODE, ON, Asked, Changed, Killed, NotMoved, Suspensions
 
 AUTO = Rules(mode=Mode.AUTO, warm_cameras=0, warm_share=0.0, clean=3)
 LINK = link(HOME, "acct-1")
@@ -134,21 +133,6 @@ def test_a_person_decides_on_what_is_stored_and_is_told_when_it_changed(store: S
         store.suspensions.act(NODE.id, ask(Do.APPROVE))
     assert refused.value.refusal is Refusal.SAME_PERSON
     assert history(store, NODE) == [("anna", "suspending"), ("anna", "suspending")]
-
-
-def test_the_same_key_is_the_same_request(store: SqlStore) -> None:
-    first = store.suspensions.act(NODE, ask(Do.SUSPEND, key="k1"))
-    again = store.suspensions.act(NODE, ask(Do.SUSPEND, seconds=9, key="k1"))
-    assert first is not None
-    assert again is not None
-    assert (first.repeated, again.repeated) == (False, True)
-    assert again.transition.version == first.transition.version
-    assert len(history(store, NODE)) == 1
-    with pytest.raises(KeyReused):
-        store.suspensions.act(NODE.id, ask(Do.RESUME, key="k1"))
-    store.suspensions.act(NODE.id, ask(Do.RESUME, seconds=8 * 86400, key="k2"))
-    with pytest.raises(NotMoved):
-        store.suspensions.act(NODE, ask(Do.SUSPEND, key="k1"))
 
 
 def test_a_dry_run_keeps_nothing_and_tells_nobody(url: str) -> None:
@@ -305,14 +289,6 @@ def test_pages_hold_what_they_held_while_more_is_suspended(store: SqlStore) -> N
         f"account new of {HOME}"
     ]
     assert store.suspensions.page(integration="other").items == ()
-
-
-def test_old_keys_are_forgotten(store: SqlStore) -> None:
-    for day in range(30):
-        of = link(HOME, f"a{day}")
-        store.suspensions.act(of, ask(Do.SUSPEND, seconds=timedelta(days=day).total_seconds(), key=f"k{day}"))
-    with store.database.reading() as connection:
-        assert (connection.scalar(select(func.count()).select_from(stored.requests)) or 0) <= 9
 
 
 def test_nothing_is_read_anew_while_nobody_speaks(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
