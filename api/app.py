@@ -28,7 +28,7 @@ from api import (
     switches,
     triage,
 )
-from api.describe import describe
+from api.describe import describe, methods
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
 from api.version import VERSION
@@ -115,4 +115,5 @@ def create_app(
     for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, facts, hooks, stream, health):
         app.include_router(room.router)
     describe(app)
+    app.state.methods = lambda path: methods(app.openapi(), path)
     return app

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastapi import FastAPI
+from starlette.routing import compile_path
 
 from api.problems import BAD_REQUEST, INTERNAL, TOO_LARGE, documented, together
 from api.schemas import ProblemDocument
@@ -94,6 +95,12 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def methods(document: dict[str, Any], path: str) -> list[str]:
+    """The methods that the document knows of a path, for `Allow`: the framework names those of one route only."""
+    known = (each for template, each in document["paths"].items() if compile_path(template)[0].fullmatch(path))
+    return sorted({method.upper() for operations in known for method in operations})
+
+
 def example(schema: dict[str, Any], schemas: Schemas, name: str = "") -> Any:
     """An example of what a schema allows. Raises Undescribed."""
     if "$ref" in schema:
@@ -136,7 +143,11 @@ def _complete(operation: dict[str, Any], schemas: Schemas, *, probe: bool) -> No
 def _exemplify(field: dict[str, Any], name: str) -> None:
     """Give a field or parameter the example that its name stands for."""
     if name in WORDS and not {"examples", "const", "$ref"} & set(field) and "enum" not in field:
-        kinds = {field.get("type"), *(each.get("type", "object") for each in field.get("anyOf", ()))}
-        word = WORDS[name]
-        if {bool: "boolean", list: "array", str: "string"}[type(word)] in kinds:
-            field["examples"] = [word]
+        kinds = {_kind(each) for each in (field, *field.get("anyOf", ()))}
+        if {bool: "boolean", list: "array of string", str: "string"}[type(WORDS[name])] in kinds:
+            field["examples"] = [WORDS[name]]
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    kind: str = schema.get("type", "object")
+    return f"array of {schema['items'].get('type')}" if kind == "array" else kind

@@ -33,7 +33,6 @@ _PARAMETER: Final[dict[str, Any]] = {
     "required": False,
     "description": "Names the request: sent again within a day, it is done once and answered as before.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
-    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 
 
@@ -55,7 +54,8 @@ class ActionRoute(APIRoute):
             endpoint = _once(endpoint, status if isinstance(status, int) else 200)
             given["responses"] = together(given.get("responses") or {}, documented(IN_FLIGHT, KEY_REUSED))
             extra = dict(given.get("openapi_extra") or {})
-            given["openapi_extra"] = extra | {"parameters": [*extra.get("parameters", []), _PARAMETER]}
+            parameter = _PARAMETER | {"example": f"{endpoint.__name__}-8e03978e"}
+            given["openapi_extra"] = extra | {"parameters": [*extra.get("parameters", []), parameter]}
         super().__init__(path, endpoint, **given)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -226,11 +226,14 @@ def _parameter(place: Sequence[int | str]) -> str:
     return ".".join(str(part) for part in place[1:]) or str(place[0])
 
 
-async def _on_http(_: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == METHOD_NOT_ALLOWED.status:
+        headers["Allow"] = ", ".join(request.app.state.methods(request.url.path)) or headers.get("allow", "")
     problem = _BY_STATUS.get(error.status_code, BAD_REQUEST if error.status_code < 500 else INTERNAL)
     detail = error.detail if problem is BAD_REQUEST else ""
-    return response(ProblemError(problem, detail, headers=error.headers))
+    return response(ProblemError(problem, detail, headers=headers))
 
 
 async def _on_strayframe(request: Request, error: Exception) -> JSONResponse:
