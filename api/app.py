@@ -28,6 +28,7 @@ from api import (
     switches,
     triage,
 )
+from api.bodies import Bounded
 from api.describe import describe, methods
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
@@ -39,9 +40,6 @@ from streams.settings import Settings
 from streams.store.database import Database
 from streams.store.sql import SqlStore
 
-BODY_BYTES: Final = 262_144
-"""Largest body of a request but for stills and events, which have limits of their own: a note of 10,000 characters, each
-written out as `\\ud83d\\ude00`, takes half of it."""
 TAGS: Final = [
     {"name": "alerts", "description": "Deliveries that reached, or seem to have reached, the wrong home."},
     {"name": "incidents", "description": "Alerts that belong together."},
@@ -106,11 +104,11 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=BODY_BYTES,
         lifespan=lifespan,
     )
     app.state.house = house
     problems.install(app)
+    app.add_middleware(Bounded)
     # tried in this order, and most of the traffic is stills
     for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, facts, hooks, stream, health):
         app.include_router(room.router)

@@ -34,8 +34,6 @@ from streams.cloudevents import STRUCTURED, Message, Rejected
 
 router = APIRouter(tags=["ingest"])
 
-UNBOUNDED: Final = 2**62
-"""These two read their bodies themselves, and stop at their own limits."""
 _TAKING: Final = (
     BAD_REQUEST,
     TOO_LARGE,
@@ -121,7 +119,6 @@ _CE_HEADERS: Final = [
     "/v1/stills",
     summary="Hand in a still that was delivered to an account",
     response_model=VerdictBody,
-    max_body_size=UNBOUNDED,
     responses={
         **documented(*_TAKING, DELIVERY_DIFFERS),
         200: {"description": "Judged here, and stored. The same delivery again gets the same verdict."},
@@ -159,7 +156,6 @@ async def post_still(request: Request, here: Annotated[House, Depends(house)]) -
     "/v1/events",
     summary="Hand in rights, changes and openings",
     response_model=EventsTaken,
-    max_body_size=UNBOUNDED,
     responses={
         **documented(*_TAKING),
         200: {"description": "What was taken is stored; what was refused is listed with its place and reason."},
