@@ -31,6 +31,7 @@ from detector.engine import Changes
 from models.errors import StrayframeError
 from models.records import Kind
 from streams import log as logs
+from streams import tracing
 from streams.cloudevents import Message, Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
 from streams.judge import Begun, Move
@@ -44,6 +45,7 @@ from streams.outbox.dispatch import Dispatcher
 from streams.scenes import Aside, read_record
 from streams.settings import Settings
 from streams.stop import FAILED, STOPPED, Stop
+from streams.store.database import StoreUnavailable
 from streams.store.lease import Fenced, Holder, JudgeRunning
 from streams.wiring import OpenJudge, await_judge, open_judge
 
@@ -87,6 +89,8 @@ def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers
     metrics = Metrics()
     health = Health(metrics)
     try:
+        if settings.traces:
+            tracing.begin()
         with Stop() as stop, ExitStack() as stack:
             if settings.metrics_port:
                 server = HealthServer(health, settings.host, settings.metrics_port)
@@ -142,6 +146,7 @@ class Supervisor:
             except StrayframeError as error:
                 if not self.judged or not (error.retry or _is_own_lease(error)):
                     raise
+                self.metrics.store_unavailable.inc(isinstance(error, StoreUnavailable))
                 log.warning("worker.retrying", reason=str(error), seconds=self.pause)
                 self.health.now(f"waiting to try again: {error}")
                 self.stop.wait(self.pause)

@@ -181,6 +181,13 @@ class Suspensions:
         with self._database.reading() as connection:
             return _latest(connection, KILL).get("")
 
+    def stand(self) -> tuple[bool, dict[State, int]]:
+        """Whether the kill switch is on, and how many switches are in each state."""
+        counted = select(suspensions.c.state, func.count().label("switches")).group_by(suspensions.c.state)
+        with self._database.reading() as connection:
+            states = {State(row.state): row.switches for row in connection.execute(counted)}
+            return _is_killed(connection), states
+
     def integrations(self) -> list[Enrolled]:
         """Every integration that was seen, or has a mode, by name."""
         with self._database.reading() as connection:
