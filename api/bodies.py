@@ -51,7 +51,7 @@ EVENTS_AT_ONCE: Final = 10_000
 """Most events in one batch: it is judged and stored within about a second, well inside a client's time-out."""
 FORM_FIELDS: Final = 64
 REQUEST_BYTES: Final = 262_144
-"""Largest body of any other request: a note of 10,000 characters, each written out as `\\ud83d\\ude00`, takes half of it."""
+"""Largest body of another request: a note of 10,000 characters, each written as `\\ud83d\\ude00`, takes half of it."""
 OWN_LIMITS: Final = frozenset({"/v1/stills", "/v1/events"})
 """Paths whose bodies are read here, each with its own limit."""
 _FORM_OWN = {"specversion", "type", "data", "data_base64", "dataref", "dataschema", "datacontenttype"}
@@ -80,7 +80,8 @@ class Bounded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] != "http" or scope["path"] in OWN_LIMITS:
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         announced = Headers(scope=scope).get("content-length", "")
         told, came = int(announced) if announced.isdecimal() else 0, 0
 

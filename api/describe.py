@@ -1,7 +1,7 @@
 """The OpenAPI document: what the routes say of themselves, what holds for all of them, and an example for each.
 
-Owns examples, put together from those of the fields, and the answers that any request may get. Refuses to describe what a
-route does; a text field without an example is a fault that a test finds.
+Owns examples, put together from those of the fields, and the answers that any request may get. Refuses to describe what
+a route does; a text field without an example is a fault that a test finds.
 """
 
 from __future__ import annotations

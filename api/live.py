@@ -59,8 +59,8 @@ class Live:
         self._news.set()
 
     async def read(self, feed: Feed, seq: int, wanted: Wanted) -> AsyncIterator[tuple[int, Told | None]]:
-        """The events behind `seq`, and those that come, each with its number; None now and then when there is none, with
-        the number up to which there was none. Ends when the process does, or when the store is away."""
+        """The events behind `seq`, and those that come, each with its number; None now and then when there is none,
+        with the number up to which there was none. Ends when the process does, or when the store is away."""
         self.readers += 1
         try:
             while not self.left:

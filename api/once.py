@@ -1,8 +1,8 @@
 """What is done once: requests with an Idempotency-Key, on every route that acts.
 
-Owns the header, what makes two requests the same, and the way into the transaction in which `streams.store.answers` keeps
-the answer. Refuses to know what a route does: it is called within that transaction, and whatever it writes joins it.
-Routes that answer with a secret stay away: a secret is never kept.
+Owns the header, what makes two requests the same, and the way into the transaction in which `streams.store.answers`
+keeps the answer. Refuses to know what a route does: it is called within that transaction, and whatever it writes joins
+it. Routes that answer with a secret stay away: a secret is never kept.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long a client may take, and the server that holds it to that.
 
-Owns the limits on what a connection may be slow at: its first request, a head, a body, taking an answer. Whoever exceeds
-one loses the connection, so that a few slow clients cannot keep everybody else's places. Refuses to know a route.
+Owns the limits on what a connection may be slow at: its first request, a head, a body, taking an answer. Whoever
+exceeds one loses the connection, so that a few slow clients cannot keep everybody's places. Refuses to know a route.
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ class StreamQuery(BaseModel):
     type: list[NoticeType] | None = Field(
         None, description="Types of events, any of those given.", examples=[["incident.opened"]]
     )
-    integration: list[Name] | None = Field(None, description="Integrations, any of those given.", examples=[["homeview"]])
+    integration: list[Name] | None = Field(
+        None, description="Integrations, any of those given.", examples=[["homeview"]]
+    )
     cursor: str | None = Field(
         None, max_length=200, description="An event's id: begin behind it. Last-Event-ID comes before it."
     )

@@ -101,9 +101,7 @@ def begin(body: NewRequest, here: Annotated[House, Depends(house)], dry_run: Dry
 def _route(action: Do, summary: str, says: str) -> None:
     """POST /v1/suspensions/{id}/ACTION: one route for each thing that a person may do."""
 
-    def act(
-        id: Id, body: ActRequest, here: Annotated[House, Depends(house)], dry_run: DryRun = False
-    ) -> ActedBody:
+    def act(id: Id, body: ActRequest, here: Annotated[House, Depends(house)], dry_run: DryRun = False) -> ActedBody:
         return _act(here, SuspensionId(id), action, body, dry_run=dry_run)
 
     act.__doc__, act.__name__ = says, f"{action.value}_suspension"

@@ -35,8 +35,8 @@ class NoticeType(StrEnum):
 class Notice:
     """One thing that happened. `id` is the same whenever the same cause is met again: a receiver hears of it once.
 
-    `data` is what a receiver is told, JSON as it is, without pictures and under 20 kB. `trace` is the W3C traceparent of
-    what led to it, None where it came without one.
+    `data` is what a receiver is told, JSON as it is, without pictures and under 20 kB. `trace` is the W3C traceparent
+    of what led to it, None where it came without one.
     """
 
     id: str

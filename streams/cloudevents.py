@@ -89,8 +89,8 @@ class Rejected(StrayframeError):
 @dataclass(frozen=True, slots=True)
 class Message:
     """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` for the claim check, or, where
-    another process has looked already, `still`: what was seen in it. A `late` one came too late to be looked at. `trace` is
-    the W3C traceparent of what delivered it."""
+    another process has looked already, `still`: what was seen in it. A `late` one came too late to be looked at.
+    `trace` is the W3C traceparent of what delivered it."""
 
     event: Event
     key: DeliveryId

@@ -15,6 +15,8 @@ from enum import StrEnum
 from functools import partial
 from typing import ClassVar, Final, Protocol
 
+import structlog
+
 from detector.engine import AGAIN, LATE, Changes, Engine, Knowledge
 from detector.notice import Notice
 from detector.suspension import Transition
@@ -24,6 +26,7 @@ from models.errors import StrayframeError
 from models.fingerprint import Still
 from models.placeholder import Shelf
 from models.records import (
+    Alert,
     ChangeDeployed,
     Delivery,
     DeliveryId,
@@ -39,6 +42,8 @@ from streams.cloudevents import Message, Rejected, instant
 from streams.crew import Crew
 from streams.decode import Decoder
 from streams.metrics import Metrics
+
+log = structlog.get_logger(__name__)
 
 AHEAD: Final = timedelta(hours=1)
 """How far a sender's clock may be ahead of ours. One still from the year 9999 would keep an incident open for ever."""
@@ -291,7 +296,9 @@ class Judge:
     def _traced(self, delivery: Delivery, look: Callable[[], Still] | None, trace: str | None) -> Judgement:
         """Judge it as part of its trace, which what it leads to is part of as well."""
         key = delivery.key
-        with tracing.span("strayframe.judge", trace, kind="CONSUMER", delivery_source=key.source, delivery_id=key.id) as own:
+        with tracing.span(
+            "strayframe.judge", trace, kind="CONSUMER", delivery_source=key.source, delivery_id=key.id
+        ) as own:
             judgement = self._deliver(delivery, look)
             own.say(verdict=judgement.verdict.value, rule=judgement.rule)
         if judgement.alerts and own.traceparent is not None:
@@ -337,9 +344,22 @@ class Judge:
         return self._fetch(message.dataref)
 
 
+def tell_stored(alert: Alert) -> None:
+    """Log an alert that was stored: by its delivery it is found in what the camera cloud logs."""
+    log.warning(
+        "alert.stored",
+        alert=alert.id,
+        delivery=str(alert.delivery),
+        raised_by=str(alert.raised_by),
+        kind=alert.kind,
+        certainty=alert.level,
+        rule=alert.rule,
+    )
+
+
 def _following(notice: Notice, traces: Mapping[str, str]) -> Notice:
-    """The notice as part of the trace of the alert that it tells of, or that it goes back to: one of those it names, else
-    the last one of the batch, which is what an incident's notice follows."""
+    """The notice as part of the trace of the alert that it tells of, or that it goes back to: one of those it names,
+    else the last one of the batch, which is what an incident's notice follows."""
     named = [notice.data.get("alert"), *reversed(notice.data.get("alerts", ()))]
     trace = next((traces[alert] for alert in named if alert in traces), None)
     if trace is None and notice.data.get("alert") is None:

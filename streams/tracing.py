@@ -1,7 +1,7 @@
 """Traces: from a delivered still over its verdict to the hook that it caused, by OpenTelemetry (extra `otel`).
 
-Owns whether spans are made (setting `traces`), and how a span is named in W3C's traceparent, the one form in which a trace
-crosses a store, a broker or a hook. Off, a traceparent that came with a still is handed on as it came, and nothing is
+Owns whether spans are made (setting `traces`), and how a span is named in W3C's traceparent, the one form in which a
+trace crosses a store, a broker or a hook. Off, a traceparent that came with a still is handed on as it came, nothing is
 imported. Refuses to be the process's global provider: libraries that look for one make no spans of their own.
 
 https://www.w3.org/TR/trace-context/ - where spans go, and how many, OTEL_* variables say (the SDK reads them).
@@ -59,7 +59,9 @@ def begin(exporter: SpanExporter | None = None) -> None:
     except ImportError:
         raise NoTelemetry("traces need OpenTelemetry: pip install 'strayframe[otel]'") from None
     unnamed = Resource({SERVICE_NAME: "strayframe"})
-    provider = TracerProvider(resource=unnamed.merge(OTELResourceDetector().detect()))  # it exports what is left when the process ends
+    provider = TracerProvider(
+        resource=unnamed.merge(OTELResourceDetector().detect())
+    )  # it exports what is left when the process ends
     processor = BatchSpanProcessor(OTLPSpanExporter()) if exporter is None else SimpleSpanProcessor(exporter)
     provider.add_span_processor(processor)
     _Tracing.provider = provider

@@ -71,7 +71,11 @@ def test_every_operation_has_examples_that_hold(document: dict[str, Any]) -> Non
                     jsonschema.validate(content["example"], definitions | content["schema"])
             for parameter in operation.get("parameters", ()):
                 schema = parameter["schema"]
-                given = [parameter["example"]] if "example" in parameter else schema.get("examples", [schema.get("default")])
+                given = (
+                    [parameter["example"]]
+                    if "example" in parameter
+                    else schema.get("examples", [schema.get("default")])
+                )
                 assert given[0] is not None or "enum" in str(schema), (method, path, parameter["name"])
                 if given[0] is not None:
                     jsonschema.validate(given[0], definitions | schema)

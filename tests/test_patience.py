@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,7 +101,9 @@ def test_a_body_that_is_too_large_is_refused_wherever_it_goes(served: Served) ->
     chunked = served.client.put("/v1/kill-switch", content=endless(), headers={"content-type": "application/json"})
     assert (chunked.status_code, chunked.json()["type"]) == (413, "urn:strayframe:problem:too-large")
     kept = {"on": False, "actor": "anna", "why": "x"}
-    keyed = served.client.put("/v1/kill-switch", json=kept | {"why": "x" * REQUEST_BYTES}, headers={"idempotency-key": "k"})
+    keyed = served.client.put(
+        "/v1/kill-switch", json=kept | {"why": "x" * REQUEST_BYTES}, headers={"idempotency-key": "k"}
+    )
     assert (keyed.status_code, keyed.json()["type"]) == (413, "urn:strayframe:problem:too-large")
 
 

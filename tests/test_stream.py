@@ -1,4 +1,4 @@
-"""The stream: what was stored is heard in its order, once, whoever reads how slowly, and across any end of the server."""
+"""The stream: what was stored is heard in its order, once, however slowly, and across any end of the server."""
 
 from __future__ import annotations
 

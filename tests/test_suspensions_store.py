@@ -10,13 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path as File
 from typing import Any
 
 import pytest
 import suspending_process
-from sqlalchemy import event, func, select
+from sqlalchemy import event, select
 from suspending import HOME, Path, told, when
 
 from detector.notice import Notice, NoticeType

@@ -1,4 +1,4 @@
-"""Traces: one trace from the still that was delivered to the hook that it caused; off, what came is handed on as it came."""
+"""Traces: one from the still that was delivered to the hook that it caused; off, what came is handed on as it came."""
 
 from __future__ import annotations
 
@@ -82,7 +82,16 @@ def test_a_still_without_a_trace_begins_one_where_they_are_on(tmp_path: Path, sp
 
 @pytest.mark.parametrize(
     "given",
-    ["", "nonsense", PARENT.upper(), f"00-{'0' * 32}-{SPAN}-01", f"00-{TRACE}-{'0' * 16}-01", PARENT + "x" * 99, 7, None],
+    [
+        "",
+        "nonsense",
+        PARENT.upper(),
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        PARENT + "x" * 99,
+        7,
+        None,
+    ],
 )
 def test_what_is_no_traceparent_begins_a_trace_anew(given: object) -> None:
     assert accepted(given) is None

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from detector.notice import Notice
+from models.records import DeliveryId
 from streams import tracing
 from streams.metrics import Metrics
 from streams.outbox.call import LONGEST_ASKED, Attempt, Due, Outcome, Result, State, Target, next_due
@@ -112,6 +113,8 @@ class Courier:
 
     def _tell(self, due: Due, outcome: Outcome, state: State) -> None:
         fields = {"target": self.target.name, "notice": due.notice.id, "type": due.notice.type.value}
+        if (delivery := due.notice.data.get("delivery")) is not None:
+            fields["delivery"] = str(DeliveryId(delivery["source"], delivery["id"]))
         if outcome.result is Result.RETRY:
             log.warning(
                 "call.failed", **fields, tries=due.tries + 1, given_up=state is State.FAILED, why=outcome.detail

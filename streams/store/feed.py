@@ -1,7 +1,7 @@
 """What happened, in the order in which it was stored: the notices again, for whoever reads along.
 
-Owns the question. Their numbers are a cursor: `streams.store.outbox.put` sees to it that a lower one never comes after a
-higher one. Refuses to hand out tests of hooks, which are meant for one receiver. Notices are never deleted, so that a
+Owns the question. Their numbers are a cursor: `streams.store.outbox.put` sees to it that a lower one never comes after
+a higher one. Refuses to hand out tests of hooks, which are meant for one receiver. Notices are never deleted, so that a
 reader who was away for a month finds the place where it stopped.
 """
 
@@ -64,4 +64,6 @@ class Feed:
         if wanted.integrations is not None:
             found = found.where(notices.c.integration.in_(wanted.integrations))
         with self._database.reading() as connection:
-            return [Told(row.seq, to_notice(row)) for row in connection.execute(found.order_by(notices.c.seq).limit(limit))]
+            return [
+                Told(row.seq, to_notice(row)) for row in connection.execute(found.order_by(notices.c.seq).limit(limit))
+            ]

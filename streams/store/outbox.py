@@ -74,7 +74,14 @@ def to_notice(row: Row[Any]) -> Notice:
 ACTS: Final = (NoticeType.SUSPENSION_REQUESTED, NoticeType.SUSPENSION_CHANGED, NoticeType.SUSPENSION_LIFTED)
 """What asks somebody to act, and waits while the kill switch is on."""
 _HELD: Final = and_(notices.c.type.in_([each.value for each in ACTS]), killed())
-NOTICE: Final = (notices.c.type, notices.c.at, notices.c.integration, notices.c.data, notices.c.stored_at, notices.c.trace)
+NOTICE: Final = (
+    notices.c.type,
+    notices.c.at,
+    notices.c.integration,
+    notices.c.data,
+    notices.c.stored_at,
+    notices.c.trace,
+)
 _UNSETTLED: Final = calls.c.settled_at.is_(None)
 
 
