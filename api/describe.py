@@ -11,7 +11,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.routing import compile_path
 
-from api.problems import BAD_REQUEST, INTERNAL, TOO_LARGE, documented, together
+from api.problems import BAD_REQUEST, INTERNAL, TOO_LARGE, Responses, documented, together
 from api.schemas import ProblemDocument
 
 JSON: Final = "application/json"
@@ -129,7 +129,7 @@ def example(schema: dict[str, Any], schemas: Schemas, name: str = "") -> Any:
 def _complete(operation: dict[str, Any], schemas: Schemas, *, probe: bool) -> None:
     bodies = operation.get("requestBody", {}).get("content", {})
     common = () if probe else (INTERNAL, BAD_REQUEST, TOO_LARGE) if bodies else (INTERNAL,)
-    said = {str(status): entry for status, entry in documented(*common).items()}
+    said: Responses = {str(status): entry for status, entry in documented(*common).items()}
     operation["responses"] = dict(sorted(together(operation["responses"], said).items()))
     answers = [answer.get("content", {}) for status, answer in operation["responses"].items() if status < "4"]
     for media, content in ((media, it) for each in (bodies, *answers) for media, it in each.items()):

@@ -30,6 +30,9 @@ RETRY_SECONDS: Final = 5
 """Seconds after which a client may ask again, where nothing better is known. An index of 100,000 scenes loads in
 less, and a database that restarts is back by then or takes longer than any guess."""
 
+Responses = dict[int | str, dict[str, Any]]
+"""What an operation may answer, by status, as OpenAPI writes it."""
+
 _log = structlog.get_logger()
 
 
@@ -157,9 +160,9 @@ def response(error: ProblemError) -> JSONResponse:
     return JSONResponse({**error.extra, **body}, problem.status, headers, MEDIA_TYPE)
 
 
-def documented(*problems: Problem) -> dict[int | str, dict[str, Any]]:
+def documented(*problems: Problem) -> Responses:
     """What an operation's `responses` say of these problems in the OpenAPI document, one entry a status."""
-    out: dict[int | str, dict[str, Any]] = {}
+    out: Responses = {}
     for problem in problems:
         entry = out.setdefault(problem.status, {"description": "", "content": {MEDIA_TYPE: _content()}})
         entry["description"] = "; ".join(filter(None, (entry["description"], f"{problem.title} (`{problem.name}`)")))
@@ -169,9 +172,9 @@ def documented(*problems: Problem) -> dict[int | str, dict[str, Any]]:
     return out
 
 
-def together(*responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+def together(*responses: Responses) -> Responses:
     """Several operations' `responses` as one: of one status, each example and each meaning."""
-    out: dict[int | str, dict[str, Any]] = {}
+    out: Responses = {}
     for status, entry in ((status, entry) for each in responses for status, entry in each.items()):
         if status not in out:
             out[status] = deepcopy(entry)

@@ -363,7 +363,7 @@ def _following(notice: Notice, traces: Mapping[str, str]) -> Notice:
     named = [notice.data.get("alert"), *reversed(notice.data.get("alerts", ()))]
     trace = next((traces[alert] for alert in named if alert in traces), None)
     if trace is None and notice.data.get("alert") is None:
-        trace = next(reversed(traces.values()))
+        *_, trace = traces.values()
     return replace(notice, trace=trace)
 
 

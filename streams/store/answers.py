@@ -95,7 +95,8 @@ class Answers:
             row = connection.execute(select(answers).where(answers.c.key == key)).one_or_none()
             if row is not None and row.digest != digest:
                 raise KeyReused("another request had this key")
-            yield Once(connection, key, digest, at, row and Answer(row.status, dict(row.headers), row.body))
+            before = None if row is None else Answer(row.status, dict(row.headers), row.body)
+            yield Once(connection, key, digest, at, before)
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -56,7 +57,7 @@ class Feed:
 
     def after(self, seq: int, limit: int, wanted: Wanted = ANY) -> list[Told]:
         """The first notices behind a number, in order, `limit` at most."""
-        found = select(notices.c.seq, notices.c.id.label("notice"), *NOTICE).where(
+        found: Any = select(notices.c.seq, notices.c.id.label("notice"), *NOTICE).where(
             notices.c.seq > seq, notices.c.type != NoticeType.TEST.value
         )
         if wanted.types is not None:
@@ -64,6 +65,5 @@ class Feed:
         if wanted.integrations is not None:
             found = found.where(notices.c.integration.in_(wanted.integrations))
         with self._database.reading() as connection:
-            return [
-                Told(row.seq, to_notice(row)) for row in connection.execute(found.order_by(notices.c.seq).limit(limit))
-            ]
+            rows = connection.execute(found.order_by(notices.c.seq).limit(limit))
+            return [Told(row.seq, to_notice(row)) for row in rows]
