@@ -23,14 +23,14 @@ COMMAND = Path(sys.executable).with_name("strayframe")
 
 
 @contextmanager
-def serve(store: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+def serve(store: Path, *more: str, command: Path = COMMAND) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
     """The command on a free port, its log beside the store; killed afterwards if it still runs."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     options = ["--store", f"sqlite:///{store}", "--port", str(port), "--lease-seconds", "600"]
     with (
         store.with_suffix(".log").open("wb") as log,
-        subprocess.Popen([COMMAND, "serve", *options, "--log-format", "json", *more], stderr=log) as process,
+        subprocess.Popen([command, "serve", *options, "--log-format", "json", *more], stderr=log) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
     ):
         try:

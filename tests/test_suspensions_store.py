@@ -23,6 +23,7 @@ from detector.policy import Mode, Rules
 from detector.scope import Breadth, link, scope
 from detector.suspension import Do, Refusal, State
 from models.errors import StrayframeError
+from streams.store.answers import Answer
 from streams.store.sql import SqlStore
 from streams.store.suspension_schema import suspensions, transitions
 from streams.store.suspensions import KILL, MODE, ON, Asked, Changed, Killed, NotMoved, Suspensions
@@ -251,15 +252,19 @@ def test_a_person_s_request_that_dies_leaves_nothing_half_done(store: SqlStore) 
     died = 0
     for at in range(1, 20):
         try:
-            with dying(store, at):
-                store.suspensions.act(NODE, ask(Do.SUSPEND, key="k"))
+            with dying(store, at), store.answers.once("k", "digest", when(0)) as once:
+                assert once.before is None
+                store.suspensions.act(NODE, ask(Do.SUSPEND))
+                once.keep(Answer(200, {}, "{}"))
         except Torn:
             died += 1
             assert (store.suspensions.one(NODE.id), history(store, NODE), store.suspensions.words()) == (None, [], 0)
             continue
         break
-    assert died >= 4
+    assert died >= 5
     assert history(store, NODE) == [("anna", "suspending")]
+    with store.answers.once("k", "digest", when(0)) as again:
+        assert again.before == Answer(200, {}, "{}")
 
 
 def test_alerts_of_a_warm_up_are_marked(store: SqlStore) -> None:
