@@ -51,6 +51,11 @@ unit: .venv/.test ## the tests that need no service
 	$(say) 'tests without services'
 	@$(BIN)/python -m pytest -m 'not services'
 
+.PHONY: contract
+contract: .venv/.test ## schemathesis over the OpenAPI document, for minutes instead of seconds
+	$(say) contract
+	@CONTRACT_EXAMPLES=200 $(BIN)/python -m pytest -q --timeout 3000 tests/test_contract.py
+
 .PHONY: soak
 soak: .venv/.test ## ten minutes under load with everything that goes wrong (tests/soak.py says what)
 	$(say) soak

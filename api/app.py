@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -25,17 +25,19 @@ from api import (
     problems,
     reach,
     sinks,
+    stream,
     suspensions,
     switches,
     triage,
 )
-from api.gate import admission, describe, oidc, sessions, trail
+from api.bodies import Bounded
+from api.describe import describe, methods
+from api.gate import admission, oidc, sessions, trail
 from api.gate.door import Door
 from api.gate.keys import Keys
 from api.gate.rates import Rate
 from api.house import House
 from api.intake import Counts, Intake, OwnCounts
-from api.schemas import ProblemDocument
 from api.version import VERSION
 from api.wiring import intake_of
 from streams.metrics import Metrics
@@ -52,6 +54,7 @@ TAGS: Final = [
     {"name": "coverage", "description": "What was watched."},
     {"name": "hooks", "description": "Who is told of what, by signed webhooks, and what came of it."},
     {"name": "sinks", "description": "SIEM, pager and files that are told, and what came of it."},
+    {"name": "stream", "description": "What happens, as it happens."},
     {"name": "triage", "description": "What persons say of incidents and alerts. Every act names its actor."},
     {"name": "placeholders", "description": "Pictures that anybody may get, and what persons say of them."},
     {"name": "facts", "description": "Changes, rights: what the camera cloud told."},
@@ -119,24 +122,12 @@ def create_app(
     app.state.sinks = {sink.spec.name: sink for sink in sinks_of(settings)}
     app.add_middleware(Door, house=house, keys=keys)
     problems.install(app)
+    app.add_middleware(Bounded)
     # tried in this order, and most of the traffic is stills
     for room in (ingest, alerts, incidents, triage, reach, suspensions, switches, placeholders, facts, hooks, sinks):
         app.include_router(room.router)
-    for room in (sessions, oidc, admission, trail, health):
+    for room in (stream, sessions, oidc, admission, trail, health):
         app.include_router(room.router)
-    _describe(app)
+    describe(app)
+    app.state.methods = lambda path: methods(app.openapi(), path)
     return app
-
-
-def _describe(app: FastAPI) -> None:
-    """Give the OpenAPI document the one schema that no route returns: the problem document."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        schemas = document["components"]["schemas"]
-        schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
-        describe.add(document)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from api import cursor
 from api.hook_bodies import CallBody, CallPage, HookBody, HookChange, HookPage, HookSecret, NewHook, Nothing, Rotation
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import PAGE_HEADERS, Name, link_next
 from api.problems import (
     BAD_CURSOR,
@@ -33,6 +34,8 @@ from streams.outbox.manual import Manual
 from streams.outbox.reach import BadHookUrl
 
 router = APIRouter(tags=["hooks"])
+acting = APIRouter(tags=["hooks"], route_class=ActionRoute)
+"""What may be done under a key; making a hook and rotating its secret may not, since their answers hold the secret."""
 HOOKS = "hooks"
 DELIVERIES = "deliveries"
 
@@ -99,7 +102,7 @@ def show_hook(id: Id, here: Here) -> HookBody:
     return HookBody.of(there(manual.hooks.hook(id), NO_SUCH_HOOK), manual.now())
 
 
-@router.patch("/v1/hooks/{id}", summary="Change a hook", responses=documented(BAD_HOOK_URL, *_PROBLEMS))
+@acting.patch("/v1/hooks/{id}", summary="Change a hook", responses=documented(BAD_HOOK_URL, *_PROBLEMS))
 def change_hook(id: Id, given: HookChange, here: Here) -> HookBody:
     """What is given changes, from the next call on; `integration` and `events` given as null mean any. Disabling stops
     what waits, and what was stopped stays so until it is replayed.
@@ -165,7 +168,7 @@ def list_deliveries(
     return CallPage(items=items, next=link_next(request, response, DELIVERIES, page.next))
 
 
-@router.post(
+@acting.post(
     "/v1/hooks/{id}/deliveries/{delivery}/replay",
     summary="Send a notice again",
     status_code=202,
@@ -186,6 +189,9 @@ def replay_delivery(
         raise ProblemError(NO_SUCH_DELIVERY)
     here.noticed()
     return CallBody.of(there(manual.hooks.call(id, delivery), NO_SUCH_DELIVERY), killed=here.is_killed())
+
+
+router.include_router(acting)
 
 
 def _manual(here: House) -> Manual:

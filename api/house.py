@@ -17,6 +17,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from api.intake import Check, Counts, Intake
+from api.live import Live
 from api.problems import STORE_UNAVAILABLE, ProblemError
 from api.schemas import AlertBody
 from detector.access import Permission
@@ -62,6 +63,7 @@ class House:
         self.intake = intake
         self.counts = counts
         self.now = now
+        self.live = Live()
         self._dispatcher = dispatcher
         self._open_store = open_store
         self._store: SqlStore | None = None
@@ -75,6 +77,7 @@ class House:
 
     async def close(self) -> None:
         """Finish what is in hand and close everything."""
+        self.live.leave()
         self._closing.set()
         if self._opening is not None:
             await self._opening

@@ -11,7 +11,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.gate.who import actor
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import Name
 from api.problems import (
     BAD_PARAMETER,
@@ -26,7 +28,7 @@ from api.schemas import Answer, Instant
 from models.placeholder import Placeholder, PlaceholderId, State
 from streams.store.sql import SomebodysHome
 
-router = APIRouter(tags=["placeholders"])
+router = APIRouter(tags=["placeholders"], route_class=ActionRoute)
 _PROBLEMS = (NO_SUCH_PLACEHOLDER, BAD_PARAMETER, STORE_UNAVAILABLE)
 Here = Annotated[House, Depends(house)]
 Id = Annotated[Name, Path(examples=["ph-3f6a"])]
@@ -85,7 +87,11 @@ class RulingRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    actor: Name = Field(description="Who says so.", examples=["kim@example.com"])
+    actor: Name | None = Field(
+        None,
+        description="Who says so, where nobody signs in; else whoever is signed in does.",
+        examples=["kim@example.com"],
+    )
 
 
 @router.get(
@@ -133,7 +139,7 @@ def remove_placeholder(id: Id, here: Here) -> None:
 def _ruled(id: str, state: State, said: RulingRequest, here: House) -> PlaceholderBody:
     store, placeholder = here.store(), PlaceholderId(id)
     try:
-        store.rule(placeholder, state, said.actor, here.now())
+        store.rule(placeholder, state, actor(said.actor), here.now())
     except SomebodysHome as error:
         raise ProblemError(SOMEBODYS_HOME, f"{error}.") from None
     return PlaceholderBody.of(there(store.placeholder(placeholder), NO_SUCH_PLACEHOLDER))

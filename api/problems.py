@@ -10,6 +10,7 @@ RFC 9457: https://www.rfc-editor.org/rfc/rfc9457
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -28,6 +29,9 @@ PREFIX: Final = "urn:strayframe:problem:"
 RETRY_SECONDS: Final = 5
 """Seconds after which a client may ask again, where nothing better is known. An index of 100,000 scenes loads in
 less, and a database that restarts is back by then or takes longer than any guess."""
+
+Responses = dict[int | str, dict[str, Any]]
+"""What an operation may answer, by status, as OpenAPI writes it."""
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -70,6 +74,7 @@ SUSPENSION_CHANGED: Final = Problem("suspension-changed", 409, "The suspension i
 NOT_MOVED: Final = Problem("not-moved", 409, "The suspension cannot do that as it stands")
 SOMEBODYS_HOME: Final = Problem("somebodys-home", 409, "The picture is one living camera's home")
 NO_PICTURE_KEPT: Final = Problem("no-picture-kept", 409, "Nothing is kept of what this alert shows")
+IN_FLIGHT: Final = Problem("in-flight", 409, "The request with this Idempotency-Key is being done just now", retry=True)
 KILL_SWITCH_ON: Final = Problem("kill-switch-on", 409, "The kill switch is on: nothing acts")
 NAME_TAKEN: Final = Problem("name-taken", 409, "The name belongs to somebody else")
 PRECONDITION_FAILED: Final = Problem("precondition-failed", 412, "Somebody else said something of it meanwhile")
@@ -91,6 +96,7 @@ NOT_JUDGING: Final = Problem("not-judging", 503, "Another process judges for thi
 PROVIDER_UNAVAILABLE: Final = Problem("provider-unavailable", 503, "The sign-in provider does not answer", retry=True)
 STARTING: Final = Problem("starting", 503, "The process that judges is starting", retry=True)
 STOPPING: Final = Problem("stopping", 503, "This process is stopping", retry=True)
+TOO_MANY_READERS: Final = Problem("too-many-readers", 503, "As many as can be served read the stream", retry=True)
 
 CATALOGUE: Final = (
     BAD_CURSOR,
@@ -115,6 +121,7 @@ CATALOGUE: Final = (
     NOT_MOVED,
     SOMEBODYS_HOME,
     NO_PICTURE_KEPT,
+    IN_FLIGHT,
     KILL_SWITCH_ON,
     NAME_TAKEN,
     PRECONDITION_FAILED,
@@ -136,6 +143,7 @@ CATALOGUE: Final = (
     PROVIDER_UNAVAILABLE,
     STARTING,
     STOPPING,
+    TOO_MANY_READERS,
 )
 _BY_STATUS: Final = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE, 415: UNSUPPORTED_MEDIA}
 
@@ -186,15 +194,31 @@ def response(error: ProblemError) -> JSONResponse:
     return JSONResponse({**error.extra, **body}, problem.status, headers, MEDIA_TYPE)
 
 
-def documented(*problems: Problem) -> dict[int | str, dict[str, Any]]:
+def documented(*problems: Problem) -> Responses:
     """What an operation's `responses` say of these problems in the OpenAPI document, one entry a status."""
-    out: dict[int | str, dict[str, Any]] = {}
+    out: Responses = {}
     for problem in problems:
         entry = out.setdefault(problem.status, {"description": "", "content": {MEDIA_TYPE: _content()}})
         entry["description"] = "; ".join(filter(None, (entry["description"], f"{problem.title} (`{problem.name}`)")))
         entry["content"][MEDIA_TYPE]["examples"][problem.name] = {"value": _example(problem)}
         if problem.retry:
             entry["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return out
+
+
+def together(*responses: Responses) -> Responses:
+    """Several operations' `responses` as one: of one status, each example and each meaning."""
+    out: Responses = {}
+    for status, entry in ((status, entry) for each in responses for status, entry in each.items()):
+        if status not in out:
+            out[status] = deepcopy(entry)
+            continue
+        held = out[status]
+        held["description"] = "; ".join(filter(None, (held.get("description"), entry.get("description"))))
+        held.setdefault("headers", {}).update(entry.get("headers", {}))
+        for media, content in entry.get("content", {}).items():
+            mine = held.setdefault("content", {}).setdefault(media, {})
+            mine.setdefault("examples", {}).update(content.get("examples", {}))
     return out
 
 
@@ -239,11 +263,14 @@ def _parameter(place: Sequence[int | str]) -> str:
     return ".".join(str(part) for part in place[1:]) or str(place[0])
 
 
-async def _on_http(_: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == METHOD_NOT_ALLOWED.status:
+        headers["Allow"] = ", ".join(request.app.state.methods(request.url.path)) or headers.get("allow", "")
     problem = _BY_STATUS.get(error.status_code, BAD_REQUEST if error.status_code < 500 else INTERNAL)
     detail = error.detail if problem is BAD_REQUEST else ""
-    return response(ProblemError(problem, detail, headers=error.headers))
+    return response(ProblemError(problem, detail, headers=headers))
 
 
 async def _on_strayframe(request: Request, error: Exception) -> JSONResponse:

@@ -33,8 +33,10 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.intake import OwnCounts
 from api.judging import WAITING_BYTES
+from api.patience import Patient, Server
 from api.relay import AT_ONCE_BYTES, Answering, Relaying
 from api.wiring import intake_of, open_look
+from streams import tracing
 from streams.log import configure
 from streams.metrics import Metrics
 from streams.outbox.dispatch import Dispatcher
@@ -158,6 +160,8 @@ def run_server(app: FastAPI, settings: Settings, listeners: list[socket.socket] 
         signal.signal(each, lambda *_: sys.exit(0))
     config = uvicorn.Config(
         app,
+        http=Patient,
+        ws="none",
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -165,11 +169,13 @@ def run_server(app: FastAPI, settings: Settings, listeners: list[socket.socket] 
         server_header=False,
         timeout_graceful_shutdown=LEAVE_SECONDS,
     )
-    uvicorn.Server(config).run(listeners)
+    Server(config).run(listeners)
 
 
 def _begin(settings: Settings) -> None:
     configure(settings.log_level, settings.log_format)
+    if settings.traces:
+        tracing.begin()
     threading.Thread(target=_leave_with, args=(parent_process(),), daemon=True, name="parent").start()
 
 

@@ -174,7 +174,6 @@ class ActedBody(_Answer):
     suspension: SuspensionBody = Field(description="As it stands now.")
     transition: TransitionBody = Field(description="What the request did.")
     dry_run: bool = Field(description="true: nothing was kept, and nobody told.")
-    repeated: bool = Field(description="The same request was done before, under the same Idempotency-Key.")
     kill_switch: bool = Field(description="Whether the kill switch is on.")
 
     @classmethod
@@ -183,7 +182,6 @@ class ActedBody(_Answer):
             suspension=SuspensionBody.of(acted.suspension, incidents),
             transition=TransitionBody.of(acted.transition),
             dry_run=dry_run,
-            repeated=acted.repeated,
             kill_switch=killed,
         )
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import cursor
 from api.gate.who import actor
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import PAGE_HEADERS, Name, link_next
 from api.problems import (
     BAD_CURSOR,
     BAD_PARAMETER,
     BAD_SCOPE,
-    KEY_REUSED,
     KILL_SWITCH_ON,
     NO_SUCH_SUSPENSION,
     NOT_MOVED,
@@ -33,21 +33,12 @@ from api.suspension_schemas import ActedBody, ActRequest, NewRequest, Suspension
 from detector.scope import BadScope, Scope, SuspensionId, named
 from detector.suspension import Do, State
 from models.records import IncidentId
-from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NoneOfThese, NotMoved
+from streams.store.suspensions import Asked, Changed, Killed, NoneOfThese, NotMoved
 
-router = APIRouter(tags=["suspensions"])
+router = APIRouter(tags=["suspensions"], route_class=ActionRoute)
 COLLECTION: Final = "suspensions"
-_REFUSALS: Final = (SUSPENSION_CHANGED, NOT_MOVED, KILL_SWITCH_ON, KEY_REUSED, BAD_PARAMETER, STORE_UNAVAILABLE)
+_REFUSALS: Final = (SUSPENSION_CHANGED, NOT_MOVED, KILL_SWITCH_ON, BAD_PARAMETER, STORE_UNAVAILABLE)
 
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="Names the request: sent again, it is done once. Remembered for seven days.",
-    ),
-]
 DryRun = Annotated[bool, Query(description="Say what would happen; keep nothing, tell nobody.")]
 Id = Annotated[Name, Path(examples=["su-77ab"])]
 
@@ -104,24 +95,20 @@ def show_suspension(id: Id, here: Annotated[House, Depends(house)]) -> Suspensio
     summary="Propose, suspend or force off a scope",
     responses=documented(BAD_SCOPE, *_REFUSALS),
 )
-def begin(
-    body: NewRequest, here: Annotated[House, Depends(house)], key: Key = None, dry_run: DryRun = False
-) -> ActedBody:
+def begin(body: NewRequest, here: Annotated[House, Depends(house)], dry_run: DryRun = False) -> ActedBody:
     """Act on the scope of these attributes, whether or not it was ever touched."""
     try:
         scope = named(body.integration, body.where)
     except BadScope as error:
         raise ProblemError(BAD_SCOPE, str(error)) from None
-    return _act(here, scope, body.action, body, key, dry_run=dry_run)
+    return _act(here, scope, body.action, body, dry_run=dry_run)
 
 
 def _route(action: Do, summary: str, says: str) -> None:
     """POST /v1/suspensions/{id}/ACTION: one route for each thing that a person may do."""
 
-    def act(
-        id: Id, body: ActRequest, here: Annotated[House, Depends(house)], key: Key = None, dry_run: DryRun = False
-    ) -> ActedBody:
-        return _act(here, SuspensionId(id), action, body, key, dry_run=dry_run)
+    def act(id: Id, body: ActRequest, here: Annotated[House, Depends(house)], dry_run: DryRun = False) -> ActedBody:
+        return _act(here, SuspensionId(id), action, body, dry_run=dry_run)
 
     act.__doc__, act.__name__ = says, f"{action.value}_suspension"
     responses = documented(NO_SUCH_SUSPENSION, *_REFUSALS)
@@ -139,11 +126,9 @@ _route(Do.RAMP, "Let more pass", "The next step of 1, 10, 50, 100 %; behind the 
 _route(Do.FORCE, "Hold it off", "It stays off, whatever is seen, until persons resume it.")
 
 
-def _act(
-    here: House, of: Scope | SuspensionId, action: Do, body: ActRequest, key: str | None, *, dry_run: bool
-) -> ActedBody:
+def _act(here: House, of: Scope | SuspensionId, action: Do, body: ActRequest, *, dry_run: bool) -> ActedBody:
     incident = IncidentId(body.incident) if isinstance(body, NewRequest) and body.incident is not None else None
-    asked = Asked(action, actor(body.actor), body.why, here.now(), body.version, key, incident)
+    asked = Asked(action, actor(body.actor), body.why, here.now(), body.version, incident)
     suspensions = here.store().suspensions
     try:
         acted = suspensions.act(of, asked, dry_run=dry_run)
@@ -155,8 +140,6 @@ def _act(
         raise ProblemError(KILL_SWITCH_ON, "A person turns it off at /v1/kill-switch.") from None
     except NoneOfThese as error:
         raise ProblemError(BAD_SCOPE, str(error)) from None
-    except KeyReused:
-        raise ProblemError(KEY_REUSED, "Take a new key for a new request.") from None
     done = there(acted, NO_SUCH_SUSPENSION)
     incidents = suspensions.incidents([done.suspension.id])[done.suspension.id]
     return ActedBody.of(done, incidents, dry_run=dry_run, killed=here.is_killed())

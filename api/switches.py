@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path
 
 from api.gate.who import actor
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import Name
 from api.problems import BAD_PARAMETER, STORE_UNAVAILABLE, documented
 from api.suspension_schemas import (
@@ -25,7 +26,7 @@ from api.suspension_schemas import (
 from streams.store.suspensions import Enrolled
 from streams.store.words import KILL, MODE, OFF, ON
 
-router = APIRouter(tags=["suspensions"])
+router = APIRouter(tags=["suspensions"], route_class=ActionRoute)
 _PROBLEMS = documented(BAD_PARAMETER, STORE_UNAVAILABLE)
 
 

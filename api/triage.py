@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from api.dossier import DeedBody, TriageBody, TriageDetail
 from api.gate.who import actor
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import Moment, Name
 from api.problems import (
     BAD_PARAMETER,
@@ -35,7 +36,7 @@ from streams.store.candidates import NothingKept, name_candidate
 from streams.store.cases import Cases, OutOfDate
 from streams.store.sql import SomebodysHome
 
-router = APIRouter(tags=["triage"])
+router = APIRouter(tags=["triage"], route_class=ActionRoute)
 LONGEST_NOTE: Final = 10_000
 """Characters of a note, at most: some pages."""
 _ETAG: Final[dict[str, Any]] = {

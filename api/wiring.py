@@ -14,6 +14,7 @@ from api.judging import Judging
 from api.producing import Producing
 from models.fingerprint import Still
 from models.records import Judgement
+from streams.judge import tell_stored
 from streams.kafka.client import Outlet
 from streams.kafka.topics import require_topics
 from streams.metrics import Metrics
@@ -47,6 +48,7 @@ def _judging(
         moment, delivered = now(), judgement.delivery.time
         metrics.lag_seconds.set_function(lambda: max(0.0, (now() - delivered).total_seconds()))
         for alert in judgement.alerts:
+            tell_stored(alert)
             metrics.alert_seconds.observe(max(0.0, (moment - alert.delivered_at).total_seconds()))
 
     return Judging(

@@ -36,7 +36,7 @@ class Notice:
     """One thing that happened. `id` is the same whenever the same cause is met again: a receiver hears of it once.
 
     `data` is what a receiver is told, JSON as it is, without pictures and under 20 kB. One that `acts` asks somebody to
-    switch something; all others only tell.
+    switch something; all others only tell. `trace` is the W3C traceparent of what led to it, None where it has none.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Notice:
     integration: str
     data: Mapping[str, Any] = field(hash=False)
     acts: bool = False
+    trace: str | None = field(default=None, compare=False)
 
 
 def notice(

@@ -33,6 +33,7 @@ from models.records import (
     derived_id,
     utc,
 )
+from streams.tracing import accepted
 
 if TYPE_CHECKING:  # whoever reads events alone loads no fingerprints
     from models.fingerprint import Still
@@ -54,6 +55,7 @@ _ACTIONS = {
 _CORE = {"specversion", "id", "source", "type", "time", "data", "data_base64", "dataref"}
 _CORE |= {"datacontenttype", "dataschema", "subject", "account", "camera"}
 _CORE |= {"partitionkey"}  # CloudEvents' partitioning extension: the message's key once more
+_CORE |= {"traceparent", "tracestate"}  # CloudEvents' distributed tracing: of one delivery alone, so of no cause
 LONGEST_VALUE = 1024
 """Bytes of an attribute's value in UTF-8, at most: ids and version names are shorter, and a value may become part of a
 database's index, whose entries hold some 2,700 bytes in PostgreSQL."""
@@ -87,7 +89,8 @@ class Rejected(StrayframeError):
 @dataclass(frozen=True, slots=True)
 class Message:
     """An event with its envelope and, for a delivery, its picture: `data`, or `dataref` for the claim check, or, where
-    another process has looked already, `still`: what was seen in it. A `late` one came too late to be looked at."""
+    another process has looked already, `still`: what was seen in it. A `late` one came too late to be looked at.
+    `trace` is the W3C traceparent of what delivered it."""
 
     event: Event
     key: DeliveryId
@@ -95,6 +98,7 @@ class Message:
     dataref: str | None = None
     still: Still | None = None
     late: bool = False
+    trace: str | None = None
 
 
 def parse_line(line: str | bytes) -> Message:
@@ -220,7 +224,8 @@ def _message(attributes: Mapping[str, Any], data: bytes | None) -> Message:
         reference = attributes.get("dataref")
         if not data and not isinstance(reference, str):
             raise Rejected("no_picture", "a still.delivered needs a picture: data, or a dataref to it")
-        return Message(delivery, key, data or None, None if data else reference)
+        trace = accepted(attributes.get("traceparent"))
+        return Message(delivery, key, data or None, None if data else reference, trace=trace)
     if kind in _ACTIONS:
         return Message(RightChanged(_camera(attributes), _account(attributes), _action(attributes, kind), when), key)
     if kind == STILL_OPENED:

@@ -8,12 +8,14 @@ they have read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import ClassVar, Final, Protocol
+
+import structlog
 
 from detector.engine import AGAIN, LATE, Changes, Engine, Knowledge
 from detector.notice import Notice
@@ -25,6 +27,7 @@ from models.errors import StrayframeError
 from models.fingerprint import Still
 from models.placeholder import Shelf
 from models.records import (
+    Alert,
     ChangeDeployed,
     Delivery,
     DeliveryId,
@@ -35,10 +38,13 @@ from models.records import (
     StillOpened,
     Verdict,
 )
+from streams import tracing
 from streams.cloudevents import Message, Rejected, instant
 from streams.crew import Crew
 from streams.decode import Decoder
 from streams.metrics import Metrics
+
+log = structlog.get_logger(__name__)
 
 AHEAD: Final = timedelta(hours=1)
 """How far a sender's clock may be ahead of ours. One still from the year 9999 would keep an incident open for ever."""
@@ -181,6 +187,7 @@ class Judge:
         self._rulings = 0
         self._board = board
         self._judged: list[Judgement] = []
+        self._traces: dict[str, str] = {}
         self.transitions: list[Transition] = []
         """What the last batch did to suspensions, in order."""
 
@@ -215,7 +222,9 @@ class Judge:
         message = begun.message
         match message.event:
             case Delivery() as delivery:
-                return self._deliver(delivery, begun.look)
+                if message.trace is None and not tracing.is_on():
+                    return self._deliver(delivery, begun.look)
+                return self._traced(delivery, begun.look, message.trace)
             case RightChanged() as right:
                 self._torn = True
                 self.engine.right(right)
@@ -237,13 +246,14 @@ class Judge:
         batch, self._batch = self._batch, Batch()
         batch.changes, batch.moves = self.engine.drain(), moves
         batch.notices += batch.changes.notices
+        traces, self._traces = self._traces, {}
         if self._store is None:
             self._decide(batch)
         else:
             if batch.notices:
                 batch.notices = audible(batch.notices, self._store.snoozed())
             with self._metrics.commit_seconds.time():
-                self._write(batch, self._store)
+                self._write(batch, self._store, traces)
             self._shelve(self._store)
         self._judged = []
         if self._board is not None:
@@ -255,11 +265,13 @@ class Judge:
         self._metrics.stored(batch.changes)
         return batch.changes
 
-    def _write(self, batch: Batch, store: Store) -> None:
+    def _write(self, batch: Batch, store: Store, traces: Mapping[str, str]) -> None:
         """Store the batch. When a person has spoken since its suspensions were decided, they are decided again."""
         told = batch.notices
         while True:
             batch.notices = [*told, *self._decide(batch)]
+            if traces:
+                batch.notices = [_following(notice, traces) for notice in batch.notices]
             try:
                 return store.commit(batch)
             except Overtaken:
@@ -281,6 +293,18 @@ class Judge:
             shelf = store.shelf()
             self.engine.shelve(shelf)
             self._rulings = shelf.version
+
+    def _traced(self, delivery: Delivery, look: Callable[[], Still] | None, trace: str | None) -> Judgement:
+        """Judge it as part of its trace, which what it leads to is part of as well."""
+        key = delivery.key
+        with tracing.span(
+            "strayframe.judge", trace, kind="CONSUMER", delivery_source=key.source, delivery_id=key.id
+        ) as own:
+            judgement = self._deliver(delivery, look)
+            own.say(verdict=judgement.verdict.value, rule=judgement.rule)
+        if judgement.alerts and own.traceparent is not None:
+            self._traces |= {alert.id: own.traceparent for alert in judgement.alerts}
+        return judgement
 
     def _deliver(self, delivery: Delivery, look: Callable[[], Still] | None) -> Judgement:
         self._torn = True
@@ -319,6 +343,29 @@ class Judge:
         if self._fetch is None or message.dataref is None:
             raise Rejected("no_picture", "the picture is named by dataref, and nothing here may fetch it")
         return self._fetch(message.dataref)
+
+
+def tell_stored(alert: Alert) -> None:
+    """Log an alert that was stored: by its delivery it is found in what the camera cloud logs."""
+    log.warning(
+        "alert.stored",
+        alert=alert.id,
+        delivery=str(alert.delivery),
+        raised_by=str(alert.raised_by),
+        kind=alert.kind,
+        certainty=alert.level,
+        rule=alert.rule,
+    )
+
+
+def _following(notice: Notice, traces: Mapping[str, str]) -> Notice:
+    """The notice as part of the trace of the alert that it tells of, or that it goes back to: one of those it names,
+    else the last one of the batch, which is what an incident's notice follows."""
+    named = [notice.data.get("alert"), *reversed(notice.data.get("alerts", ()))]
+    trace = next((traces[alert] for alert in named if alert in traces), None)
+    if trace is None and notice.data.get("alert") is None:
+        *_, trace = traces.values()
+    return replace(notice, trace=trace)
 
 
 def _covered(judgement: Judgement) -> Covered:

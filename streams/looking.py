@@ -25,7 +25,7 @@ from streams.health import Health, HealthServer
 from streams.kafka.client import KafkaRefused, Record
 from streams.kafka.forward import Outgoing, Route, bytes_of, forward, headers_of, letter
 from streams.kafka.topics import partitions_of, require_topics
-from streams.messages import integration_of, parsed
+from streams.messages import delivery_of, integration_of, parsed
 from streams.metrics import Metrics
 from streams.scenes import record_of, record_of_rejected
 from streams.settings import Settings
@@ -143,7 +143,12 @@ class Looker:
         """A dead letter, and the note that has the matcher count it."""
         self._metrics.rejected.labels(rejected.reason).inc()
         log.warning(
-            "message.rejected", reason=rejected.reason, detail=rejected.detail, topic=record.topic, offset=record.offset
+            "message.rejected",
+            delivery=delivery_of(record),
+            reason=rejected.reason,
+            detail=rejected.detail,
+            topic=record.topic,
+            offset=record.offset,
         )
         note = self._on(record, *record_of_rejected(integration_of(record)))
         return [letter(self._settings, record, rejected.reason, rejected.detail, largest), note]

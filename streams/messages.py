@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from models.records import DeliveryId
 from streams.cloudevents import Message, Rejected, acceptable, parse_headers
 from streams.kafka.client import Record
 from streams.settings import Settings
@@ -32,7 +33,17 @@ def parsed(record: Record, settings: Settings, read: Read = parse_headers) -> Me
 
 def integration_of(record: Record) -> str:
     """What the message says of its integration, as far as that can be read in its headers; else nothing."""
-    said = (dict(record.headers).get("ce_integration") or b"").decode(errors="replace")
+    return _said(record, "ce_integration")
+
+
+def delivery_of(record: Record) -> str | None:
+    """The delivery as logs name it, as far as the message's headers tell; None where they do not."""
+    source, id_ = _said(record, "ce_source"), _said(record, "ce_id")
+    return str(DeliveryId(source, id_)) if source and id_ else None
+
+
+def _said(record: Record, header: str) -> str:
+    said = (dict(record.headers).get(header) or b"").decode(errors="replace")
     return said if acceptable(said) else ""
 
 

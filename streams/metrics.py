@@ -7,10 +7,12 @@ it. A `Metrics` has a registry of its own, so that two engines in one process (t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detector.engine import Changes
+from detector.suspension import State
 from models.records import Judgement
 
 _FAST = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
@@ -77,6 +79,15 @@ class Metrics:
             buckets=_SLOW,
             registry=r,
         )
+        self.store_unavailable = Counter(
+            "strayframe_store_unavailable_total", "Times that the store did not answer and was tried again.", registry=r
+        )
+        self.kill_switch = Gauge("strayframe_kill_switch", "1 while the kill switch is on.", registry=r)
+        self.kill_switch.set(math.nan)
+        self._suspensions = Gauge("strayframe_suspensions", "Suspensions by state.", ["state"], registry=r)
+        self.snapshot_time = Gauge(
+            "strayframe_snapshot_timestamp_seconds", "When the last snapshot was written.", registry=r
+        )
         for result in ("delivered", "retry", "gone", "dry_run"):
             self.outbox_attempts.labels(result)
         for reason in ("not_json", "missing_attribute", "bad_attribute", "bad_time", "unknown_type", "no_picture"):
@@ -96,3 +107,14 @@ class Metrics:
         """Nothing is known of the outbox: this process does not dispatch."""
         self.outbox_waiting.set(math.nan)
         self.outbox_oldest_seconds.set(math.nan)
+
+    def switches(self, killed: bool, suspensions: Mapping[State, int]) -> None:
+        """Tell how the switches stand."""
+        self.kill_switch.set(killed)
+        for state in State:
+            self._suspensions.labels(state.value).set(suspensions.get(state, 0))
+
+    def switches_unknown(self) -> None:
+        """Nothing is known of them: this process does not look."""
+        self.kill_switch.set(math.nan)
+        self._suspensions.clear()

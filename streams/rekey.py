@@ -21,6 +21,7 @@ from streams.health import Health, HealthServer
 from streams.kafka.client import Record, topic_of
 from streams.kafka.forward import Outgoing, Route, bytes_of, forward, headers_of, letter
 from streams.kafka.topics import require_topics
+from streams.messages import delivery_of
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.stop import FAILED, STOPPED, Stop
@@ -75,5 +76,11 @@ def _keyed(settings: Settings, health: Health, record: Record, largest: int) -> 
 
 def _put_aside(settings: Settings, health: Health, record: Record, rejected: Rejected, largest: int) -> list[Outgoing]:
     health.metrics.rejected.labels(rejected.reason).inc()
-    log.warning("message.rejected", reason=rejected.reason, topic=record.topic, offset=record.offset)
+    log.warning(
+        "message.rejected",
+        delivery=delivery_of(record),
+        reason=rejected.reason,
+        topic=record.topic,
+        offset=record.offset,
+    )
     return [letter(settings, record, rejected.reason, rejected.detail, largest)]

@@ -247,6 +247,9 @@ class Settings(BaseModel):
         "info", description="Least severe log event written."
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of log lines on standard error.")
+    traces: bool = Field(
+        False, description="Export OpenTelemetry spans by OTLP (extra `otel`); where to, OTEL_* variables say."
+    )
 
     @field_validator("public_url", "oidc_issuer")
     @classmethod

@@ -112,15 +112,22 @@ class Keeper:
     """Writes a memory's snapshots: every so many seconds after a commit, beside the judging, and when it closes.
 
     A write that fails is logged and changes nothing: the last file stays, and the next attempt is made in its turn.
-    `now` is a clock in seconds.
+    `now` is a clock in seconds. `written` is called after each write that went well.
     """
 
     def __init__(
-        self, path: Path, identity: str, memory: Memory, seconds: float, now: Callable[[], float] = time.monotonic
+        self,
+        path: Path,
+        identity: str,
+        memory: Memory,
+        seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        written: Callable[[], None] = lambda: None,
     ) -> None:
         self._path, self._identity, self._memory = path, identity, memory
         self._seconds, self._now = seconds, now
         self._due = now() + seconds
+        self._tell_written = written
         self._thread: threading.Thread | None = None
 
     def stored(self) -> None:
@@ -151,6 +158,7 @@ class Keeper:
             log.error("snapshot.failed", path=str(self._path), reason=error.strerror)
             return
         seconds = round(time.monotonic() - began, 3)
+        self._tell_written()
         log.info("snapshot.written", path=str(self._path), bytes=size, seconds=seconds, held_up=round(held_up, 3))
 
 

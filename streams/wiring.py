@@ -115,7 +115,12 @@ def _opened(
     if crew is not None:
         crew.await_ready()  # they started while the index was loaded
     log.info("judge.restored", store=store.database.name, snapshot=image is not None)
-    keeper = None if path is None else Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes)
+    keeper = None
+    if path is not None:
+        if image is not None:
+            metrics.snapshot_time.set(path.stat().st_mtime)
+        told = metrics.snapshot_time.set_to_current_time
+        keeper = Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes, written=told)
     stored = None if keeper is None else keeper.stored
     board = board_of(settings, engine)
     board.take(store.standing())

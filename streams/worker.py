@@ -31,19 +31,21 @@ from detector.engine import Changes
 from models.errors import StrayframeError
 from models.records import Kind
 from streams import log as logs
+from streams import tracing
 from streams.cloudevents import Message, Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
-from streams.judge import Begun, Move
+from streams.judge import Begun, Move, tell_stored
 from streams.kafka.client import Record, require_crc32c
 from streams.kafka.deadletters import DeadLetters
 from streams.kafka.reader import Reader, Replaced
 from streams.kafka.topics import require_topics
-from streams.messages import Read, age_of, integration_of, parsed
+from streams.messages import Read, age_of, delivery_of, integration_of, parsed
 from streams.metrics import Metrics
 from streams.outbox.dispatch import Dispatcher
 from streams.scenes import Aside, read_record
 from streams.settings import Settings
 from streams.stop import FAILED, STOPPED, Stop
+from streams.store.database import StoreUnavailable
 from streams.store.lease import Fenced, Holder, JudgeRunning
 from streams.wiring import OpenJudge, await_judge, open_judge
 
@@ -87,6 +89,8 @@ def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers
     metrics = Metrics()
     health = Health(metrics)
     try:
+        if settings.traces:
+            tracing.begin()
         with Stop() as stop, ExitStack() as stack:
             if settings.metrics_port:
                 server = HealthServer(health, settings.host, settings.metrics_port)
@@ -142,6 +146,7 @@ class Supervisor:
             except StrayframeError as error:
                 if not self.judged or not (error.retry or _is_own_lease(error)):
                     raise
+                self.metrics.store_unavailable.inc(isinstance(error, StoreUnavailable))
                 log.warning("worker.retrying", reason=str(error), seconds=self.pause)
                 self.health.now(f"waiting to try again: {error}")
                 self.stop.wait(self.pause)
@@ -339,6 +344,7 @@ class Loop:
         self._count_aside(record)
         log.warning(
             "message.rejected",
+            delivery=delivery_of(record),
             reason=reason,
             detail=detail,
             topic=record.topic,
@@ -365,7 +371,7 @@ class Loop:
         for alert in changes.raised:
             if alert.kind is Kind.LEAK:
                 self._metrics.alert_seconds.observe(max(0.0, (now - alert.delivered_at).total_seconds()))
-            log.warning("alert.stored", alert=alert.id, kind=alert.kind, certainty=alert.level, rule=alert.rule)
+            tell_stored(alert)
         log.info(
             "batch.stored",
             messages=taken,
@@ -390,7 +396,13 @@ def _boundary(record: Record) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, StrayframeError) and error.retry:
             raise
-        log.exception("message.failed", topic=record.topic, partition=record.partition, offset=record.offset)
+        log.exception(
+            "message.failed",
+            delivery=delivery_of(record),
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
         raise Poisoned(_place(record), f"{type(error).__name__}: {error}") from error
 
 

@@ -23,14 +23,14 @@ COMMAND = Path(sys.executable).with_name("strayframe")
 
 
 @contextmanager
-def serve(store: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+def serve(store: Path, *more: str, command: Path = COMMAND) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
     """The command on a free port, its log beside the store; killed afterwards if it still runs."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     options = ["--store", f"sqlite:///{store}", "--port", str(port), "--lease-seconds", "600"]
     with (
         store.with_suffix(".log").open("wb") as log,
-        subprocess.Popen([COMMAND, "serve", *options, "--log-format", "json", *more], stderr=log) as process,
+        subprocess.Popen([command, "serve", *options, "--log-format", "json", *more], stderr=log) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
     ):
         try:
@@ -39,12 +39,14 @@ def serve(store: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], ht
             process.kill()
 
 
-def until_ready(process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200) -> httpx.Response:
+def until_ready(
+    process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200, path: str = "/readyz"
+) -> httpx.Response:
     never = threading.Event()
     for _ in range(int(WAIT_SECONDS / 0.05)):
         assert process.poll() is None
         try:
-            if (answer := client.get("/readyz")).status_code == status:
+            if (answer := client.get(path)).status_code == status:
                 return answer
         except httpx.TransportError:
             pass

@@ -21,6 +21,8 @@ import uvicorn
 from fastapi import FastAPI
 from PIL import Image, ImageDraw
 
+from api.patience import Patient, Server
+
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 WAIT_SECONDS = 60.0
 """How long a server may take to come up or an expectation to come true, on a machine that is busy with other tests."""
@@ -36,6 +38,7 @@ class Served:
 
     client: httpx.Client
     url: str
+    app: FastAPI
 
     def ready(self) -> Served:
         """Wait until it says that it is ready."""
@@ -53,16 +56,19 @@ class Served:
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[Served]:
+def serving(app: FastAPI, protocol: type[Patient] = Patient) -> Iterator[Served]:
     """The app under uvicorn on a free port; stopped in order afterwards, as SIGTERM does it."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=10))
+        config = uvicorn.Config(
+            app, http=protocol, ws="none", log_config=None, lifespan="on", timeout_graceful_shutdown=10
+        )
+        server = Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             with httpx.Client(base_url=url, timeout=WAIT_SECONDS, limits=httpx.Limits(max_connections=100)) as client:
-                served = Served(client, url)
+                served = Served(client, url, app)
                 served.until(lambda: server.started or not thread.is_alive())
                 yield served
         finally:

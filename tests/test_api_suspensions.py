@@ -123,16 +123,6 @@ def test_what_was_seen_before_is_not_acted_on_blindly(served: Served) -> None:
     assert (problem["type"], problem["version"]) == ("urn:strayframe:problem:suspension-changed", 2)
 
 
-def test_a_request_with_a_key_is_done_once(served: Served) -> None:
-    c, key = served.client, {"Idempotency-Key": "k-1"}
-    first = act(c, "", action="suspend", headers=key, **NODE)
-    again = act(c, "", action="suspend", headers=key, **NODE)
-    assert (first["repeated"], again["repeated"]) == (False, True)
-    assert first["transition"] == again["transition"]
-    id_ = first["suspension"]["id"]
-    assert act(c, f"/{id_}/resume", headers=key, expect=422)["type"] == "urn:strayframe:problem:key-reused"
-
-
 def test_a_dry_run_says_what_would_happen_and_keeps_nothing(served: Served) -> None:
     c = served.client
     would = act(c, "", action="suspend", query={"dry_run": True}, **NODE)

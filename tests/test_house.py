@@ -18,6 +18,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from serve_command import serve, until_ready
+from serving import events, picture, post, right, still
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "detector", "streams", "api")
@@ -195,6 +197,17 @@ def test_the_command_runs_from_the_wheel_alone(installed: Path, tmp_path: Path) 
     ask = f"import {', '.join(PACKAGES)}; print(*(module.__file__ for module in ({', '.join(PACKAGES)})), sep='\\n')"
     found = subprocess.run([installed / "python", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert [path for path in found.stdout.splitlines() if not path.startswith(str(installed.parent))] == []
+
+
+def test_what_the_wheel_installs_judges_a_still_and_tells_of_it(installed: Path, tmp_path: Path) -> None:
+    with serve(tmp_path / "s.db", command=installed / "strayframe") as (process, client):
+        until_ready(process, client)
+        events(client, right("r0", "enrol", "cam-0", "acct-0"))
+        assert post(client, still("d1", "acct-1", "cam-0", 5), picture(0)).json()["verdict"] == "leak"
+        (alert,) = client.get("/v1/alerts").json()["items"]
+        assert (alert["recipient"], alert["owner"]) == ("acct-1", "acct-0")
+        assert client.get("/openapi.json").json()["openapi"].startswith("3.1.")
+        assert 'strayframe_stills_judged_total{verdict="leak"} 1.0' in client.get("/metrics").text
 
 
 def test_nobody_else_owns_the_names_of_the_packages(installed: Path, tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path as File
 from typing import Any
 
 import pytest
 import suspending_process
-from sqlalchemy import event, func, select
+from sqlalchemy import event, select
 from suspending import HOME, Path, told, when
 
 from detector.notice import Notice, NoticeType
@@ -24,10 +23,10 @@ from detector.policy import Mode, Rules
 from detector.scope import Breadth, link, scope
 from detector.suspension import RULES_VERSION, Do, Refusal, State
 from models.errors import StrayframeError
-from streams.store import suspensions as stored
+from streams.store.answers import Answer
 from streams.store.sql import SqlStore
 from streams.store.suspension_schema import suspensions, transitions
-from streams.store.suspensions import Asked, Changed, KeyReused, Killed, NoneOfThese, NotMoved, Suspensions
+from streams.store.suspensions import Asked, Changed, Killed, NoneOfThese, NotMoved, Suspensions
 from streams.store.words import KILL, MODE, ON
 
 AUTO = Rules(mode=Mode.AUTO, warm_cameras=0, warm_share=0.0, clean=3)
@@ -138,21 +137,6 @@ def test_a_person_decides_on_what_is_stored_and_is_told_when_it_changed(store: S
         store.suspensions.act(NODE.id, ask(Do.APPROVE))
     assert refused.value.refusal is Refusal.SAME_PERSON
     assert history(store, NODE) == [("anna", "suspending"), ("anna", "suspending")]
-
-
-def test_the_same_key_is_the_same_request(store: SqlStore) -> None:
-    first = store.suspensions.act(NODE, ask(Do.SUSPEND, key="k1"))
-    again = store.suspensions.act(NODE, ask(Do.SUSPEND, seconds=9, key="k1"))
-    assert first is not None
-    assert again is not None
-    assert (first.repeated, again.repeated) == (False, True)
-    assert again.transition.version == first.transition.version
-    assert len(history(store, NODE)) == 1
-    with pytest.raises(KeyReused):
-        store.suspensions.act(NODE.id, ask(Do.RESUME, key="k1"))
-    store.suspensions.act(NODE.id, ask(Do.RESUME, seconds=8 * 86400, key="k2"))
-    with pytest.raises(NotMoved):
-        store.suspensions.act(NODE, ask(Do.SUSPEND, key="k1"))
 
 
 def test_a_dry_run_keeps_nothing_and_tells_nobody(url: str) -> None:
@@ -272,15 +256,19 @@ def test_a_person_s_request_that_dies_leaves_nothing_half_done(store: SqlStore) 
     died = 0
     for at in range(1, 20):
         try:
-            with dying(store, at):
-                store.suspensions.act(NODE, ask(Do.SUSPEND, key="k"))
+            with dying(store, at), store.answers.once("k", "digest", when(0)) as once:
+                assert once.before is None
+                store.suspensions.act(NODE, ask(Do.SUSPEND))
+                once.keep(Answer(200, {}, "{}"))
         except Torn:
             died += 1
             assert (store.suspensions.one(NODE.id), history(store, NODE), store.suspensions.words()) == (None, [], 0)
             continue
         break
-    assert died >= 4
+    assert died >= 5
     assert history(store, NODE) == [("anna", "suspending")]
+    with store.answers.once("k", "digest", when(0)) as again:
+        assert again.before == Answer(200, {}, "{}")
 
 
 def test_alerts_of_a_warm_up_are_marked(store: SqlStore) -> None:
@@ -309,14 +297,6 @@ def test_pages_hold_what_they_held_while_more_is_suspended(store: SqlStore) -> N
         f"account new of {HOME}"
     ]
     assert store.suspensions.page(integration="other").items == ()
-
-
-def test_old_keys_are_forgotten(store: SqlStore) -> None:
-    for day in range(30):
-        of = link(HOME, f"a{day}")
-        store.suspensions.act(of, ask(Do.SUSPEND, seconds=timedelta(days=day).total_seconds(), key=f"k{day}"))
-    with store.database.reading() as connection:
-        assert (connection.scalar(select(func.count()).select_from(stored.requests)) or 0) <= 9
 
 
 def test_nothing_is_read_anew_while_nobody_speaks(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from api.gate.door import is_loopback
 from api.options import fail
 from api.roles import run_server, serve_by_many
 from models.errors import StrayframeError
+from streams import tracing
 from streams.settings import Settings
 from streams.sinks.roster import sinks_of
 from streams.store.database import Database
@@ -23,6 +24,8 @@ def run(settings: Settings) -> int:
     try:
         Database(settings.store).close()
         sinks_of(settings)
+        if settings.traces and settings.processes == 1:
+            tracing.begin()
     except StrayframeError as error:
         fail(str(error))
     with listener(settings) as listening:

@@ -42,6 +42,7 @@ class Row:
 _PROBE, _ANYBODY, _SIGNED_IN = Row(Anybody.PROBE), Row(Anybody.ANYBODY), Row(Anybody.SIGNED_IN, own=True)
 _READ, _READ_WHOLE = Row(Permission.READ, own=True), Row(Permission.READ)
 _TRIAGE, _ACT = Row(Permission.TRIAGE, own=True), Row(Permission.ACT, own=True)
+_RULE = Row(Permission.TRIAGE)
 _HOOKS, _ADMIN, _AUDIT = Row(Permission.HOOKS), Row(Permission.ADMIN), Row(Permission.AUDIT)
 
 TABLE: Final[Mapping[tuple[str, str], Row]] = {
@@ -65,7 +66,14 @@ TABLE: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/v1/incidents/{id}/reach"): Row(Permission.REACH, own=True, noted="reach.viewed"),
     ("GET", "/v1/incidents/{id}/reach.csv"): Row(Permission.REACH, own=True, noted="reach.exported"),
     ("GET", "/v1/incidents/{id}/notification"): Row(Permission.REACH, own=True, noted="notification.drafted"),
+    ("GET", "/v1/stream"): _READ,
     ("GET", "/v1/coverage"): _READ,
+    # a picture that anybody may get is no integration's own
+    ("GET", "/v1/placeholders"): _READ_WHOLE,
+    ("GET", "/v1/placeholders/{id}"): _READ_WHOLE,
+    ("POST", "/v1/placeholders/{id}/confirm"): _RULE,
+    ("POST", "/v1/placeholders/{id}/reject"): _RULE,
+    ("DELETE", "/v1/placeholders/{id}"): _RULE,
     ("GET", "/v1/changes"): _READ_WHOLE,
     ("GET", "/v1/rights"): Row(Permission.REACH),
     # what is switched off
@@ -74,6 +82,7 @@ TABLE: Final[Mapping[tuple[str, str], Row]] = {
     ("POST", "/v1/suspensions"): _ACT,
     ("POST", "/v1/suspensions/{id}/propose"): _ACT,
     ("POST", "/v1/suspensions/{id}/suspend"): _ACT,
+    ("POST", "/v1/suspensions/{id}/stopped"): _ACT,
     ("POST", "/v1/suspensions/{id}/reject"): _ACT,
     ("POST", "/v1/suspensions/{id}/resume"): _ACT,
     ("POST", "/v1/suspensions/{id}/probe"): _ACT,
@@ -95,6 +104,11 @@ TABLE: Final[Mapping[tuple[str, str], Row]] = {
     ("POST", "/v1/hooks/{id}/test"): _HOOKS,
     ("GET", "/v1/hooks/{id}/deliveries"): _HOOKS,
     ("POST", "/v1/hooks/{id}/deliveries/{delivery}/replay"): _HOOKS,
+    ("GET", "/v1/sinks"): _HOOKS,
+    ("GET", "/v1/sinks/{name}"): _HOOKS,
+    ("POST", "/v1/sinks/{name}/test"): _HOOKS,
+    ("GET", "/v1/sinks/{name}/deliveries"): _HOOKS,
+    ("POST", "/v1/sinks/{name}/deliveries/{delivery}/replay"): _HOOKS,
     # who may, and who did
     ("GET", "/v1/session"): _ANYBODY,
     ("POST", "/v1/session"): _ANYBODY,

@@ -313,6 +313,8 @@ class Outlet:
         headers = to_headers(message.event, id=message.key.id, source=message.key.source)
         if message.dataref is not None:
             headers.append(("ce_dataref", message.dataref.encode()))
+        if message.trace is not None:
+            headers.append(("ce_traceparent", message.trace.encode()))
         value = _body(message)
         receipt = Receipt(self._start(topic_of(message.event, self._topics), message, value, headers), len(value))
         with self._lock:

@@ -10,11 +10,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
 
+from detector.notice import Notice
+from models.records import DeliveryId
+from streams import tracing
 from streams.metrics import Metrics
 from streams.outbox.call import LONGEST_ASKED, Attempt, Due, Outcome, Result, State, Target, next_due
 from streams.store.outbox import Outbox
@@ -94,14 +98,23 @@ class Courier:
         return self._rest(outcome)
 
     async def _attempt(self, due: Due, at: datetime) -> Outcome:
+        told = due.notice
+        with tracing.span("strayframe.call", told.trace, kind="CLIENT", target=self.target.name, notice=told.id) as own:
+            outcome = await self._sent(replace(told, trace=own.traceparent), at)
+            own.say(result=outcome.result.value)
+        return outcome
+
+    async def _sent(self, notice: Notice, at: datetime) -> Outcome:
         try:
-            return await self.target.send(due.notice, at)
+            return await self.target.send(notice, at)
         except Exception as error:  # behind this no fault of one target's can end the others' couriers
-            log.exception("call.fault", target=self.target.name, notice=due.notice.id)
+            log.exception("call.fault", target=self.target.name, notice=notice.id)
             return Outcome(Result.RETRY, f"fault: {type(error).__name__}")
 
     def _tell(self, due: Due, outcome: Outcome, state: State) -> None:
         fields = {"target": self.target.name, "notice": due.notice.id, "type": due.notice.type.value}
+        if (delivery := due.notice.data.get("delivery")) is not None:
+            fields["delivery"] = str(DeliveryId(delivery["source"], delivery["id"]))
         if outcome.result is Result.RETRY:
             log.warning(
                 "call.failed", **fields, tries=due.tries + 1, given_up=state is State.FAILED, why=outcome.detail

@@ -35,12 +35,13 @@ from streams.settings import Settings
 from streams.sinks.roster import sinks_of
 from streams.sinks.sink import Sink
 from streams.store import lease as leasing
-from streams.store.database import Database
+from streams.store.database import Database, StoreUnavailable
 from streams.store.forgetting import Forgetting
 from streams.store.hooks import Hook, Hooks
 from streams.store.lease import Lease
 from streams.store.outbox import CHANNEL, Outbox
 from streams.store.sql import SqlStore
+from streams.store.suspensions import Suspensions
 
 LOOK_SECONDS: Final = {True: 0.2, False: 5.0}
 """Seconds between two looks without a bell, on SQLite (other processes cannot ring: two reads of a tenth of a
@@ -102,6 +103,7 @@ class Dispatcher:
                 self._session()
                 pause = FIRST_PAUSE
             except StrayframeError as error:
+                self._metrics.store_unavailable.inc(isinstance(error, StoreUnavailable))
                 log.warning("dispatch.retrying", error=str(error), seconds=pause)
             except Exception:  # nothing but this thread would carry notices out: it never ends by itself
                 log.exception("dispatch.fault", seconds=pause)
@@ -175,6 +177,7 @@ class Round:
             await self._leave(beside)
             self._store_threads.shutdown()
             self._metrics.outbox_unknown()
+            self._metrics.switches_unknown()
 
     async def _look(self) -> None:
         """See which targets there are, and route what is stored to them."""
@@ -228,6 +231,7 @@ class Round:
             waiting, oldest = await self._threaded(self._outbox.backlog)
             self._metrics.outbox_waiting.set(waiting)
             self._metrics.outbox_oldest_seconds.set(0 if oldest is None else (_now() - oldest).total_seconds())
+            self._metrics.switches(*await self._threaded(Suspensions(self._database).stand))
             await asyncio.sleep(TELL_SECONDS)
 
     async def _forget(self) -> None:

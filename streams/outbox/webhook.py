@@ -65,6 +65,8 @@ class HookTarget:
         if self.hook.dry_run:
             return Outcome(Result.DRY_RUN, f"dry run: {notice.type} would have been posted, {len(told)} bytes")
         headers = signed(self.secrets(at), notice.id, at, told)
+        if notice.trace is not None:
+            headers["traceparent"] = notice.trace
         return await attempted(self.hook.url, told, headers | {"user-agent": AGENT}, self._reach)
 
 

@@ -6,6 +6,7 @@ writing transaction on SQLite takes the write lock at its start, so that it neve
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,22 +62,46 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgres_engine(parsed)
         self.insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+        self._mine = threading.local()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one moment on SQLite, and each statement's own moment on PostgreSQL."""
-        with self._meaning(), self.engine.connect() as connection:
-            yield connection
+        with self._meaning():
+            if (joined := self._joined()) is not None:
+                yield joined
+                return
+            with self.engine.connect() as connection:
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction: committed when the block ends well, else nothing of it stays. Raises as the class says."""
-        with self._meaning(), self.engine.connect() as connection:
-            connection.execution_options(**{_WRITES: True})
-            with connection.begin():
-                if not self.is_sqlite:
-                    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        with self._meaning():
+            if (joined := self._joined()) is not None:
+                yield joined
+                return
+            with self.engine.connect() as connection:
+                connection.execution_options(**{_WRITES: True})
+                with connection.begin():
+                    if not self.is_sqlite:
+                        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+                    yield connection
+
+    @contextmanager
+    def together(self) -> Iterator[Connection]:
+        """One transaction of all that this thread reads and writes here within the block, whoever does it."""
+        with self.writing() as connection:
+            self._mine.connection = connection
+            try:
                 yield connection
+            finally:
+                self._mine.connection = None
+
+    def _joined(self) -> Connection | None:
+        """The transaction of the block in which this thread is."""
+        joined: Connection | None = getattr(self._mine, "connection", None)
+        return joined
 
     def close(self) -> None:
         """Close every connection that is not in use."""

@@ -27,6 +27,8 @@ CHANNEL: Final = "strayframe_outbox"
 """PostgreSQL's channel on which the dispatcher hears of notices and of hooks that changed."""
 AT_ONCE: Final = 200
 """Notices routed in one transaction: some milliseconds, so that a judge never waits for it."""
+_ORDER: Final = 0x4E_4F_54_49_43_45
+"""Key of PostgreSQL's advisory lock under which notices get their numbers: "NOTICE"."""
 
 
 def put(connection: Connection, told: Iterable[Notice]) -> None:
@@ -34,9 +36,14 @@ def put(connection: Connection, told: Iterable[Notice]) -> None:
 
     The same notice twice is one: what is stored first stays. Data that would make a body of more than 20 kB lose
     their largest members, which `omitted` then names. Raises TypeError for data that are not JSON.
+
+    From here to the end of the transaction nobody else numbers a notice: whoever reads number 7 will never find a 6
+    that was not there. A sequence alone does not give that, since a lower number may be committed after a higher one.
     """
     rows = [of_notice(notice) for notice in told]
     if rows:
+        if connection.dialect.name == "postgresql":  # on SQLite there is one writing transaction at a time
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ORDER})
         insert: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(notices)
         connection.execute(insert.values(stored_at=now()).on_conflict_do_nothing(index_elements=["id"]), rows)
         ring(connection)
@@ -57,12 +64,13 @@ def of_notice(notice: Notice) -> dict[str, Any]:
         "integration": notice.integration,
         "data": fitted(notice.data),
         "acts": notice.acts,
+        "trace": notice.trace,
     }
 
 
 def to_notice(row: Row[Any]) -> Notice:
     """The notice of a row that holds its columns, the id as `notice`."""
-    return Notice(row.notice, NoticeType(row.type), row.at, row.integration, row.data, row.acts)
+    return Notice(row.notice, NoticeType(row.type), row.at, row.integration, row.data, row.acts, row.trace)
 
 
 _HELD: Final = and_(notices.c.acts, killed())
@@ -74,6 +82,7 @@ NOTICE: Final = (
     notices.c.data,
     notices.c.acts,
     notices.c.stored_at,
+    notices.c.trace,
 )
 _UNSETTLED: Final = calls.c.settled_at.is_(None)
 

@@ -21,6 +21,7 @@ notices = Table(
     Column("stored_at", Instant, nullable=False),
     Column("routed_at", Instant),  # since when its calls exist, for whoever wanted it then
     Column("acts", Boolean, nullable=False, server_default=text("false")),  # asks somebody to act
+    Column("trace", Text),  # W3C's traceparent of what led to it
     Index("ix_notices_id", "id", unique=True),
     sqlite_autoincrement=True,
 )

@@ -23,6 +23,7 @@ from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move
 from streams.store import audit, migrations, outbox, rows, schema
 from streams.store import lease as leasing
+from streams.store.answers import Answers
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, rulings, standing
@@ -58,6 +59,7 @@ class SqlStore(Queries):
         super().__init__(Database(url))
         self.lease: Lease | None = None
         self.suspensions = Suspensions(self.database, outbox.put)
+        self.answers = Answers(self.database)
         try:
             if upgrade:
                 migrations.upgrade(self.database)

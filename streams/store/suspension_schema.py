@@ -84,17 +84,6 @@ words = Table(
     sqlite_autoincrement=True,
 )
 
-requests = Table(
-    "requests",  # persons' requests by the key that their client gave: the same key again is the same request
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("digest", Text, nullable=False),
-    Column("suspension", Text, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("at", Instant, nullable=False),
-    Index("ix_requests_at", "at"),
-)
-
 rolls = Table(
     "rolls",
     metadata,

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import blake2b
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from detector.notice import Notice
@@ -38,11 +37,8 @@ from streams.store.suspension_rows import (
     to_transition,
     told,
 )
-from streams.store.suspension_schema import evidence, requests, rolls, suspensions, transitions, words
+from streams.store.suspension_schema import evidence, rolls, suspensions, transitions, words
 from streams.store.words import KILL, Word, count, is_killed, latest, lock, modes, number
-
-KEYS_KEPT: Final = timedelta(days=7)
-"""How long the key of a request is remembered: longer than any client tries again."""
 
 Tell = Callable[[Connection, Iterable[Notice]], None]
 """Stores notices in the caller's transaction."""
@@ -72,13 +68,9 @@ class NoneOfThese(StrayframeError):
     """The incident that was named has no leak in the scope that still stands."""
 
 
-class KeyReused(StrayframeError):
-    """Another request had that key."""
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a person asks of a switch. `version` is the one that the person saw, `key` names the request.
+    """What a person asks of a switch. `version` is the one that the person saw.
 
     With an `incident` the order rests on its leaks in the scope: whoever looks at either finds the other.
     """
@@ -88,17 +80,15 @@ class Asked:
     why: str
     at: datetime
     version: int | None = None
-    key: str | None = None
     incident: IncidentId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What a person's request did. `repeated`: it had been done before under the same key."""
+    """What a person's request did."""
 
     suspension: Suspension
     transition: StoredTransition
-    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +183,13 @@ class Suspensions:
         word = self.kill_switch()
         return "off" if word is None else word.told(named=named)
 
+    def stand(self) -> tuple[bool, dict[State, int]]:
+        """Whether the kill switch is on, and how many switches are in each state."""
+        counted = select(suspensions.c.state, func.count().label("switches")).group_by(suspensions.c.state)
+        with self._database.reading() as connection:
+            states = {State(row.state): row.switches for row in connection.execute(counted)}
+            return is_killed(connection), states
+
     def integrations(self) -> list[Enrolled]:
         """Every integration that was seen, or has a mode, by name."""
         with self._database.reading() as connection:
@@ -223,13 +220,11 @@ class Suspensions:
     def act(self, of: Scope | SuspensionId, asked: Asked, *, dry_run: bool = False) -> Acted | None:
         """Do what a person asks of a switch, in one transaction; None where there is none of that id.
 
-        Raises NotMoved, Changed, Killed, KeyReused, NoneOfThese. With `dry_run` nothing is kept.
+        Raises NotMoved, Changed, Killed, NoneOfThese. With `dry_run` nothing is kept.
         """
         with self._database.writing() as connection:
             said = lock(connection)
             id_ = of.id if isinstance(of, Scope) else of
-            if (done := self._repeated(connection, id_, asked)) is not None:
-                return done
             now = _one(connection, id_) or (Suspension(of) if isinstance(of, Scope) else None)
             if now is None:
                 return None
@@ -238,7 +233,6 @@ class Suspensions:
                 raise Killed("the kill switch is on: nothing acts until a person turns it off")
             if not dry_run:
                 self._write(connection, [moved], [moved.after])
-                self._remember(connection, id_, asked, moved.after.version)
                 self._speak(connection, said, [moved])
                 _audited(connection, moved)
             return Acted(moved.after, told(moved))
@@ -256,27 +250,6 @@ class Suspensions:
             self._speak(connection, said, [])
             audit.write(connection, subject, integration, integration, actor=actor, value=value, why=why)
         return word
-
-    def _repeated(self, connection: Connection, id_: SuspensionId, asked: Asked) -> Acted | None:
-        """What the same request did before."""
-        if asked.key is None:
-            return None
-        row = connection.execute(select(requests).where(requests.c.key == asked.key)).one_or_none()
-        if row is None:
-            return None
-        if row.digest != _digest(id_, asked):
-            raise KeyReused("another request had this Idempotency-Key")
-        now = _one(connection, id_)
-        made = select(transitions).where(transitions.c.suspension == id_, transitions.c.version == row.version)
-        assert now is not None
-        return Acted(now, to_transition(connection.execute(made).one()), repeated=True)
-
-    def _remember(self, connection: Connection, id_: SuspensionId, asked: Asked, version: int) -> None:
-        if asked.key is None:
-            return
-        connection.execute(delete(requests).where(requests.c.at < asked.at - KEYS_KEPT))
-        row = {"key": asked.key, "digest": _digest(id_, asked), "suspension": id_, "version": version, "at": asked.at}
-        connection.execute(requests.insert().values(row))
 
     def _speak(self, connection: Connection, said: int, moved: Sequence[Transition]) -> None:
         """Let judges know that a person spoke, and tell what happened."""
@@ -335,11 +308,6 @@ def _audited(connection: Connection, moved: Transition) -> None:
     audit.write(
         connection, f"suspension.{event.what.value}", now.id, now.scope.integration, actor=event.actor.name, **told
     )
-
-
-def _digest(id_: SuspensionId, asked: Asked) -> str:
-    text = "\0".join((id_, asked.what.value, asked.actor, asked.why, str(asked.version), asked.incident or ""))
-    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _leaks_in(connection: Connection, of: Scope, incident: IncidentId | None) -> tuple[AlertId, ...]:
