@@ -36,7 +36,7 @@ PASSWORD = "a long enough password"
 ANYBODY = ["GET /", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /v1/session", "POST /v1/session"]
 ANYBODY += ["GET /v1/session/oidc", "GET /v1/session/oidc/callback"]
 SIGNED_IN = ["DELETE /v1/session"]
-DOING = ("propose", "suspend", "reject", "resume", "probe", "ramp", "force")
+DOING = ("propose", "suspend", "reject", "resume", "probe", "ramp", "force", "stopped")
 ASKED: dict[Permission, list[str]] = {
     Permission.METRICS: ["GET /metrics"],
     Permission.INGEST: ["POST /v1/stills", "POST /v1/events"],
