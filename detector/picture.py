@@ -177,6 +177,7 @@ class Onlooker:
         numbers = evidence.numbers_of(clues, self._model())
         if any(k.digest == still.digest for k in shift.alike(camera, look)):
             return Finding(Verdict.SHIFT, "held-again", numbers)
+        own = shift.unlike(own, query.found.valid)
         at_once = shift.tell_at_once(camera, own, look)
         camera.stills += 1
         known = self._memory.learn(camera, delivery, still, Standing.HELD, novel=True, own=own, look=look)
