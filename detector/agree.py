@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from detector.query import Query
 from detector.reading import Reading
 from models.registration import Agreement, Looked, agree_at
 from models.thumbnail import SIDE
@@ -139,9 +138,9 @@ def lies(reading: Reading, scene: Looked, a: Agreement, common: int, *, negative
     return beside.textured >= BESIDE_BLOCKS and beside.correlation < BESIDE_CORRELATION
 
 
-def in_window(query: Query, a: Agreement) -> bool:
-    """Whether the still shows the whole frame in a window of a page that is not the camera's."""
-    return a.covered < COVERED and any(reading.filled(a) for reading in query.anew)
+def smaller(a: Agreement) -> bool:
+    """Whether the still shows the frame smaller, and something around it: a page, or other pictures."""
+    return a.covered < COVERED <= a.overlap
 
 
 def straight(a: Agreement) -> bool:

@@ -23,8 +23,8 @@ Map = tuple[float, float, float, float, float, float]
 """An affine map (xx, xy, x0, yx, yy, y0) of cells, measured from the centre."""
 SAME: Final[Map] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 TRANSPOSED: Final[Map] = (0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
-FILL_SLACK: Final = 2.0
-"""Cells by which a frame's sides may be off those of the window that it fills."""
+FILL_SLACK: Final = 2.5
+"""Cells by which a frame's sides may be off those of the window that it fills: a window is known to one cell each way."""
 
 
 class Reading:
