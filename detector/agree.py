@@ -155,11 +155,17 @@ def straight(a: Agreement) -> bool:
 def _wraps(query: Looked, scene: Looked, a: Agreement, *, negative: bool) -> bool:
     """Whether what lies outside comes in again on the other side: a shifted buffer, not another view."""
     xx, xy, x0, yx, yy, y0 = a.placing
-    for turn in ((-SIDE, 0), (SIDE, 0), (0, -SIDE), (0, SIDE)):
-        b = agree_at(query, scene, (xx, xy, x0 + turn[0], yx, yy, y0 + turn[1]), negative=negative)
-        if a.covered + b.covered >= COVERED and b.correlation >= ACCEPT_CORRELATION:
-            return True
-    return False
+
+    def beyond(across: int, down: int, least: float) -> float:
+        b = agree_at(query, scene, (xx, xy, x0 + across, yx, yy, y0 + down), negative=negative)
+        return b.covered if b.correlation >= least else 0.0
+
+    across, down = (-SIDE if x0 > 0 else SIDE), (-SIDE if y0 > 0 else SIDE)
+    once = ((across, 0), (0, down), (-across, 0), (0, -down))
+    if any(a.covered + beyond(*turn, ACCEPT_CORRELATION) >= COVERED for turn in once):
+        return True
+    corners = ((across, 0), (0, down), (across, down))
+    return a.covered + sum(beyond(*turn, BESIDE_CORRELATION) for turn in corners) >= COVERED
 
 
 def _tile(a: Agreement) -> bool:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from models.code import AS_IS, codes_of
 from models.fingerprint import Fingerprint
-from models.placing import QUARTER_TURNS, inside
+from models.placing import QUARTER_TURNS, ROLLED_TWICE, inside
 from models.registration import Agreement, Looked
 from models.thumbnail import INVALID, SIDE
-from models.window import Box, untwined, upright, windows
+from models.window import Box, rolled, untwined, upright, windows
 
 Map = tuple[float, float, float, float, float, float]
 """An affine map (xx, xy, x0, yx, yy, y0) of cells, measured from the centre."""
@@ -91,6 +91,8 @@ def readings(found: Fingerprint) -> list[Reading]:
         return out
     for lean, straight in upright(cells, levels):
         out.append(Reading(straight, AS_IS, (1.0, lean / SIDE, lean / 2, 0.0, 1.0, 0.0)))
+    if rolled(cells):
+        out.append(Reading(levels, ROLLED_TWICE))
     alone = untwined(cells, levels)
     if alone is not None:
         out.append(Reading(alone, AS_IS))

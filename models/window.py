@@ -44,6 +44,10 @@ TRIED: Final = 2
 """Leans that are tried, the clearest first."""
 LEAN_STEP: Final = 8
 """Twice the grey levels by which a row's difference there is above one and a half times those beside it."""
+JOINED: Final = 0.8
+"""Mean step across the join of opposite borders, of the still's clearest line, below which one goes on at the other:"""
+JOIN_STEP: Final = 2.0
+"""and of its usual step. Both ways so of 96 % of the pictures that were rolled twice, and of 4 % of the others."""
 SEAM_CAP: Final = 40
 """Grey levels beyond which a step from row to row counts no more: an edge that is strong in one place is no band."""
 FLATTEST: Final = 0.9
@@ -175,6 +179,21 @@ def leans(cells: NDArray[np.uint8]) -> NDArray[np.float32]:
             clear += 2 * abs(row[x + 1] - row[x - 2]) > 3 * max(left, right) + LEAN_STEP
         out[lean + LEAN] = clear / SIDE
     return out
+
+
+def rolled(cells: NDArray[np.uint8]) -> bool:
+    """Whether the still's left border goes on at its right one, and its lower one at its upper one: it was read from
+    the wrong row and column of its buffer. Flat borders say nothing."""
+    return _joined(cells) and _joined(np.ascontiguousarray(cells.T))
+
+
+def _joined(cells: NDArray[np.uint8]) -> bool:
+    if _flat(cells, 0, 1, 0, SIDE) or _flat(cells, SIDE - 1, SIDE, 0, SIDE):
+        return False
+    steps = np.abs(np.diff(cells.astype(np.int16), axis=1, append=cells[:, :1]))
+    mean = np.minimum(steps, SEAM_CAP).mean(axis=0)
+    join, inner = float(mean[-1]), mean[:-1]
+    return join < JOINED * float(inner.max() + 1) and join < JOIN_STEP * float(np.median(inner) + 1)
 
 
 def windows(cells: NDArray[np.uint8], levels: NDArray[np.int8]) -> list[Window]:
