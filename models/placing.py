@@ -116,6 +116,10 @@ ROLLED_TWICE: Final = np.array(_rolled_twice(), np.float32)
 """The placings of a picture that was read from the wrong row and the wrong column."""
 
 
+TRIMMED: Final = np.array([AS_IS, window(0.12, 0.88, 0.14, 0.86)], np.float32)
+"""The placings of a picture that was turned a little: with its corners, and cut so that none is empty."""
+
+
 def inside(box: tuple[int, int, int, int]) -> NDArray[np.float32]:
     """The placings of a picture that fills a window (left, right, top, bottom in cells), or the middle of which does.
 

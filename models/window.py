@@ -67,6 +67,8 @@ _HALVES: Final = ((0, SIDE // 2), (SIDE // 2, SIDE))
 
 Box = tuple[int, int, int, int]
 """Left, right, top and bottom of a window, in cells; ends exclusive."""
+Slant = tuple[float, float, float, float]
+"""A linear map (xx, xy, yx, yy) of cells, measured from the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,34 @@ def _put_back(cells: NDArray[np.uint8], levels: NDArray[np.int8], lean: int) -> 
             mean[y, x] = cells[y, left] * (np.float32(1) - part) + cells[y, right] * part
             seen[y, x] = levels[y, left if part < np.float32(0.5) else right] != INVALID
     return normalised(mean, seen)
+
+
+def slanted(cells: NDArray[np.uint8], levels: NDArray[np.int8], slant: Slant) -> NDArray[np.int8]:
+    """The levels of the still under a linear map of its cells (xx, xy, yx, yy), each cell seen where the map says; what
+    that leaves empty is not seen."""
+    return normalised(*_slanted(cells, levels, *slant))
+
+
+@njit(cache=True, nogil=True)
+def _slanted(
+    cells: NDArray[np.uint8], levels: NDArray[np.int8], xx: float, xy: float, yx: float, yy: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    mean = np.zeros((SIDE, SIDE), np.float32)
+    seen = np.zeros((SIDE, SIDE), np.bool_)
+    middle = (SIDE - 1) / 2
+    for v in range(SIDE):
+        for u in range(SIDE):
+            x = xx * (u - middle) + xy * (v - middle) + middle
+            y = yx * (u - middle) + yy * (v - middle) + middle
+            x0, y0 = int(np.floor(x)), int(np.floor(y))
+            if x0 < 0 or y0 < 0 or x0 > SIDE - 2 or y0 > SIDE - 2:
+                continue
+            p, q = x - x0, y - y0
+            above = cells[y0, x0] * (1 - p) + cells[y0, x0 + 1] * p
+            below = cells[y0 + 1, x0] * (1 - p) + cells[y0 + 1, x0 + 1] * p
+            mean[v, u] = above * (1 - q) + below * q
+            seen[v, u] = levels[int(y + 0.5), int(x + 0.5)] != INVALID
+    return mean, seen
 
 
 def _area(box: Box) -> int:
