@@ -81,7 +81,7 @@ class Accuser:
             self._alarms.withdraw(alert, self.now.time, why)
 
     def only(self, kept: Known, owner: CameraId) -> None:
-        """The still shows the confirmed scene of `owner`: what was told of it by another camera's look does not stand."""
+        """The still shows a confirmed scene of `owner`: what was told of it by another camera's look does not stand."""
         assert self.now is not None
         for alert in self._alarms.on(kept.record.camera, kept.record.delivery, Kind.LEAK):
             if alert.owner_camera != owner:

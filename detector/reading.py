@@ -25,7 +25,7 @@ Map = tuple[float, float, float, float, float, float]
 SAME: Final[Map] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 TRANSPOSED: Final[Map] = (0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
 FILL_SLACK: Final = 2.5
-"""Cells by which a frame's sides may be off those of the window that it fills: a window is known to one cell each way."""
+"""Cells by which a frame's sides may be off those of the window that it fills: a window is known to a cell each way."""
 
 
 STRAIGHTENED: Final = 7.0
