@@ -22,8 +22,8 @@ PAGE = Path(__file__).parents[1] / "docs/damages.md"
 HELD_KINDS = (
     "app_page blocks_exchanged checkered coarse_end cracked dc_drift detections displaced_blocks fogged hdr_ghost "
     "insect light_streak lines_repeated magnified middle_sharp mosaic nine notifications one_bit overexposed "
-    "pixelated planes_shifted portrait row_noise solarised staircase swapped_bands swapped_tiles tiles_missing "
-    "torn_top twice_across underexposed wiped wobble zeroed_bytes"
+    "pixelated planes_shifted portrait row_noise slices_lost solarised staircase swapped_bands swapped_tiles "
+    "tiles_missing torn_top twice_across underexposed wiped wobble zeroed_bytes"
 )
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

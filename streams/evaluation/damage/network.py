@@ -170,6 +170,17 @@ def staircase(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a)
 
 
+@drawn(Stage.NETWORK, held=True)
+def slices_lost(image: Image.Image, rng: Random) -> Image.Image:
+    """Five to eight slices of rows, 3 to 6 % of the height each, show what the slice above them shows."""
+    a = pixels(image)
+    for _ in range(rng.randint(5, 8)):
+        high = max(1, int(a.shape[0] * rng.uniform(0.03, 0.06)))
+        y = rng.randrange(high, a.shape[0] - high)
+        a[y : y + high] = a[y - high : y]
+    return picture(a)
+
+
 @drawn(Stage.CACHE, held=True)
 def torn_top(image: Image.Image, rng: Random) -> Image.Image:
     """Two writers, one buffer: the upper 25 to 50 % are another picture's, with hard edges in it."""
