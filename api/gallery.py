@@ -126,7 +126,8 @@ def _cases(folder: Path, scored: Scored) -> Iterator[str]:
 def _damages(folder: Path, fared: list[Fared]) -> str:
     if not fared:
         return ""
-    head = "<h2>Damages</h2><table><tr><th>kind<th>stage<th>named<th>told<th>misnamed<th>own shifts<th>SIFT inliers of misses<th>meaning"
+    columns = ("kind", "stage", "named", "told", "misnamed", "own shifts", "SIFT inliers of misses", "meaning")
+    head = f"<h2>Damages</h2><table><tr>{''.join(f'<th>{column}' for column in columns)}"
     rows, shown = [], []
     for each in fared:
         tried, kind = each.tried, KINDS[each.tried.kind]
@@ -175,4 +176,5 @@ def _figure(folder: Path, name: str, data: bytes, caption: str) -> str:
         return f"<figure><figcaption>{escape(caption)}: cannot be shown</figcaption></figure>"
     small.thumbnail((WIDTH, WIDTH))
     small.save(folder / path, "JPEG", quality=QUALITY)
-    return f"<figure><img src='{path}' alt='{escape(caption, quote=True)}'><figcaption>{escape(caption)}</figcaption></figure>"
+    text = escape(caption)
+    return f"<figure><img src='{path}' alt='{text}'><figcaption>{text}</figcaption></figure>"
