@@ -59,7 +59,8 @@ def write_page(folder: Path, findings: Findings, figures: dict[str, Any]) -> int
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     (folder / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     total = pooled(scored.score for scored in findings.scored)
-    parts = [_tables(total), _damages(folder, findings.damages)]
+    parts = [_tables(total)] if findings.scored else []
+    parts.append(_damages(folder, findings.damages))
     for scored in findings.scored:
         parts += _cases(folder, scored)
     body = "\n".join(parts)
@@ -125,7 +126,8 @@ def _cases(folder: Path, scored: Scored) -> Iterator[str]:
 def _damages(folder: Path, fared: list[Fared]) -> str:
     if not fared:
         return ""
-    head = "<h2>Damages</h2><table><tr><th>kind<th>stage<th>named<th>told<th>SIFT inliers of misses<th>meaning"
+    columns = ("kind", "stage", "named", "told", "misnamed", "own shifts", "SIFT inliers of misses", "meaning")
+    head = f"<h2>Damages</h2><table><tr>{''.join(f'<th>{column}' for column in columns)}"
     rows, shown = [], []
     for each in fared:
         tried, kind = each.tried, KINDS[each.tried.kind]
@@ -136,9 +138,13 @@ def _damages(folder: Path, fared: list[Fared]) -> str:
             stage,
             told(Share(tried.named, tried.trials)),
             told(Share(tried.told, tried.trials)),
+            str(tried.misnamed),
+            str(tried.own_shifts),
             witness,
         )
         rows.append("".join(f"<td>{escape(cell)}" for cell in (*cells, kind.meaning)))
+        if tried.misses:
+            shown.append(f"<h3>{escape(kind.name)}: {len(tried.misses)} of {tried.trials} not named</h3>")
         for k, miss in enumerate(tried.misses):
             pair = _figure(folder, f"{kind.name}-{k}", miss.still, f"{kind.name}, {miss.rule}")
             intact = _figure(folder, f"{kind.name}-{k}-intact", miss.intact, f"intact, {miss.owner}")
@@ -170,4 +176,5 @@ def _figure(folder: Path, name: str, data: bytes, caption: str) -> str:
         return f"<figure><figcaption>{escape(caption)}: cannot be shown</figcaption></figure>"
     small.thumbnail((WIDTH, WIDTH))
     small.save(folder / path, "JPEG", quality=QUALITY)
-    return f"<figure><img src='{path}' alt=''><figcaption>{escape(caption)}</figcaption></figure>"
+    text = escape(caption)
+    return f"<figure><img src='{path}' alt='{text}'><figcaption>{text}</figcaption></figure>"

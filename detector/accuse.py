@@ -80,6 +80,13 @@ class Accuser:
         for alert in self._alarms.on(held.record.camera, held.record.delivery, Kind.SHIFT):
             self._alarms.withdraw(alert, self.now.time, why)
 
+    def only(self, kept: Known, owner: CameraId) -> None:
+        """The still shows a confirmed scene of `owner`: what was told of it by another camera's look does not stand."""
+        assert self.now is not None
+        for alert in self._alarms.on(kept.record.camera, kept.record.delivery, Kind.LEAK):
+            if alert.owner_camera != owner:
+                self._alarms.withdraw(alert, self.now.time, "the scene turned out to be another camera's")
+
     def shares_view(self, camera: Watched, hit: Match) -> bool:
         """Whether the camera looks at the accused owner's place anyway, from beside it: its own scenes tell."""
         if agree.straight(hit.agreement):

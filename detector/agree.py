@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from detector.query import Query
 from detector.reading import Reading
 from models.registration import Agreement, Looked, agree_at
 from models.thumbnail import SIDE
@@ -139,9 +138,9 @@ def lies(reading: Reading, scene: Looked, a: Agreement, common: int, *, negative
     return beside.textured >= BESIDE_BLOCKS and beside.correlation < BESIDE_CORRELATION
 
 
-def in_window(query: Query, a: Agreement) -> bool:
-    """Whether the still shows the whole frame in a window of a page that is not the camera's."""
-    return a.covered < COVERED and any(reading.filled(a) for reading in query.anew)
+def smaller(a: Agreement) -> bool:
+    """Whether the still shows the frame smaller, and something around it: a page, or other pictures."""
+    return a.covered < COVERED <= a.overlap
 
 
 def straight(a: Agreement) -> bool:
@@ -156,11 +155,17 @@ def straight(a: Agreement) -> bool:
 def _wraps(query: Looked, scene: Looked, a: Agreement, *, negative: bool) -> bool:
     """Whether what lies outside comes in again on the other side: a shifted buffer, not another view."""
     xx, xy, x0, yx, yy, y0 = a.placing
-    for turn in ((-SIDE, 0), (SIDE, 0), (0, -SIDE), (0, SIDE)):
-        b = agree_at(query, scene, (xx, xy, x0 + turn[0], yx, yy, y0 + turn[1]), negative=negative)
-        if a.covered + b.covered >= COVERED and b.correlation >= ACCEPT_CORRELATION:
-            return True
-    return False
+
+    def beyond(across: int, down: int, least: float) -> float:
+        b = agree_at(query, scene, (xx, xy, x0 + across, yx, yy, y0 + down), negative=negative)
+        return b.covered if b.correlation >= least else 0.0
+
+    across, down = (-SIDE if x0 > 0 else SIDE), (-SIDE if y0 > 0 else SIDE)
+    once = ((across, 0), (0, down), (-across, 0), (0, -down))
+    if any(a.covered + beyond(*turn, ACCEPT_CORRELATION) >= COVERED for turn in once):
+        return True
+    corners = ((across, 0), (0, down), (across, down))
+    return a.covered + sum(beyond(*turn, BESIDE_CORRELATION) for turn in corners) >= COVERED
 
 
 def _tile(a: Agreement) -> bool:

@@ -52,6 +52,8 @@ COMMON_SHARE: Final = 0.7
 HOPELESS: Final = 0.25
 """Correlation of a candidate where the bits found it, before the registration, below which it is dismissed. Of 1,695
 that were accepted in four labelled replays none lay below 0.38."""
+FULLY: Final = 16
+"""Placings of a still read anew that are looked up by every window: so many cost what one does."""
 CANDIDATES: Final = 12
 """Candidates that get a second look, nearest first."""
 
@@ -149,7 +151,7 @@ def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
 def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     matches = []
     for reading in query.anew:
-        rows = memory.candidates(reading.given, skip, standings)
+        rows = memory.candidates(reading.given, skip, standings, whole=FULLY)
         _, codes, masks, _ = reading.given
         short = reading.box is not None
         hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)

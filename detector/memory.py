@@ -39,7 +39,7 @@ WHOSE: Final = (NUMBER[Standing.CONFIRMED], VISITED)
 """Standings of rows that may name an owner."""
 VERDICTS: Final = tuple(Verdict)
 FEW: Final = 10_000
-"""Scenes up to which a search compares all of them, whatever keys they share: 165 placings of a still take no longer
+"""Scenes up to which a search compares all of them, whatever keys they share: 177 placings of a still take no longer
 than its keys do (2 ns a row and placing), and some pictures that are spoiled all over share no key with their scene."""
 ID: Final = "S35"
 """A scene's id in an image (models/records.py, `derived_id`)."""

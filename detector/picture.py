@@ -97,7 +97,7 @@ class Onlooker:
                 self._sequel.search_back(camera, known)
             novel = mine.distance > match.SAME_RADIUS and still.complete and not mine.part
             # a page around it is the same around everybody's pictures
-            if novel and not agree.in_window(query, mine.agreement):
+            if novel and not agree.smaller(mine.agreement):
                 standing = Standing.ONCE if rule == "own-placed" else _standing_of_look(mine)
                 self._memory.learn(camera, delivery, still, standing, novel=False).lives = known.lives
                 self._sequel.trim(camera)
@@ -177,6 +177,7 @@ class Onlooker:
         numbers = evidence.numbers_of(clues, self._model())
         if any(k.digest == still.digest for k in shift.alike(camera, look)):
             return Finding(Verdict.SHIFT, "held-again", numbers)
+        own = shift.unlike(own, query.found.valid)
         at_once = shift.tell_at_once(camera, own, look)
         camera.stills += 1
         known = self._memory.learn(camera, delivery, still, Standing.HELD, novel=True, own=own, look=look)
@@ -189,7 +190,8 @@ class Onlooker:
         for other in shift.visited(since, known.look):
             self._memory.visit(other)
         if shift.stayed(same, since):
-            self._sequel.move(camera, known, same, since)
+            paged = again is not None and agree.smaller(again.agreement)
+            self._sequel.move(camera, again.scene if again is not None and paged else known, same, since)
             return Finding(Verdict.SHIFT, "stayed", numbers)
         candidate = self._placeholders.candidate(known)
         if candidate is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from math import cos, radians, sin
 from typing import Final
 
 import numpy as np
@@ -14,17 +15,23 @@ from numpy.typing import NDArray
 
 from models.code import AS_IS, Hypotheses, fine_of, hypotheses
 from models.fingerprint import Fingerprint
-from models.placing import QUARTER_TURNS, inside
+from models.placing import QUARTER_TURNS, ROLLED_TWICE, TRIMMED, inside
 from models.registration import Agreement, Looked
 from models.thumbnail import INVALID, SIDE
-from models.window import Box, untwined, upright, windows
+from models.window import Box, Slant, rolled, slanted, untwined, upright, windows
 
 Map = tuple[float, float, float, float, float, float]
 """An affine map (xx, xy, x0, yx, yy, y0) of cells, measured from the centre."""
 SAME: Final[Map] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 TRANSPOSED: Final[Map] = (0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
-FILL_SLACK: Final = 2.0
-"""Cells by which a frame's sides may be off those of the window that it fills."""
+FILL_SLACK: Final = 2.5
+"""Cells by which a frame's sides may be off those of the window that it fills: a window is known to a cell each way."""
+
+
+STRAIGHTENED: Final = 7.0
+"""Degrees by which a still is turned back, either way: the second look bears four, straightening errs up to ten."""
+ASPECT: Final = 16 / 9
+"""Width of a still over its height, as it is for most; the second look bears that it is 4 / 3."""
 
 
 class Reading:
@@ -91,6 +98,12 @@ def readings(found: Fingerprint) -> list[Reading]:
         return out
     for lean, straight in upright(cells, levels):
         out.append(Reading(straight, AS_IS, (1.0, lean / SIDE, lean / 2, 0.0, 1.0, 0.0)))
+    for degrees in (-STRAIGHTENED, STRAIGHTENED):
+        slant = _turn(degrees)
+        xx, xy, yx, yy = slant
+        out.append(Reading(slanted(cells, levels, slant), TRIMMED, (xx, xy, 0.0, yx, yy, 0.0)))
+    if rolled(cells):
+        out.append(Reading(levels, ROLLED_TWICE))
     alone = untwined(cells, levels)
     if alone is not None:
         out.append(Reading(alone, AS_IS))
@@ -98,3 +111,9 @@ def readings(found: Fingerprint) -> list[Reading]:
         beside = np.where(window.levels == INVALID, levels, np.int8(INVALID))
         out.append(Reading(window.levels, inside(window.box), SAME, window.box, beside))
     return out
+
+
+def _turn(degrees: float) -> Slant:
+    """The map of a turn, in cells that are wider than high."""
+    along, across = cos(radians(degrees)), sin(radians(degrees))
+    return along, -across / ASPECT, across * ASPECT, along

@@ -17,7 +17,7 @@ from detector.match import Match
 from detector.memory import NUMBER, VISITED, Memory, worth
 from detector.placeholder import Placeholders
 from models.placeholder import PlaceholderId
-from models.records import Delivery
+from models.records import Alert, Delivery, Kind
 from models.rights import Rights
 from models.scene import Standing
 
@@ -75,6 +75,21 @@ class Sequel:
             kin = match.kinship(self._memory, look, mine) >= KIN
             if kin or len(looks) >= RESTLESS_LOOKS:
                 self.search_back(camera, look, SURE_BEFORE, kin=kin)
+        self._tell_among_leaks(camera, mine)
+
+    def _tell_among_leaks(self, camera: Watched, mine: Sequence[Known]) -> None:
+        """What a new camera showed between two leaks, and nothing explains now that it has a scene: another place."""
+        assert self._accuser.now is not None
+        leaks = [a.delivered_at for a in self._alarms.about(camera.record.id) if _shown(a, camera)]
+        for look in [k for k in camera.own if k.novel and k.record.standing is Standing.ONCE]:
+            if not any(at < look.record.first_seen for at in leaks) or not any(
+                at > look.record.first_seen for at in leaks
+            ):
+                continue
+            look.own = match.kinship(self._memory, look, mine)
+            if look.own < shift.CLEARLY_FOREIGN:
+                self._memory.restand(look, Standing.HELD)
+                self._went(camera, [look], self._accuser.now)
 
     def search_back(self, camera: Watched, known: Known, least: float = 0.0, *, kin: bool = False) -> None:
         """Other homes may have been shown this scene before it was known whose it is.
@@ -95,7 +110,12 @@ class Sequel:
                 self._accuser.excuse(other, "the viewer may see the camera whose scene it turned out to be")
                 continue
             self._accuser.accuse(other.delivery, Match(known, m.distance, m.common, m.agreement), other.own, "before")
-            self._memory.forget(other)
+            if least:
+                other.returned = True  # kept: the look may turn out to be another home's as well
+                self._memory.touch(other)
+            else:
+                self._accuser.only(other, camera.record.id)
+                self._memory.forget(other)
 
     def own_scene_is_back(self, camera: Watched, delivery: Delivery) -> None:
         """The camera shows its own scene again: what came and went in between was foreign."""
@@ -156,3 +176,8 @@ class Sequel:
         for scenes, most in ((camera.held, HELD), (camera.unjudged, UNJUDGED)):
             while len(scenes) > most:
                 self._memory.forget(min(scenes, key=lambda k: (k.record.first_seen, k.record.id)))
+
+
+def _shown(alert: Alert, camera: Watched) -> bool:
+    """Whether the alert tells of a leak that the camera's viewer was shown."""
+    return alert.kind is Kind.LEAK and alert.camera == camera.record.id

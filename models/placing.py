@@ -44,13 +44,15 @@ def _usual() -> list[Placing]:
 
 
 def _crops() -> list[Placing]:
-    """Trimmed by up to 20 % a side, to 4:3 and to a square."""
+    """Trimmed by up to 20 % a side, to 4:3, to a square, and to a corner of 65 to 75 % of each side."""
     out = []
     for width, height in product((0.82, 0.73, 0.65), repeat=2):
         for dx, dy in product((-0.045, 0.0, 0.045), repeat=2):
             out.append(window(0.5 + dx - width / 2, 0.5 + dx + width / 2, 0.5 + dy - height / 2, 0.5 + dy + height / 2))
     out += [window(t, t + 0.75, 0, 1) for t in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)]
     out += [window(t, t + 0.5625, 0, 1) for t in (0.0, 0.07, 0.145, 0.219, 0.29, 0.365, 0.4375)]
+    ends = [(0, w) for w in (0.675, 0.73)] + [(1 - w, 1) for w in (0.675, 0.73)]
+    out += [window(*across, *down) for across, down in product(ends, repeat=2)]
     return out
 
 
@@ -102,6 +104,20 @@ def boxed(box: tuple[float, float, float, float]) -> NDArray[np.float32]:
 QUARTER_TURNS: Final = np.array([(-1.0, 0.0, 1.0, 0.0), (1.0, 0.0, -1.0, 0.0)], np.float32)
 """The placings of a picture turned by a quarter, right and left, in the delivered thumbnail with rows and columns
 exchanged."""
+
+
+def _rolled_twice() -> list[Placing]:
+    """Shifted sideways and downwards at once, by up to 24 cells each."""
+    shifts = [3.0 * step for step in range(-8, 9) if step]
+    return [(1.0, across, 1.0, down) for across, down in product(shifts, repeat=2)]
+
+
+ROLLED_TWICE: Final = np.array(_rolled_twice(), np.float32)
+"""The placings of a picture that was read from the wrong row and the wrong column."""
+
+
+TRIMMED: Final = np.array([AS_IS, window(0.12, 0.88, 0.14, 0.86)], np.float32)
+"""The placings of a picture that was turned a little: with its corners, and cut so that none is empty."""
 
 
 def inside(box: tuple[int, int, int, int]) -> NDArray[np.float32]:

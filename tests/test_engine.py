@@ -10,6 +10,7 @@ import pytest
 from places import Cloud, picture, place, still
 
 from detector.certainty import needed
+from detector.shift import CLEARLY_FOREIGN, unlike
 from models.fingerprint import Still, fingerprint
 from models.records import Kind, Level, RightAction, Verdict
 
@@ -240,6 +241,45 @@ def test_new_camera_waits_until_the_owner_goes_on() -> None:
     assert (first.verdict, first.alerts) == (Verdict.LEARNING, ())
     (alert,) = cloud.deliver("cam-1", still(1, 71)).alerts
     assert (alert.delivery, alert.recipient, alert.owner_camera) == (first.delivery.key, "of-new", "cam-1")
+
+
+def test_still_between_two_leaks_of_a_new_camera_is_told_when_it_has_a_scene_of_its_own() -> None:
+    cloud = known(2)
+    cloud.deliver("new", still(1, 70))
+    stranger = cloud.deliver("new", still(77))
+    cloud.deliver("new", still(1, 71))
+    cloud.deliver("cam-1", still(1, 72))
+    assert stranger.verdict is Verdict.LEARNING
+    cloud.shows("new", 9, range(2))
+    told = [(a.kind, a.rule) for a in cloud.standing if a.delivery == stranger.delivery.key]
+    assert told == [(Kind.SHIFT, "came-and-went")]
+    assert cloud.deliver("new", still(77, 1)).verdict is not Verdict.CLEAR
+
+
+def test_new_cameras_other_looks_without_leaks_around_them_are_its_own() -> None:
+    cloud = known(2)
+    cloud.deliver("new", still(77))
+    cloud.shows("new", 9, range(2))
+    assert cloud.standing == []
+
+
+def test_strip_of_another_place_is_told_although_strips_agree_by_chance() -> None:
+    assert unlike(0.34, 0.15) < CLEARLY_FOREIGN < unlike(0.34, 1.0)
+
+
+def test_still_that_a_mere_look_accused_is_named_anew_when_its_own_camera_comes() -> None:
+    """Two homes get a third one's scene before it is known; one of the two is new and looks about."""
+    cloud = known(1)
+    early = cloud.deliver("cam-0", still(9, 50))
+    cloud.deliver("cam-0", still(0, 60))
+    for seed in (50, 9, 51):
+        cloud.deliver("new", still(seed, 51))
+    cloud.deliver("new", still(51, 52))
+    (by_look,) = [a for a in cloud.standing if a.delivery == early.delivery.key]
+    assert (by_look.kind, by_look.owner_camera) == (Kind.LEAK, "new")
+    cloud.shows("cam-9", 9, range(2))
+    told = [(a.kind, a.owner_camera) for a in cloud.standing if a.delivery == early.delivery.key]
+    assert told == [(Kind.LEAK, "cam-9")]
 
 
 def test_camera_enrolled_anew_accuses_nobody_while_the_old_one_is_silent() -> None:

@@ -94,10 +94,12 @@ def test_damages_are_tried_and_shown_apart_by_whether_they_are_held(
     monkeypatch.setattr(evaluate, "EVERYDAY", {"copy": KINDS["copy"]})
     monkeypatch.setattr(evaluate, "FURTHER", {"negative": KINDS["negative"], "solarised": KINDS["solarised"]})
     more = ["--no-replays", "--damages", "--each", "2", "--photos", "0", "--json", str(tmp_path / "figures.json")]
+    more += ["--out", str(tmp_path / "page")]
     result = CliRunner().invoke(app, ["evaluate", str(corpus), *more])
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["seeds"] == {}
+    assert "0 of 0" not in (tmp_path / "page/index.html").read_text()
     told = [(each["kind"], each["stage"], each["held"], each["trials"]) for each in figures["damages"]]
     assert told == [
         ("copy", "cache", False, 2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from places import Cloud, Grey, picture, place
 
 from detector import agree
@@ -14,7 +15,7 @@ from models.fingerprint import Fingerprint, fingerprint
 from models.records import Verdict
 from models.registration import Looked, agree_at, compare
 from models.thumbnail import INVALID
-from models.window import bands, leans, untwined, upright, windows
+from models.window import bands, leans, rolled, untwined, upright, windows
 
 
 def found(grey: Grey) -> Fingerprint:
@@ -54,6 +55,23 @@ def split(seed: int, other: int) -> Grey:
 def leaning(seed: int, by: int, moment: int = 0) -> Grey:
     """Rows read too long, by so many pixels in all."""
     return np.stack([np.roll(row, int(by * y / 360)) for y, row in enumerate(place(seed, moment))])
+
+
+def rolled_twice(seed: int, across: int, down: int) -> Grey:
+    """Read from the wrong row and the wrong column of its buffer."""
+    return np.roll(place(seed), (down, across), (0, 1))
+
+
+def slanted(seed: int, degrees: float) -> Grey:
+    """Turned by a few degrees, and cut so that no corner is empty."""
+    turned = Image.fromarray(place(seed)).rotate(degrees, Image.Resampling.BICUBIC)
+    return np.asarray(turned.crop((70, 50, 570, 310)).resize((640, 360)))
+
+
+def cornered(seed: int, left: int, top: int) -> Grey:
+    """Seven tenths of both sides, up to a corner."""
+    corner = Image.fromarray(place(seed)).crop((left, top, left + 448, top + 252))
+    return np.asarray(corner.resize((640, 360)))
 
 
 def twined(seed: int, other: int) -> Grey:
@@ -133,6 +151,23 @@ def test_every_third_band_of_another_picture_is_left_out() -> None:
     assert alike(levels, straight.levels) > max(0.75, alike(mixed.levels, straight.levels))
 
 
+@pytest.mark.parametrize(("across", "down"), [(100, 60), (-150, 90), (60, -100)])
+def test_opposite_borders_of_a_still_from_the_wrong_row_and_column_go_on_at_each_other(across: int, down: int) -> None:
+    still = found(rolled_twice(5, across, down))
+    assert still.cells is not None
+    assert rolled(still.cells)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_opposite_borders_of_a_plain_still_or_a_framed_one_do_not(seed: int) -> None:
+    framed = np.full((360, 640), 20, np.uint8)
+    framed[40:320, 60:580] = place(seed)[40:320, 60:580]
+    for grey in (place(seed), framed):
+        still = found(grey)
+        assert still.cells is not None
+        assert not rolled(still.cells)
+
+
 def test_a_still_that_is_known_by_its_thumbnail_only_is_only_turned() -> None:
     assert len(readings(Fingerprint.of(found(page(3)).levels))) == 1
 
@@ -141,7 +176,14 @@ def test_a_still_that_is_known_by_its_thumbnail_only_is_only_turned() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoiled", [np.ascontiguousarray(np.rot90(place(6))), np.ascontiguousarray(np.rot90(place(6), 3)), leaning(6, 60)]
+    "spoiled",
+    [
+        np.ascontiguousarray(np.rot90(place(6))),
+        np.ascontiguousarray(np.rot90(place(6), 3)),
+        leaning(6, 60),
+        slanted(6, 7),
+        slanted(6, -8),
+    ],
 )
 def test_what_a_reading_finds_is_told_in_the_stills_own_cells(spoiled: Grey) -> None:
     still, scene = found(spoiled), Looked(found(place(6)).levels)
@@ -165,8 +207,18 @@ def looked_at(reading: Reading, scene: Looked) -> tuple[float, tuple[float, floa
 
 @pytest.mark.parametrize(
     "spoiled",
-    [page(1), quarters(1), split(1, 40), np.ascontiguousarray(np.rot90(place(1))), leaning(1, 130), twined(1, 9)],
-    ids=["page", "quarters", "split", "turned", "leaning", "twined"],
+    [
+        page(1),
+        quarters(1),
+        split(1, 40),
+        np.ascontiguousarray(np.rot90(place(1))),
+        leaning(1, 130),
+        twined(1, 9),
+        rolled_twice(1, 120, 60),
+        slanted(1, -6),
+        cornered(1, 192, 0),
+    ],
+    ids=["page", "quarters", "split", "turned", "leaning", "twined", "rolled", "slanted", "cornered"],
 )
 def test_a_leak_read_otherwise_names_its_owner_and_is_clear_at_home(spoiled: Grey) -> None:
     cloud = known(1, 2, 3)
@@ -185,6 +237,16 @@ def test_a_page_around_a_cameras_own_picture_teaches_nothing_and_accuses_nobody_
     strange = cloud.deliver("cam-2", fingerprint(picture(page(77))))
     assert strange.verdict is Verdict.SHIFT
     assert not any(alert.owner_camera for alert in cloud.raised)
+
+
+def test_a_page_is_not_what_a_camera_is_left_with_that_moved_while_it_was_shown() -> None:
+    cloud = known(1, 2)
+    for shown in (place(9, 1), place(9, 2), page(9, 3)):
+        cloud.deliver("cam-1", fingerprint(picture(shown)))
+    assert cloud.judged[-1].rule == "stayed"
+    assert cloud.deliver("cam-1", fingerprint(picture(place(9, 4)))).verdict is Verdict.CLEAR
+    strange = cloud.deliver("cam-2", fingerprint(picture(page(77))))
+    assert not any(alert.owner_camera for alert in strange.alerts)
 
 
 def test_a_neighbours_view_that_goes_on_beyond_a_straight_edge_is_no_window() -> None:

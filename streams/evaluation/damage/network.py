@@ -153,12 +153,32 @@ def zeroed_bytes(image: Image.Image, data: bytes, rng: Random) -> bytes:
     return data[:begin] + bytes(many) + data[begin + many :]
 
 
-@drawn(Stage.CACHE, held=True)
+@drawn(Stage.CACHE)
 def rolled_twice(image: Image.Image, rng: Random) -> Image.Image:
     """Read from the wrong row and the wrong column: moved down and sideways by 10 to 30 %, wrapping round."""
     a = pixels(image)
     down, along = (int(side * rng.uniform(0.1, 0.3)) for side in a.shape[:2])
     return picture(np.roll(a, (down, along * rng.choice([-1, 1])), (0, 1)))
+
+
+@drawn(Stage.NETWORK, held=True)
+def staircase(image: Image.Image, rng: Random) -> Image.Image:
+    """Three to five losses, each of which moves all below it by 2 to 6 % of the width to one side, wrapping round."""
+    a, side = pixels(image), rng.choice([-1, 1])
+    for y in sorted(rng.sample(range(a.shape[0] // 10, a.shape[0]), rng.randint(3, 5))):
+        a[y:] = np.roll(a[y:], side * int(a.shape[1] * rng.uniform(0.02, 0.06)), 1)
+    return picture(a)
+
+
+@drawn(Stage.NETWORK, held=True)
+def slices_lost(image: Image.Image, rng: Random) -> Image.Image:
+    """Five to eight slices of rows, 3 to 6 % of the height each, show what the slice above them shows."""
+    a = pixels(image)
+    for _ in range(rng.randint(5, 8)):
+        high = max(1, int(a.shape[0] * rng.uniform(0.03, 0.06)))
+        y = rng.randrange(high, a.shape[0] - high)
+        a[y : y + high] = a[y - high : y]
+    return picture(a)
 
 
 @drawn(Stage.CACHE, held=True)

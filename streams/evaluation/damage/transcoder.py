@@ -157,7 +157,7 @@ def quarter_turn(image: Image.Image, rng: Random) -> Image.Image:
     return image.convert("RGB").transpose(rng.choice([Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270]))
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def corner_crop(image: Image.Image, rng: Random) -> Image.Image:
     """A corner is left: 25 to 35 % cut off two sides that meet."""
     cut = [rng.uniform(0.25, 0.35) for _ in range(2)]
@@ -175,7 +175,7 @@ def middle_sharp(image: Image.Image, rng: Random) -> Image.Image:
     return Image.composite(image.convert("RGB"), soft, mask.filter(ImageFilter.GaussianBlur(w * 0.02)))
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def turned(image: Image.Image, rng: Random) -> Image.Image:
     """Straightened wrongly: turned by 5 to 9 degrees, and cut so that no corner is empty."""
     degrees = rng.choice([-1, 1]) * rng.uniform(5, 9)
@@ -195,3 +195,13 @@ def portrait(image: Image.Image, rng: Random) -> Image.Image:
     width = rng.uniform(0.32, 0.4)
     left = rng.uniform(0.2, 0.8 - width)
     return _cut(image, left, 0, 1 - left - width, 0)
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def twice_across(image: Image.Image, rng: Random) -> Image.Image:
+    """Packed as for two eyes: the whole picture twice, side by side, each at half the width."""
+    w, h = image.size
+    half, out = image.convert("RGB").resize((w // 2, h)), Image.new("RGB", image.size)
+    out.paste(half, (0, 0))
+    out.paste(half, (w - w // 2, 0))
+    return out
