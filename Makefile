@@ -87,8 +87,8 @@ bench: .venv/.bench ## all benchmarks beside their peers; tables and pictures go
 lock: .venv-lock/bin/uv ## resolve the dependencies of pyproject.toml anew into the lock files
 	@rm -f requirements-build.lock requirements.lock requirements-dev.lock requirements-bench.lock
 	@$(COMPILE) --group build -o requirements-build.lock
-	@$(COMPILE) pyproject.toml -c requirements-build.lock -o requirements.lock
-	@$(COMPILE) pyproject.toml --group dev -c requirements-build.lock -c requirements.lock -o requirements-dev.lock
+	@$(COMPILE) pyproject.toml --group dev -c requirements-build.lock -o requirements-dev.lock
+	@$(COMPILE) pyproject.toml -c requirements-build.lock -c requirements-dev.lock -o requirements.lock
 	@$(COMPILE) pyproject.toml --group dev --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 .PHONY: clean
