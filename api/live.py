@@ -98,7 +98,7 @@ class Live:
             try:
                 if not begun:
                     self._latest.clear()
-                    self._floor = self._seq = await run_in_threadpool(feed.newest)
+                    self._floor = self._seq = await run_in_threadpool(lambda: feed.span()[1])
                     begun = True
                     self._tell()
                 while found := await run_in_threadpool(feed.after, self._seq, AT_ONCE):

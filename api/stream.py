@@ -116,9 +116,11 @@ async def stream(
 
 
 def _begin(feed: Feed, after: int | None) -> int:
-    newest = feed.newest()
+    gone, newest = feed.span()
     if after is not None and after > newest:
         raise ProblemError(BAD_CURSOR, "The id is of another store, or of this one before a backup was restored.")
+    if after is not None and after < gone:
+        raise ProblemError(BAD_CURSOR, "What came behind this id is forgotten by now; list the alerts and begin anew.")
     return newest if after is None else after
 
 

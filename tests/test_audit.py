@@ -35,7 +35,8 @@ from streams.store.cases import Cases
 from streams.store.database import StoreRefused
 from streams.store.hooks import Hooks
 from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, ON, Asked
+from streams.store.suspensions import Asked
+from streams.store.words import KILL, ON
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NODE = named("homeview", {"cachenode": "cache-3"})

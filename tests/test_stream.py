@@ -23,7 +23,8 @@ from api.live import AT_ONCE, READERS, Live
 from detector.notice import Notice, NoticeType, notice
 from streams.settings import Settings
 from streams.store.feed import ANY, Feed, Told, Wanted
-from streams.store.outbox import put
+from streams.store.forgetting import Forgetting
+from streams.store.outbox import Outbox, put
 from streams.store.sql import SqlStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -170,6 +171,24 @@ def test_a_place_that_was_never_given_out_is_refused_and_not_taken_for_the_end(t
         app.state.house.live.readers = 0
 
 
+def test_a_place_behind_which_something_is_forgotten_is_refused_and_not_gone_on_from(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with app_on(url) as served:
+        with listening(served.client) as events:
+            start = next(events).id
+        tell(url, *map(told, range(3)))
+        with listening(served.client, start) as events:
+            last = take(events, 3)[-1].id
+        with SqlStore(url) as store:
+            Outbox(store.database).route([], datetime.now(UTC))
+            assert Forgetting(store.database).run(datetime.now(UTC) + timedelta(days=1)) == 3
+        refused = served.client.get("/v1/stream", headers={"last-event-id": start})
+        assert (refused.status_code, refused.json()["type"]) == (400, "urn:strayframe:problem:bad-cursor")
+        tell(url, told(3))
+        with listening(served.client, last) as events:
+            assert [e.number for e in take(events, 1)] == [3]
+
+
 def test_a_server_that_stops_ends_its_streams_in_order(tmp_path: Path) -> None:
     url, ended = f"sqlite:///{tmp_path / 's.db'}", threading.Event()
     begun = threading.Event()
@@ -223,8 +242,8 @@ class Script:
     def tell(self, *numbers: int) -> None:
         self.notices += [Told(n, told(n)) for n in numbers]
 
-    def newest(self) -> int:
-        return self.notices[-1].seq if self.notices else 0
+    def span(self) -> tuple[int, int]:
+        return 0, self.notices[-1].seq if self.notices else 0
 
     def after(self, seq: int, limit: int, wanted: Wanted = ANY) -> list[Told]:
         self.asked += 1
@@ -262,9 +281,9 @@ def test_who_falls_behind_what_is_remembered_reads_on_from_the_store() -> None:
         script.tell(1)
         heard = [(await anext(events))[0]]
         script.tell(*range(2, 2 * AT_ONCE + 5))
-        quick = await numbers(live, script, 0, script.newest())
-        assert quick == list(range(1, script.newest() + 1))
-        while heard[-1] < script.newest():
+        quick = await numbers(live, script, 0, script.span()[1])
+        assert quick == list(range(1, script.span()[1] + 1))
+        while heard[-1] < script.span()[1]:
             heard.append((await anext(events))[0])
         return heard
 

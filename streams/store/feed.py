@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from detector.notice import Notice, NoticeType
 from streams.store.database import Database
+from streams.store.forgetting import forgotten
 from streams.store.outbox import NOTICE, to_notice
 from streams.store.outbox_schema import notices
 
@@ -50,10 +51,11 @@ class Feed:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def newest(self) -> int:
-        """The highest number, 0 where there is none."""
+    def span(self) -> tuple[int, int]:
+        """The number up to which notices may have been forgotten, and the highest that was given; 0 where none was."""
         with self._database.reading() as connection:
-            return connection.scalar(select(func.max(notices.c.seq))) or 0
+            gone, newest = forgotten(connection), connection.scalar(select(func.max(notices.c.seq))) or 0
+            return gone, max(gone, newest)
 
     def after(self, seq: int, limit: int, wanted: Wanted = ANY) -> list[Told]:
         """The first notices behind a number, in order, `limit` at most."""
