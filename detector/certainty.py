@@ -29,16 +29,23 @@ SECOND_STILL: Final = 0.12
 the second highest of each pair lies lower. Hardly less, since what two places share, they share in every still."""
 
 
-def certainty(distance: float, common: int, a: Agreement) -> float:
+def nats(distance: float, common: int) -> float:
+    """By how much so many common bits, of which this share differs, agree better than by chance."""
+    d = min(max(distance, 1e-3), 0.5)
+    return common * max(log(2) + d * log(d) + (1 - d) * log(1 - d), 0.0)
+
+
+def certainty(distance: float, common: int, a: Agreement, shared: float = 0.0) -> float:
     """The figure of a match: 97 of 100 true leaks have 1.5 or more, other places had up to 1.50, all but one
     pair less than 0.55.
 
     A product, so that all three must be high: the score and the correlation of the best third of the blocks, both as
-    Fisher's z, and the root of the nats (in hundreds) by which the common bits agree better than by chance.
+    Fisher's z, and the root of the nats (in hundreds) by which the common bits agree better than by chance. Of these
+    `shared` are not the scene's own: several other cameras show the same, and the figure falls by their share.
     """
-    d = min(max(distance, 1e-3), 0.5)
-    entropy = -(d * log(d) + (1 - d) * log(1 - d))
-    return _z(a.score) * _z(a.intact) * sqrt(common * (log(2) - entropy) / 100)
+    sure = nats(distance, common)
+    own = 1 - shared / sure if shared < sure else 0.0
+    return _z(a.score) * _z(a.intact) * sqrt(sure / 100) * own
 
 
 def needed(cameras: int) -> float:
