@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
-from math import exp, log
+from math import exp, isfinite, log
 from pathlib import Path
 from random import Random
 
@@ -32,6 +32,7 @@ from detector.certainty import certainty, needed
 from detector.memory import Memory
 from detector.query import Query
 from detector.reading import Reading
+from detector.shared import shared
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.registration import compare
 from models.scene import Standing
@@ -103,8 +104,9 @@ def _looked_at(
             placed = agree.lies(read, scene, a, f.common, negative=f.negative)
         if a.blocks < agree.ACCEPT_BLOCKS or not placed:
             continue
-        if not match.common_view(memory, known, masks[f.hypothesis], [own]):
-            out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a)))
+        others = shared(memory, known, masks[f.hypothesis], [own])
+        if isfinite(others):
+            out.append((known.record.camera, certainty(f.differing / max(f.common, 1), f.common, a, others)))
     return out
 
 

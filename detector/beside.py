@@ -99,6 +99,7 @@ class Viewer:
             delivery=record.delivery,
             distance=best.distance,
             common=best.common,
+            shared=hit.shared if hit is not None else 0.0,
             placing=placed(agreement.placing, negative=best.negative) + words,
             agreement=agreement,
             needed=needed_score(agreement, best.distance, best.common),

@@ -98,7 +98,7 @@ def _others(found: Explanation, near: Near) -> list[Check]:
     if second is not None:
         ahead = a.score - second.agreement.score
         out.append(Check(step, "above a second account by", "SECOND", accuse.SECOND, ahead))
-    sure = certainty.certainty(near.distance, near.common, a)
+    sure = certainty.certainty(near.distance, near.common, a, near.shared)
     out.append(Check(step, "certainty to act on alone", "needed", certainty.needed(found.cameras), sure))
     return out
 

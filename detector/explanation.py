@@ -22,7 +22,8 @@ class Near:
     """A known scene beside the still in question.
 
     `distance` is the share of differing bits of `common` reliable ones under the best placing, whose `placing` says
-    in words how the scene lies in the still; `placing_map` is the affine map of `agreement`, from cells of the scene to
+    in words how the scene lies in the still; several other cameras agree with that part of the scene by `shared` nats
+    too (detector/shared.py). `placing_map` is the affine map of `agreement`, from cells of the scene to
     cells of the still. `needed` is the score at which this match would be accepted, all else being equal; None when
     no score would do. `accepted` says that the engine's own search found it, `counts` that it also takes it for the
     place, `note` why, or why not. `levels` is the
@@ -41,6 +42,7 @@ class Near:
     delivery: DeliveryId
     distance: float
     common: int
+    shared: float
     placing: str
     agreement: Agreement
     needed: float | None

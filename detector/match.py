@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.agree import ACCEPT_BLOCKS, COVERED, LEAST_BITS, SEARCH_BITS, agrees, explains, fits, lies
+from detector.certainty import certainty
 from detector.known import Known
-from detector.memory import NUMBER, Memory
+from detector.memory import Memory
 from detector.query import Query
-from models.code import AS_IS as AS_IT_IS
+from detector.shared import its_own, shared
 from models.code import Hypotheses, fine_of, hypotheses
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
 from models.placing import AS_IS, RARE, USUAL, Placing, inverse
 from models.registration import Agreement, Looked, compare, glance
-from models.scene import Standing
 from models.view import PARTIAL, View, cleaned
 
 SAME_RADIUS: Final = 0.05
@@ -43,12 +43,6 @@ VIEW_BITS: Final = 90
 """and the common bits that this needs;"""
 VIEW_SCORE: Final = 0.80
 """and the score that this must reach: a part that is the same to the pixel."""
-COMMON_BITS: Final = 200
-"""Common bits below which it is asked whether other cameras show the same there:"""
-COMMON_RADIUS: Final = 0.06
-"""at most this share of bits differs,"""
-COMMON_SHARE: Final = 0.7
-"""of at least this share of them."""
 HOPELESS: Final = 0.25
 """Correlation of a candidate where the bits found it, before the registration, below which it is dismissed. Of 1,695
 that were accepted in four labelled replays none lay below 0.38."""
@@ -63,7 +57,8 @@ class Match:
     """A scene that a still may show: the share of bits that differ, of how many, and what the second look said.
 
     `part` says that only a part of the still, or one direction of its differences, was compared, or that a camera's
-    own scene was found in the still read otherwise than as it came.
+    own scene was found in the still read otherwise than as it came. `shared` are the nats by which several other
+    cameras agree with that part of the scene too.
     """
 
     scene: Known
@@ -71,6 +66,12 @@ class Match:
     common: int
     agreement: Agreement
     part: bool = False
+    shared: float = 0.0
+
+    @property
+    def certainty(self) -> float:
+        """How certain it is that the still shows the scene."""
+        return certainty(self.distance, self.common, self.agreement, self.shared)
 
 
 def nearest(memory: Memory, scenes: Sequence[Known], found: Fingerprint) -> list[tuple[float, int, Known]]:
@@ -161,7 +162,8 @@ def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence
             m = _agreeing(reading.looked, scene, known, f, _placing(reading.placings, f))
             if m is None or not lies(reading, scene, m.agreement, f.common, negative=f.negative):
                 continue
-            if not common_view(memory, known, masks[f.hypothesis], skip):
+            m = _weighed(memory, m, masks[f.hypothesis], skip)
+            if m is not None:
                 matches.append(replace(m, agreement=reading.in_still(m.agreement)))
     return matches
 
@@ -188,26 +190,18 @@ def _placed(
     for f in _ranked(memory, hits)[:CANDIDATES]:
         known = memory.at_row[f.row]
         m = _look(query.looked, memory.looked(known), known, f, _placing(placings, f))
-        if m is not None and not common_view(memory, known, masks[f.hypothesis], skip):
+        m = _weighed(memory, m, masks[f.hypothesis], skip)
+        if m is not None:
             matches.append(m)
     return matches
 
 
-def common_view(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Sequence[int]) -> bool:
-    """Whether what a part of a scene shows is seen by other cameras too: a banner, a logo, the same sky.
-
-    Asked only where few bits decide: a whole picture that two cameras share is one view, and told apart otherwise.
-    """
-    code, own = memory.index.bits(known.row)
-    both = own & mask
-    bits = int(np.bitwise_count(both).sum())
-    if bits >= COMMON_BITS:
-        return False
-    camera = _number(memory, known)
-    least = int(COMMON_SHARE * bits)
-    given = hypotheses(fine_of(memory.index.levels(known.row)), AS_IT_IS)
-    rows = memory.candidates(given, [*skip, camera], _CONFIRMED, usual=1)
-    return bool(memory.index.match(rows, code[None], both[None], radius=COMMON_RADIUS, least=least))
+def _weighed(memory: Memory, m: Match | None, mask: NDArray[np.uint64], skip: Sequence[int]) -> Match | None:
+    """The match with what several other cameras show in that part as well; None where it stands on nothing else."""
+    if m is None:
+        return None
+    m = replace(m, shared=shared(memory, m.scene, mask, skip))
+    return m if its_own(m.certainty, m.shared) else None
 
 
 def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
@@ -219,8 +213,10 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
         scene = memory.seen(known, view) if view in (View.ALONG_X, View.ALONG_Y) else memory.looked(known)
         a = compare(query.seen(view), scene, negative=f.negative)
         agree = a.score >= VIEW_SCORE and a.blocks >= ACCEPT_BLOCKS and a.covered >= COVERED
-        if agree and not common_view(memory, known, masks[f.hypothesis], skip):
-            matches.append(Match(known, f.differing / max(f.common, 1), f.common, a, part=True))
+        m = Match(known, f.differing / max(f.common, 1), f.common, a, part=True) if agree else None
+        m = _weighed(memory, m, masks[f.hypothesis], skip)
+        if m is not None:
+            matches.append(m)
     return matches
 
 
@@ -239,7 +235,10 @@ def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Se
     for f in _ranked(memory, hits)[: 4 * CANDIDATES]:
         known = memory.at_row[f.row]
         m = _look(memory.looked(known), looked, known, f, _placing(_FORTH, f))
-        if m is not None and not common_view(memory, scene, _mask_of(memory, f), [*skip, _number(memory, known)]):
+        if m is None:
+            continue
+        m = replace(m, shared=shared(memory, scene, _mask_of(memory, f), [*skip, _number(memory, known)]))
+        if its_own(m.certainty, m.shared):
             matches.append(m)
     matches.sort(key=lambda m: (m.scene.record.first_seen, m.scene.record.id))
     return matches
@@ -295,7 +294,6 @@ def _placing(placings: NDArray[np.float32], f: Found) -> Placing:
     return float(ax), float(bx), float(ay), float(by)
 
 
-_CONFIRMED: Final = [NUMBER[Standing.CONFIRMED]]
 _FORTH: Final = np.concatenate([USUAL, RARE])
 _BACK: Final = inverse(_FORTH)
 _UNLOOKED: Final = Agreement(1.0, 1.0, 1.0, 1.0, 64, 64, 1.0, 1.0, 1.0, (AS_IS[0], 0.0, 0.0, 0.0, AS_IS[2], 0.0))

@@ -7,13 +7,13 @@ to judge the still in hand (picture.py) and to decide whether one still is forei
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from detector import evidence, match, shift, verdict
 from detector.accuse import MARGIN, Accuser
 from detector.alarms import Alarms
 from detector.known import Known, Watched
-from detector.match import Match
 from detector.memory import NUMBER, VISITED, Memory, worth
 from detector.placeholder import Placeholders
 from models.placeholder import PlaceholderId
@@ -109,7 +109,7 @@ class Sequel:
             if self._rights.may_see(other.record.account, camera.record.id, other.record.first_seen):
                 self._accuser.excuse(other, "the viewer may see the camera whose scene it turned out to be")
                 continue
-            self._accuser.accuse(other.delivery, Match(known, m.distance, m.common, m.agreement), other.own, "before")
+            self._accuser.accuse(other.delivery, replace(m, scene=known), other.own, "before")
             if least:
                 other.returned = True  # kept: the look may turn out to be another home's as well
                 self._memory.touch(other)

@@ -8,6 +8,8 @@ sky below it is one operator's fifty cameras: such a strip names nobody.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import isinf
 from typing import Final
 
 from detector import agree, match
@@ -16,6 +18,7 @@ from detector.known import Known
 from detector.match import Match
 from detector.memory import Memory
 from detector.query import Query
+from detector.shared import its_own, shared
 from models.registration import Agreement, agree_at, compare
 
 VALID: Final = 0.5
@@ -32,7 +35,7 @@ CERTAIN: Final = 1.5
 """Certainty from which on a strip names its camera: half above the highest of 2,295 strips whose camera was left out
 (1.05, benchmarks/tail.py says what it is made of),"""
 SHARED: Final = 2.6
-"""and where other cameras show the same there: half above the highest of another
+"""and where another camera shows all of it: half above the highest of another
 2,502, shared or not (1.73, one operator's banner and sky)."""
 STANDS_OUT: Final = 2.0
 """How many times as certain as the next camera it must be."""
@@ -62,9 +65,12 @@ def strips(memory: Memory, query: Query, skip: Sequence[int], standings: Sequenc
     if not ranked or ranked[0][1].distance > RADIUS:
         return []
     sure, first = ranked[0]
-    shared = match.common_view(memory, first.scene, query.found.mask, skip)
+    others = shared(memory, first.scene, query.found.mask, skip)
+    whole = isinf(others)
+    hit = first if whole else replace(first, shared=others)
     alone = len(ranked) < 2 or sure >= STANDS_OUT * ranked[1][0]
-    return [first] if alone and sure >= (SHARED if shared else CERTAIN) else []
+    enough = sure >= (SHARED if whole else CERTAIN) and its_own(hit.certainty, hit.shared)
+    return [hit] if alone and enough else []
 
 
 def _look(memory: Memory, query: Query, known: Known) -> Agreement:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from detector.certainty import certainty
 from detector.known import Known
 from detector.match import Match
 from models.placeholder import PlaceholderId
@@ -57,10 +56,11 @@ def foreign(
         f"pictures agree at {a.score:.2f} in {a.blocks} of {a.textured} blocks, {a.score - own:.2f} above the "
         f"camera's own history."
     )
-    sure = certainty(hit.distance, hit.common, a)
+    sure = hit.certainty
     living = hit.scene.record.standing is Standing.CONFIRMED and not hit.part
     level = Level.ACTING if living and owner is not None and sure >= needed else Level.SHOWN
-    numbers = numbers_of(hit, own) | {"certainty": round(sure, 3), "needed": round(needed, 3)}
+    several = {"shared_nats": round(hit.shared, 1)} if hit.shared else {}
+    numbers = numbers_of(hit, own) | several | {"certainty": round(sure, 3), "needed": round(needed, 3)}
     return _leak(delivery, now, owner, camera, rule, why, numbers, level, hit.scene.record.id, presumed)
 
 

@@ -285,6 +285,7 @@ def _near(near: Near) -> dict[str, Any]:
         "last_seen": instant(near.last_seen),
         "delivery": near.delivery.id,
         "common_bits": near.common,
+        "shared_nats": round(near.shared, 1),
         "blocks": a.blocks,
         "textured": a.textured,
         **{name: round(value, 4) for name, value in figures.items()},
