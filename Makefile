@@ -24,7 +24,9 @@ demo: .venv/.run ## simulate a leak and catch it, then serve the API on 127.0.0.
 .PHONY: test
 test: check ## every check and every test, against a real Kafka broker and a real PostgreSQL
 	$(say) tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not broker'
+	$(say) 'tests with a broker'
+	@$(BIN)/python -m pytest -m broker
 
 .PHONY: check
 check: lint types layers ## the checks that take seconds: lint, types, layers

@@ -46,6 +46,7 @@ def shared(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Sequenc
     if bits >= BITS:
         return 0.0
     given = hypotheses(fine_of(memory.index.levels(known.row)), AS_IS)
+    given = given._replace(masks=given.masks & mask)
     camera = memory.cameras[known.record.camera].number
     rows = memory.candidates(given, [*skip, camera], _CONFIRMED, usual=1)
     if memory.index.match(rows, code[None], both[None], radius=WHOLE_RADIUS, least=int(WHOLE_SHARE * bits)):

@@ -4,9 +4,8 @@ Owns rows: what is searched (keys in hash tables, code, mask, camera, standing) 
 and a growing table need (the packed thumbnail, the keys). Refuses to know accounts and to decide.
 
 What is found, stated without the index: the scenes that share a key with the query under one of its placings
-(models/keys.py), whose code agrees loosely under that placing (`LOOSE_RADIUS`, or as many words as the distance asks
-for), and which the distance of models/distance.py finds under any placing of the query. Every such scene is found, and
-no other.
+(models/keys.py), whose code agrees loosely under that placing (`LOOSE_RADIUS`, or `LOOSE_WORDS` of it), and which the
+distance of models/distance.py finds under any placing of the query. Every such scene is found, and no other.
 
 One thread writes, any number may search at once. A search finds every scene that was inserted before it began and is
 not removed before it ends, and none that was removed before it began; of what comes or goes meanwhile it finds all
@@ -26,7 +25,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.code import WORDS, code_of
-from models.distance import SHORT_BITS, VOTES, WORD_BITS, WORD_PART, Found, distances, match_rows
+from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, LAST, Lookup, keys_of
 from models.lanes import compare_line, compare_words, lowest, prefetch
 from models.table import ROWS, SLOTS, Searched, Tables, hashed, line_of, mark
@@ -37,6 +36,8 @@ FREE: Final = -1
 LOOSE_RADIUS: Final = 0.35
 """Share of the common bits that may differ under the placing by which a key is shared: of 3,547 true pairs two lie
 above, of what shares a key by chance nineteen in twenty."""
+LOOSE_WORDS: Final = 1
+"""Words that must agree by themselves where more bits differ: a part of the picture may be all that is the same."""
 _AT_ONCE: Final = 64
 """Probes that are asked of memory at once."""
 _PENDING: Final = 1024
@@ -147,7 +148,7 @@ def _narrow(
     for j in range(sharing):
         r = found[j]
         common, differing, votes, _ = compare_words(codes, masks, r, qcodes, qmasks, by[j], WORD_BITS, WORD_PART)
-        if common > SHORT_BITS and (differing <= LOOSE_RADIUS * common or votes >= VOTES):
+        if common > SHORT_BITS and (differing <= LOOSE_RADIUS * common or votes >= LOOSE_WORDS):
             cam = camera[r]
             if cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
                 n = _note(r, known, out, n)

@@ -22,15 +22,19 @@ ServiceT = TypeVar("ServiceT")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that `make unit` leaves out."""
+    """Register the markers by which the Makefile chooses."""
     config.addinivalue_line("markers", "services: needs a Kafka broker or a PostgreSQL (set by itself)")
+    config.addinivalue_line("markers", "broker: needs a Kafka broker, and the machine for itself (set by itself)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs services by its fixtures, and run it last: what fails fast is seen first."""
     for item in items:
-        if "services" in getattr(item, "fixturenames", ()):
+        asked = getattr(item, "fixturenames", ())
+        if "services" in asked:
             item.add_marker(pytest.mark.services)
+        if {"kafka", "own_broker"} & set(asked):
+            item.add_marker(pytest.mark.broker)
     items.sort(key=lambda item: item.get_closest_marker("services") is not None)
 
 

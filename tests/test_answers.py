@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.store.answers import KEPT, Answer, InFlight, KeyReused, Once, answers
 from streams.store.database import StoreUnavailable
 from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, ON
+from streams.store.words import KILL, ON
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SAID = {"actor": "anna", "why": "leaks"}

@@ -34,7 +34,7 @@ from streams.store.database import Database
 from streams.store.hooks import Hooks
 from streams.store.outbox import Outbox, put
 from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, ON
+from streams.store.words import KILL, ON
 
 pytestmark = [pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"), pytest.mark.usefixtures("swept")]
 
@@ -151,7 +151,7 @@ def waits(clinic: Clinic, hook: bool) -> str:
     outbox = Outbox(database)
     with database.writing() as connection:
         put(connection, [TOLD])
-    outbox.route([Wanting()], NOW)  # type: ignore[list-item]
+    outbox.route(outbox.unrouted(), [Wanting()], NOW)  # type: ignore[list-item]
     due = outbox.due(Wanting.name, NOW)
     assert due is not None
     outcome = Outcome(Result.RETRY, "HTTP 503: full", 503)

@@ -17,7 +17,7 @@ from places import still
 
 from models.code import Hypotheses, code_of, fine_of, hypotheses
 from models.distance import SHORT_BITS, SHORT_SLOPE, VOTES, WORD_BITS, WORD_PART
-from models.index import FREE, LOOSE_RADIUS, Index
+from models.index import FREE, LOOSE_RADIUS, LOOSE_WORDS, Index
 from models.keys import BITS, KEYS, Lookup, as_it_is, keys_of, lookup
 from models.placing import RARE, USUAL
 from models.table import NO_KEY
@@ -66,7 +66,7 @@ def shares(query: Lookup, keys: np.ndarray, code: np.ndarray, mask: np.ndarray) 
         differ = np.bitwise_count((query.codes[h] ^ code) & query.masks[h] & mask).astype(int)
         votes = int(((common >= WORD_BITS) & (WORD_PART * differ <= common)).sum())
         c = int(common.sum())
-        if c > SHORT_BITS and (int(differ.sum()) <= LOOSE_RADIUS * c or votes >= VOTES):
+        if c > SHORT_BITS and (int(differ.sum()) <= LOOSE_RADIUS * c or votes >= LOOSE_WORDS):
             return True
     return False
 

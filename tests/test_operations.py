@@ -34,7 +34,8 @@ from streams.store.database import Database
 from streams.store.hooks import Hooks
 from streams.store.outbox import Outbox
 from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, OFF, Asked
+from streams.store.suspensions import Asked
+from streams.store.words import KILL, OFF
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/operations.md"
@@ -67,7 +68,7 @@ def lived_in(store: SqlStore) -> None:
         def wants(self, _: object) -> bool:
             return True
 
-    outbox.route([Wanting()], NOW)  # type: ignore[list-item]
+    outbox.route(outbox.unrouted(), [Wanting()], NOW)  # type: ignore[list-item]
     due = outbox.due(hook.id, NOW)
     assert due is not None
     outbox.record(due, Attempt(NOW, 0.1, Outcome(Result.DELIVERED, "HTTP 204", 204)), State.DELIVERED)

@@ -309,6 +309,25 @@ def test_a_replay_sends_under_the_old_id(house: House) -> None:
     assert receiver.ids == [raised(1).id] * 2
 
 
+def test_a_hook_that_is_added_while_the_dispatcher_looks_hears_of_what_comes_after_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled, added = Hooks.enabled, threading.Event()
+    with Receiver() as receiver:
+
+        def meanwhile(hooks: Hooks) -> list[Hook]:
+            found = enabled(hooks)
+            if not added.is_set():
+                added.set()
+                house.hook(receiver)
+                house.tell(raised(1))
+            return found
+
+        monkeypatch.setattr(Hooks, "enabled", meanwhile)
+        with house.dispatcher():
+            receiver.until(1)
+
+
 def test_a_hook_that_is_changed_removed_or_disabled_is_heeded_at_once(house: House) -> None:
     with Receiver() as old, Receiver() as new, Receiver() as witness, house.dispatcher():
         hook, beside = house.hook(old), house.hook(witness)

@@ -110,7 +110,8 @@ class World:
             self.store.commit(Batch(notices=[self.committed[value % len(self.committed)]]))
 
     def route(self, _: int) -> None:
-        self.outbox.route(self.targets, self.at)
+        while waiting := self.outbox.unrouted():
+            self.outbox.route(waiting, self.targets, self.at)
 
     def take_over(self, _: int) -> None:
         self.outbox = Outbox(self.store.database)  # whoever comes knows nothing but the store
@@ -208,7 +209,7 @@ def test_a_dispatcher_that_was_replaced_records_nothing() -> None:
         store.commit(Batch(notices=[told(1)]))
         old = leasing.acquire(store.database, 600, name=DISPATCH)
         outbox = Outbox(store.database, old)
-        outbox.route([hook], NOON)
+        outbox.route(outbox.unrouted(), [hook], NOON)
         due = outbox.due(hook.name, NOON)
         assert due is not None
         old.release()
@@ -225,11 +226,11 @@ def test_what_is_done_with_is_forgotten_in_time_and_nothing_that_waits() -> None
         hooks, outbox = Hooks(store.database), Outbox(store.database)
         hook, held = (Witness(hooks.add(f"https://{name}.example/", NOON)) for name in ("one", "two"))
         store.commit(Batch(notices=[told(1), told(2)]))
-        outbox.route([hook], NOON)
+        outbox.route(outbox.unrouted(), [hook], NOON)
         while (due := outbox.due(hook.name, NOON)) is not None:
             attempted(outbox, due, DELIVERED, NOON)
         store.commit(Batch(notices=[told(3)]))
-        outbox.route([hook, held], NOON)
+        outbox.route(outbox.unrouted(), [hook, held], NOON)
         due = outbox.due(hook.name, NOON)
         assert due is not None
         attempted(outbox, due, DELIVERED, NOON)
@@ -250,7 +251,7 @@ def test_what_waits_behind_a_failed_call_is_not_due_before_it() -> None:
     with opened() as store:
         hook, outbox = Witness(Hooks(store.database).add("https://one.example/", NOON)), Outbox(store.database)
         store.commit(Batch(notices=[told(1), told(4)]))
-        outbox.route([hook], NOON)
+        outbox.route(outbox.unrouted(), [hook], NOON)
         due = outbox.due(hook.name, NOON)
         assert due is not None
         attempted(outbox, due, FAILED, NOON)

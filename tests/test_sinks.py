@@ -46,7 +46,7 @@ from streams.sinks.sink import Sink
 from streams.store.hooks import Hooks, Logged
 from streams.store.outbox import Outbox
 from streams.store.sql import SqlStore
-from streams.store.suspensions import KILL, ON
+from streams.store.words import KILL, ON
 
 WAIT = 60.0
 TOKEN = "a-token-that-nobody-may-see"

@@ -180,7 +180,8 @@ def test_a_place_behind_which_something_is_forgotten_is_refused_and_not_gone_on_
         with listening(served.client, start) as events:
             last = take(events, 3)[-1].id
         with SqlStore(url) as store:
-            Outbox(store.database).route([], datetime.now(UTC))
+            outbox = Outbox(store.database)
+            outbox.route(outbox.unrouted(), [], datetime.now(UTC))
             assert Forgetting(store.database).run(datetime.now(UTC) + timedelta(days=1)) == 3
         refused = served.client.get("/v1/stream", headers={"last-event-id": start})
         assert (refused.status_code, refused.json()["type"]) == (400, "urn:strayframe:problem:bad-cursor")

@@ -180,7 +180,17 @@ class Round:
             self._metrics.switches_unknown()
 
     async def _look(self) -> None:
-        """See which targets there are, and route what is stored to them."""
+        """See what is stored, then which targets there are, and route it to them, until nothing waits."""
+        while True:
+            unrouted = await self._threaded(self._outbox.unrouted)
+            targets = await self._roll()
+            if not unrouted:
+                return
+            for name in await self._threaded(self._outbox.route, unrouted, targets, _now()):
+                self._couriers[name][0].wake()
+
+    async def _roll(self) -> list[Target]:
+        """The targets that there are now; each has its courier."""
         hooks = await self._threaded(self._hooks.enabled)
         changed = {hook.id for hook in hooks if self._versions.get(hook.id) != hook.version}
         self._versions = {hook.id: hook.version for hook in hooks}
@@ -195,8 +205,7 @@ class Round:
             courier, task = self._couriers.pop(name)
             courier.stop()
             task.add_done_callback(_forget)
-        for name in await self._threaded(self._outbox.route, targets, _now()):
-            self._couriers[name][0].wake()
+        return targets
 
     def _hire(self, target: Target) -> None:
         courier = Courier(target, self._outbox, self._threaded, _now, random.random, self._metrics)

@@ -105,24 +105,28 @@ class Outbox:
         self._database = database
         self._lease = lease
 
-    def route(self, targets: Sequence[Target], at: datetime) -> set[str]:
-        """Make the calls of notices that have none yet, due at once; the names of the targets that got any.
+    def unrouted(self) -> Sequence[Row[Any]]:
+        """The oldest notices that have no calls yet, `AT_ONCE` at most. To be read before their targets are: one that
+        was there before a notice hears of it."""
+        found: Any = select(notices.c.id.label("notice"), *NOTICE).where(notices.c.routed_at.is_(None))
+        with self._database.reading() as connection:
+            return connection.execute(found.order_by(notices.c.seq).limit(AT_ONCE)).all()
+
+    def route(self, unrouted: Sequence[Row[Any]], targets: Sequence[Target], at: datetime) -> set[str]:
+        """Make the calls of these notices, due at once; the names of the targets that got any.
 
         A notice that nobody wants is done with; a target that comes later hears of later notices only.
         """
         if self._lease is not None:
             self._lease.check()
-        woken: set[str] = set()
-        while rows := self._unrouted():
-            made = [_call(row, target, at) for row in rows for target in targets if target.wants(to_notice(row))]
-            with self._database.writing() as connection:
-                if made:
-                    connection.execute(self._database.insert(calls).on_conflict_do_nothing(), made)
-                done = update(notices).where(notices.c.id.in_([row.notice for row in rows]))
-                connection.execute(done.values(routed_at=at))
-                self._fence(connection)
-            woken.update(call["target"] for call in made)
-        return woken
+        made = [_call(row, target, at) for row in unrouted for target in targets if target.wants(to_notice(row))]
+        with self._database.writing() as connection:
+            if made:
+                connection.execute(self._database.insert(calls).on_conflict_do_nothing(), made)
+            done = update(notices).where(notices.c.id.in_([row.notice for row in unrouted]))
+            connection.execute(done.values(routed_at=at))
+            self._fence(connection)
+        return {call["target"] for call in made}
 
     def due(self, target: str, at: datetime) -> Due | None:
         """The call of the target to be attempted now: the first by rank and age that is due and whose lane nothing
@@ -197,11 +201,6 @@ class Outbox:
         grouped = found.join(notices, notices.c.id == calls.c.notice).group_by(calls.c.target)
         with self._database.reading() as connection:
             return {target: Waiting(count, oldest) for target, count, oldest in connection.execute(grouped)}
-
-    def _unrouted(self) -> Sequence[Row[Any]]:
-        found: Any = select(notices.c.id.label("notice"), *NOTICE).where(notices.c.routed_at.is_(None))
-        with self._database.reading() as connection:
-            return connection.execute(found.order_by(notices.c.seq).limit(AT_ONCE)).all()
 
     def _fence(self, connection: Connection) -> None:
         if self._lease is not None:
