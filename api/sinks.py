@@ -15,6 +15,7 @@ from api import cursor
 from api.hook_bodies import CallBody, CallPage, Nothing
 from api.hooks import DeliveryQuery
 from api.house import House, house
+from api.once import ActionRoute
 from api.pages import PAGE_HEADERS, Name, link_next
 from api.problems import (
     BAD_CURSOR,
@@ -32,6 +33,7 @@ from streams.store.hooks import Hooks
 from streams.store.outbox import Outbox
 
 router = APIRouter(tags=["sinks"])
+acting = APIRouter(tags=["sinks"], route_class=ActionRoute)
 TOLD = "told"
 
 Here = Annotated[House, Depends(house)]
@@ -94,7 +96,7 @@ def list_told(
     return CallPage(items=items, next=link_next(request, response, TOLD, page.next))
 
 
-@router.post(
+@acting.post(
     "/v1/sinks/{name}/deliveries/{delivery}/replay",
     summary="Tell a sink again",
     status_code=202,
@@ -113,3 +115,6 @@ def replay_told(
     here.noticed()
     found: Any = hooks.call(sink.name, delivery)
     return CallBody.of(found, killed=False)
+
+
+router.include_router(acting)

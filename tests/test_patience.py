@@ -64,9 +64,10 @@ def closed(line: socket.socket) -> bytes:
     "sent",
     [
         b"",
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\n",
-        b"POST /v1/stills HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length: 9\r\n\r\nhalf",
-        b"PUT /v1/kill-switch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{",
+        b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n",
+        b"POST /v1/stills HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: image/jpeg\r\ncontent-length: 9\r\n\r\nhalf",
+        b"PUT /v1/kill-switch HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        b"content-length: 99\r\n\r\n{",
     ],
     ids=["says nothing", "head", "still", "json"],
 )
@@ -117,7 +118,7 @@ def test_whoever_takes_nothing_of_the_stream_is_hung_up_on_and_the_others_hear_a
     live = app.state.house.live
     with dial(served, 4096) as deaf, dial(served) as keen:
         for line in (deaf, keen):
-            line.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\n\r\n")
+            line.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
         served.until(lambda: live.readers == 2)
         heard = bytearray()
 

@@ -370,7 +370,7 @@ def test_an_alertmanager_without_its_secret_ends_no_dispatcher(housed: Any, tmp_
         house = housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"\nauthorization = {{file = "{secret}"}}')
         sink = house.sink("am")
         again = asyncio.run(sink.repeat([opened], datetime.now(UTC)))
-        assert (again.result, again.detail) == (Result.RETRY, "HTTP 400: ***")
+        assert (again.result, again.whole) == (Result.RETRY, "HTTP 400: ***")
         secret.unlink()
         again = asyncio.run(sink.repeat([opened], datetime.now(UTC)))
     assert (again.result, "cannot be read" in again.detail) == (Result.RETRY, True)

@@ -85,7 +85,7 @@ def outcome(answer: Answer) -> Outcome:
     """What an answer means for the call: 2xx delivered, 410 gone, anything else to be tried again."""
     said = f"HTTP {answer.status}"
     if 200 <= answer.status < 300:
-        return Outcome(Result.DELIVERED, said, answer.status)
+        return Outcome(Result.DELIVERED, said, answer.status, says=answer.says)
     if answer.status == GONE:
         return Outcome(Result.GONE, "the receiver answered 410 Gone", answer.status)
     if 300 <= answer.status < 400:

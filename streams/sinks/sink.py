@@ -7,6 +7,7 @@ address, private ones included: an operator named them, not a partner. Refuses t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -67,13 +68,14 @@ class Sink(ABC):
 
     def hushed(self, outcome: Outcome) -> Outcome:
         """The outcome without the sink's secrets in it."""
-        text = outcome.detail
+        detail, says = outcome.detail, outcome.says
         for _, secret in self.spec.secrets():
             try:
-                text = text.replace(secret.read(), "***")
+                kept = secret.read()
             except SinkError:
                 continue
-        return Outcome(outcome.result, text, outcome.status, outcome.after)
+            detail, says = detail.replace(kept, "***"), says.replace(kept, "***")
+        return replace(outcome, detail=detail, says=says)
 
 
 def target_of(name: str) -> str:
