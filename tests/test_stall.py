@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from cloud import Cloud
+from kafka import KafkaConsumer, TopicPartition
 
 from streams.kafka import stall
 from streams.kafka.client import KafkaUnavailable
-from streams.kafka.stall import STALL_SECONDS, Stall
+from streams.kafka.stall import STALL_SECONDS, Stall, seen_through
 
 HERE = TopicPartition("stills", 0)
 
@@ -76,3 +79,28 @@ def test_one_of_many_may_have_nothing_to_read(clock: list[float]) -> None:
     watch = Stall(Client(9, 9, assigned=False), alone=False)  # type: ignore[arg-type]
     clock[0] = STALL_SECONDS + 1
     watch.look([])
+
+
+def test_a_join_is_seen_through_however_short_the_polls_are(kafka: str, tmp_path: Path) -> None:
+    """Polls of a millisecond: the join to which new partitions lead outlives each of them."""
+    place = Cloud(kafka, f"sqlite:///{tmp_path}/store.db")
+    group, topic = place.settings.kafka_group, place.settings.topic_stills
+    member = seen_through(KafkaConsumer(bootstrap_servers=kafka, group_id=group, metadata_max_age_ms=100))
+    member.subscribe([topic])
+    assert has_within(20, member, 1, topic)
+    with place.admin() as admin:
+        admin.create_partitions({topic: 3})
+    assert has_within(20, member, 3, topic)
+    member.close()
+    place.remove()
+
+
+def has_within(seconds: float, member: KafkaConsumer, partitions: int, topic: str) -> bool:
+    """Whether the member is given all of the topic's partitions while it is polled for so long."""
+    every = {TopicPartition(topic, number) for number in range(partitions)}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        member.poll(1)
+        if member.assignment() == every:
+            return True
+    return False

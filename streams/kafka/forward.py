@@ -48,7 +48,7 @@ from streams.kafka.client import (
 )
 from streams.kafka.deadletters import SHAPES, shaped
 from streams.kafka.sockets import DIRECT
-from streams.kafka.stall import Stall
+from streams.kafka.stall import Stall, seen_through
 from streams.kafka.topics import largest_message
 from streams.settings import Settings
 from streams.stop import Stop
@@ -133,7 +133,7 @@ class Forwarder:
             self._ends.callback(self._producer.close, timeout=1)
             with reaching(self._settings):
                 self._producer.init_transactions()
-            self._consumer = _consumer(self._settings, self._route)
+            self._consumer = seen_through(_consumer(self._settings, self._route))
             self._stall = Stall(self._consumer, alone=False)
             self._ends.callback(self._consumer.close)
             self._ends = self._ends.pop_all()

@@ -28,7 +28,7 @@ from kafka.structs import OffsetAndMetadata
 
 from streams.judge import Move
 from streams.kafka.client import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
-from streams.kafka.stall import Stall
+from streams.kafka.stall import Stall, seen_through
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ class Reader:
         self._settings = settings
         self._positions = positions
         self._rank = {settings.topic_rights: 0, settings.topic_changes: 1, settings.topic_stills: 2}
-        self._client = consumer(settings)
+        self._client = seen_through(consumer(settings))
         self._stall = Stall(self._client, alone=True)
         self._next: dict[TopicPartition, int] = {}
         self._told: dict[TopicPartition, int] = {}
