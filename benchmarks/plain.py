@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.lanes import compare_line, lowest, popcount, prefetch
-from models.table import SLOTS, Tables, hashed, line_of, mark
+from models.lanes import popcount, prefetch
+from models.table import SLOTS, Tables, hashed, line_of, mark, rows_in
 
 RADIUS: Final = 31
 """Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""
@@ -123,13 +123,7 @@ def _search(
             rows = np.uint32((1 << forms[b, 0]) - 1)
             wanted = (keys[b] ^ TURNED[first + j]) << np.uint32(forms[b, 0])
             while found + SLOTS <= pending.size:
-                hits = compare_line(table, at, wanted, ~rows)
-                while hits:
-                    row = np.int64(table[at, lowest(hits)] & rows) - 1
-                    hits &= hits - np.uint32(1)
-                    if row >= 0:
-                        pending[found] = row
-                        found += 1
+                found = rows_in(table, at, wanted, ~rows, rows, pending, found)
                 if not table[at, SLOTS] & marks[j]:
                     break
                 at = at + 1 if at + 1 < table.shape[0] else 0

@@ -22,6 +22,7 @@ from detector.shared import its_own, shared
 from models.code import Hypotheses, fine_of, hypotheses
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
+from models.keys import LANES
 from models.placing import AS_IS, RARE, USUAL, Placing, inverse
 from models.registration import Agreement, Looked, compare, glance
 from models.view import PARTIAL, View, cleaned
@@ -46,8 +47,6 @@ VIEW_SCORE: Final = 0.80
 HOPELESS: Final = 0.25
 """Correlation of a candidate where the bits found it, before the registration, below which it is dismissed. Of 1,695
 that were accepted in four labelled replays none lay below 0.38."""
-FULLY: Final = 16
-"""Placings of a still read anew that are looked up by every window: so many cost what one does."""
 CANDIDATES: Final = 12
 """Candidates that get a second look, nearest first."""
 
@@ -152,7 +151,7 @@ def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
 def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     matches = []
     for reading in query.anew:
-        rows = memory.candidates(reading.given, skip, standings, whole=FULLY)
+        rows = memory.candidates(reading.given, skip, standings, whole=LANES)
         _, codes, masks, _ = reading.given
         short = reading.box is not None
         hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)
@@ -162,7 +161,7 @@ def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence
             m = _agreeing(reading.looked, scene, known, f, _placing(reading.placings, f))
             if m is None or not lies(reading, scene, m.agreement, f.common, negative=f.negative):
                 continue
-            m = _weighed(memory, m, masks[f.hypothesis], skip)
+            m = _weighed(memory, m, known, masks[f.hypothesis], skip)
             if m is not None:
                 matches.append(replace(m, agreement=reading.in_still(m.agreement)))
     return matches
@@ -190,17 +189,20 @@ def _placed(
     for f in _ranked(memory, hits)[:CANDIDATES]:
         known = memory.at_row[f.row]
         m = _look(query.looked, memory.looked(known), known, f, _placing(placings, f))
-        m = _weighed(memory, m, masks[f.hypothesis], skip)
+        m = _weighed(memory, m, known, masks[f.hypothesis], skip)
         if m is not None:
             matches.append(m)
     return matches
 
 
-def _weighed(memory: Memory, m: Match | None, mask: NDArray[np.uint64], skip: Sequence[int]) -> Match | None:
-    """The match with what several other cameras show in that part as well; None where it stands on nothing else."""
+def _weighed(
+    memory: Memory, m: Match | None, scene: Known, mask: NDArray[np.uint64], skip: Sequence[int]
+) -> Match | None:
+    """The match with what several other cameras show of that part of the scene as well; None where it stands on nothing
+    else."""
     if m is None:
         return None
-    m = replace(m, shared=shared(memory, m.scene, mask, skip))
+    m = replace(m, shared=shared(memory, scene, mask, skip))
     return m if its_own(m.certainty, m.shared) else None
 
 
@@ -214,7 +216,7 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
         a = compare(query.seen(view), scene, negative=f.negative)
         agree = a.score >= VIEW_SCORE and a.blocks >= ACCEPT_BLOCKS and a.covered >= COVERED
         m = Match(known, f.differing / max(f.common, 1), f.common, a, part=True) if agree else None
-        m = _weighed(memory, m, masks[f.hypothesis], skip)
+        m = _weighed(memory, m, known, masks[f.hypothesis], skip)
         if m is not None:
             matches.append(m)
     return matches
@@ -235,10 +237,9 @@ def search_back(memory: Memory, scene: Known, skip: Sequence[int], standings: Se
     for f in _ranked(memory, hits)[: 4 * CANDIDATES]:
         known = memory.at_row[f.row]
         m = _look(memory.looked(known), looked, known, f, _placing(_FORTH, f))
-        if m is None:
-            continue
-        m = replace(m, shared=shared(memory, scene, _mask_of(memory, f), [*skip, _number(memory, known)]))
-        if its_own(m.certainty, m.shared):
+        if m is not None:
+            m = _weighed(memory, m, scene, _mask_of(memory, f), [*skip, _number(memory, known)])
+        if m is not None:
             matches.append(m)
     matches.sort(key=lambda m: (m.scene.record.first_seen, m.scene.record.id))
     return matches

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from models.code import WORDS, code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, LAST, Lookup, keys_of
-from models.lanes import compare_line, compare_words, lowest, prefetch
-from models.table import ROWS, SLOTS, Searched, Tables, hashed, line_of, mark
+from models.lanes import compare_words, prefetch
+from models.table import ROWS, SLOTS, Searched, Tables, hashed, line_of, mark, rows_in
 from models.thumbnail import PACKED, pack, unpack
 
 FREE: Final = -1
@@ -92,14 +92,11 @@ def _candidates(
             for j in range(probes):
                 at = places[j]
                 while True:
-                    hits = compare_line(table, at, asked[0, j], asked[1, j])
-                    while hits:
-                        row = np.int64(table[at, lowest(hits)] & rows) - 1
-                        hits &= hits - np.uint32(1)
-                        if 0 <= row < own.size:
-                            prefetch(own, row)
-                            found[count], by[count] = row, askers[j]
-                            count += 1
+                    before = count
+                    count = rows_in(table, at, asked[0, j], asked[1, j], rows, found, before)
+                    for k in range(before, count):
+                        prefetch(own, found[k])
+                        by[k] = askers[j]
                     if count >= _PENDING:
                         n = _narrow(own, codes, masks, camera, standing, keys, free, qcodes, qmasks, t, skip,
                                     wanted, found, by, count, known, out, n)  # fmt: skip
@@ -140,7 +137,7 @@ def _narrow(
     sharing = 0
     for j in range(count):  # an entry holds a part of its key: most of what is named has another one
         r, q = found[j], by[j]
-        if (own[r] ^ keys[q, t]) & ~free[q, t] == 0:
+        if r < own.size and (own[r] ^ keys[q, t]) & ~free[q, t] == 0:
             prefetch(codes, r)
             prefetch(masks, r)
             found[sharing], by[sharing] = r, q

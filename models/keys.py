@@ -49,7 +49,7 @@ FREE_NEGATIVE: Final = (2, 6)
 MANY: Final = 10_000_000
 """that 15,000 of them share a key with a still by chance. Each time that only half as many are known,"""
 SPARE: Final = 4
-"""one sign more is left free, up to so many: every third of them among the others, the rest among the last."""
+"""one more of the last signs is left free, up to so many."""
 WINDOWS: Final = (
     (0, 6, 0, 32),
     (0, 8, 0, 32),

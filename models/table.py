@@ -148,37 +148,28 @@ def take(table: NDArray[np.uint32], row_bits: int, together: int, key: np.uint32
             return False
 
 
-@njit(cache=True, nogil=True)
-def rows_at(
+@njit(cache=True, nogil=True, inline="always")
+def rows_in(
     table: NDArray[np.uint32],
-    code: np.uint32,
+    at: int | np.int64,
     wanted: np.uint32,
     bits: np.uint32,
     rows: np.uint32,
     out: NDArray[np.int64],
     found: int,
 ) -> int:
-    """Append the rows of a hash's entries that equal `wanted` in `bits`; others of its lines may be among them.
+    """Append the rows of a line's entries that equal `wanted` in `bits`; returns how many there are then.
 
-    `rows` are the bits of an entry that hold its row. Returns how many there are then; what does not fit into `out`
-    is counted only.
+    `rows` are the bits of an entry that hold its row; `out` has room for `SLOTS` more.
     """
-    first = line_of(code, table.shape[0])
-    at: int | np.int64 = first
-    while True:
-        hits = compare_line(table, at, wanted, bits)
-        while hits:
-            row = np.int64(table[at, lowest(hits)] & rows)
-            hits &= hits - np.uint32(1)
-            if row != 0:
-                if found < out.size:
-                    out[found] = row - 1
-                found += 1
-        if not table[at, SLOTS] & mark(code):
-            return found
-        at = at + 1 if at + 1 < table.shape[0] else 0
-        if at == first:
-            return found
+    hits = compare_line(table, at, wanted, bits)
+    while hits:
+        row = np.int64(table[at, lowest(hits)] & rows)
+        hits &= hits - np.uint32(1)
+        if row != 0:
+            out[found] = row - 1
+            found += 1
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -8,11 +8,41 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
-from models.table import BRIM, FULLEST, GROWTH, LEAST_LINES, NO_KEY, SLOTS, Searched, Tables, hashed, rows_at
+from models.table import (
+    BRIM,
+    FULLEST,
+    GROWTH,
+    LEAST_LINES,
+    NO_KEY,
+    SLOTS,
+    Searched,
+    Tables,
+    hashed,
+    line_of,
+    mark,
+    rows_in,
+)
 
 TABLES = 3
 BITS, LAST = 28, 10
+
+
+@njit
+def rows_at(
+    table: np.ndarray, code: np.uint32, wanted: np.uint32, bits: np.uint32, rows: np.uint32, out: np.ndarray
+) -> int:
+    """Fill `out` with the rows of a hash's entries that equal `wanted` in `bits`; how many there are."""
+    first = line_of(code, table.shape[0])
+    at, n = first, 0
+    while True:
+        n = rows_in(table, at, wanted, bits, rows, out, n)
+        if not table[at, SLOTS] & mark(code):
+            return n
+        at = at + 1 if at + 1 < table.shape[0] else 0
+        if at == first:
+            return n
 
 
 def found(tables: Tables, t: int, key: int, free: int = 0) -> set[int]:
@@ -22,7 +52,7 @@ def found(tables: Tables, t: int, key: int, free: int = 0) -> set[int]:
     rows = np.uint32((1 << row_bits) - 1)
     bits, out = ~np.uint32(free << row_bits & 0xFFFFFFFF) & ~rows, np.empty(100_000, np.int64)
     wanted = np.uint32(key << row_bits & 0xFFFFFFFF)
-    n = rows_at(table, hashed(np.uint32(key), together), wanted, bits, rows, out, 0)
+    n = rows_at(table, hashed(np.uint32(key), together), wanted, bits, rows, out)
     named = out[:n]
     return set(named[(tables.keys[t, named] ^ np.uint32(key)) & ~np.uint32(free) == 0].tolist())
 
