@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.pages import Name
-from api.schemas import Instant
+from api.schemas import Answer, Instant
 from detector.notice import NoticeType
 from models.records import utc
 from streams.outbox.call import Attempt, Result, State, body_of
@@ -68,11 +68,7 @@ class Nothing(_Given):
     """An empty object: the request says all by its path."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
-
-
-class HookBody(_Answer):
+class HookBody(Answer):
     """A hook, without its secret."""
 
     id: str = Field(examples=["hk-5f0c31aa90b2c4d1"])
@@ -102,14 +98,14 @@ class HookSecret(HookBody):
         return cls(**_told(hook, now), secret=secret)
 
 
-class HookPage(_Answer):
+class HookPage(Answer):
     """Hooks, newest first."""
 
     items: list[HookBody]
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
 
 
-class AttemptBody(_Answer):
+class AttemptBody(Answer):
     """One attempt at a call."""
 
     at: Instant
@@ -125,7 +121,7 @@ class AttemptBody(_Answer):
         return cls(at=attempt.at, seconds=seconds, result=outcome.result, status=outcome.status, detail=outcome.detail)
 
 
-class CallBody(_Answer):
+class CallBody(Answer):
     """One notice for this hook, and what came of it."""
 
     id: str = Field(description="Of this delivery; `notice` is what the receiver sees.", examples=["ca-90b2"])
@@ -151,7 +147,7 @@ class CallBody(_Answer):
         )
 
 
-class CallPage(_Answer):
+class CallPage(Answer):
     """What was, is or would be sent to a hook, newest first."""
 
     items: list[CallBody]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from api import cursor
+from api.calls import DeliveryId, DeliveryQuery, page_of_calls, sent_again, written_down
 from api.hook_bodies import CallBody, CallPage, HookBody, HookChange, HookPage, HookSecret, NewHook, Nothing, Rotation
 from api.house import House, house
 from api.once import ActionRoute
@@ -29,7 +30,6 @@ from api.problems import (
     documented,
     there,
 )
-from streams.outbox.call import State
 from streams.outbox.manual import Manual
 from streams.outbox.reach import BadHookUrl
 
@@ -50,16 +50,6 @@ class HookQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(50, ge=1, le=500, description="Hooks on a page, at most.")
-    cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
-
-
-class DeliveryQuery(BaseModel):
-    """The filters of GET /v1/hooks/{id}/deliveries."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: State | None = Field(None, description="Only those that stand so.", examples=["failed"])
-    limit: int = Field(20, ge=1, le=100, description="Deliveries on a page, at most; each has its body.")
     cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
 
 
@@ -146,8 +136,7 @@ async def test_hook(id: Id, given: Nothing, here: Here) -> CallBody:
     hook = there(await run_in_threadpool(manual.hooks.hook, id), NO_SUCH_HOOK)
     told = manual.test_notice(hook)
     attempt = await manual.attempt(hook, told)
-    call = await run_in_threadpool(manual.log, hook, told, attempt)
-    return CallBody.of(there(await run_in_threadpool(manual.hooks.call, hook.id, call), NO_SUCH_HOOK), killed=False)
+    return await written_down(here, hook.id, told, attempt)
 
 
 @router.get(
@@ -159,13 +148,8 @@ def list_deliveries(
     id: Id, query: Annotated[DeliveryQuery, Query()], request: Request, response: Response, here: Here
 ) -> CallPage:
     """One entry for each notice that the hook was, is or would be sent, with its body and every attempt."""
-    hooks = _manual(here).hooks
-    there(hooks.hook(id), NO_SUCH_HOOK)
-    after = None if query.cursor is None else cursor.decode(DELIVERIES, query.cursor)
-    page = hooks.log(id, query.state, after, query.limit)
-    killed = here.is_killed()
-    items = [CallBody.of(call, killed=killed) for call in page.items]
-    return CallPage(items=items, next=link_next(request, response, DELIVERIES, page.next))
+    there(_manual(here).hooks.hook(id), NO_SUCH_HOOK)
+    return page_of_calls(here, id, DELIVERIES, query, request, response, killed=here.is_killed())
 
 
 @acting.post(
@@ -174,21 +158,12 @@ def list_deliveries(
     status_code=202,
     responses=documented(NO_SUCH_DELIVERY, *_PROBLEMS),
 )
-def replay_delivery(
-    id: Id,
-    delivery: Annotated[Name, Path(description="The delivery's id.", examples=["ca-90b2"])],
-    given: Nothing,
-    here: Here,
-) -> CallBody:
+def replay_delivery(id: Id, delivery: DeliveryId, given: Nothing, here: Here) -> CallBody:
     """The notice is sent again at once, under the same `webhook-id`, and retried for three days as a new one is. A
     receiver that remembers the id may say 2xx and do nothing; one that lost it acts.
     """
-    manual = _manual(here)
-    there(manual.hooks.hook(id), NO_SUCH_HOOK)
-    if not manual.hooks.replay(id, delivery, manual.now()):
-        raise ProblemError(NO_SUCH_DELIVERY)
-    here.noticed()
-    return CallBody.of(there(manual.hooks.call(id, delivery), NO_SUCH_DELIVERY), killed=here.is_killed())
+    there(_manual(here).hooks.hook(id), NO_SUCH_HOOK)
+    return sent_again(here, id, delivery, killed=here.is_killed())
 
 
 router.include_router(acting)

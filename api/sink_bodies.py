@@ -5,17 +5,15 @@ Owns names, meanings and examples. Refuses to hold a secret: a sink's body says 
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.schemas import Instant
+from api.schemas import Answer, Instant
 from streams.sinks.sink import Sink
 from streams.store.outbox import Waiting
 
 
-class SinkBody(BaseModel):
+class SinkBody(Answer):
     """A sink, as the file of sinks has it, and what waits for it."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
     name: str = Field(examples=["soc"])
     type: str = Field(description="Which protocol it speaks.", examples=["splunk"])
@@ -41,9 +39,7 @@ class SinkBody(BaseModel):
         )
 
 
-class SinkList(BaseModel):
+class SinkList(Answer):
     """All sinks, in the order of their file."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
     items: list[SinkBody]

@@ -9,14 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
-from api import cursor
+from api.calls import DeliveryId, DeliveryQuery, page_of_calls, sent_again, written_down
 from api.hook_bodies import CallBody, CallPage, Nothing
-from api.hooks import DeliveryQuery
 from api.house import House, house
 from api.once import ActionRoute
-from api.pages import PAGE_HEADERS, Name, link_next
+from api.pages import PAGE_HEADERS, Name
 from api.problems import (
     BAD_CURSOR,
     BAD_PARAMETER,
@@ -29,7 +27,6 @@ from api.problems import (
 from api.sink_bodies import SinkBody, SinkList
 from streams.sinks import trial
 from streams.sinks.sink import Sink
-from streams.store.hooks import Hooks
 from streams.store.outbox import Outbox
 
 router = APIRouter(tags=["sinks"])
@@ -70,13 +67,8 @@ async def test_sink(sink: The, given: Nothing, here: Here) -> CallBody:
     """Sends a notice of the type `test` to this sink, once, and answers with what came back within 30 seconds; it is in
     the log of deliveries, too.
     """
-    store = here.store()
-    told = trial.test_notice(sink.spec.name, here.now())
-    attempt = await trial.attempt(sink, told, here.now)
-    hooks = Hooks(store.database)
-    call = await run_in_threadpool(hooks.note, sink.name, told, attempt)
-    logged: Any = await run_in_threadpool(hooks.call, sink.name, call)
-    return CallBody.of(logged, killed=False)
+    told, attempt = await trial.attempt(sink, here.now)
+    return await written_down(here, sink.name, told, attempt)
 
 
 @router.get(
@@ -90,10 +82,7 @@ def list_told(
     """One entry for each notice that the sink was or will be told, with what it says and every attempt. `body` is the
     notice as a hook has it; the sink's protocol has its own form for it.
     """
-    after = None if query.cursor is None else cursor.decode(TOLD, query.cursor)
-    page = Hooks(here.store().database).log(sink.name, query.state, after, query.limit)
-    items = [CallBody.of(call, killed=False) for call in page.items]
-    return CallPage(items=items, next=link_next(request, response, TOLD, page.next))
+    return page_of_calls(here, sink.name, TOLD, query, request, response, killed=False)
 
 
 @acting.post(
@@ -102,19 +91,9 @@ def list_told(
     status_code=202,
     responses=documented(NO_SUCH_DELIVERY, *_PROBLEMS),
 )
-def replay_told(
-    sink: The,
-    delivery: Annotated[Name, Path(description="The delivery's id.", examples=["ca-90b2"])],
-    given: Nothing,
-    here: Here,
-) -> CallBody:
+def replay_told(sink: The, delivery: DeliveryId, given: Nothing, here: Here) -> CallBody:
     """The notice is sent again within seconds, under the same id, and retried for three days as a new one is."""
-    hooks = Hooks(here.store().database)
-    if not hooks.replay(sink.name, delivery, here.now()):
-        raise ProblemError(NO_SUCH_DELIVERY)
-    here.noticed()
-    found: Any = hooks.call(sink.name, delivery)
-    return CallBody.of(found, killed=False)
+    return sent_again(here, sink.name, delivery, killed=False)
 
 
 router.include_router(acting)

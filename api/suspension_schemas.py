@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from api.pages import Name
-from api.schemas import Instant
+from api.schemas import Answer, Instant
 from detector.policy import Mode
 from detector.scope import Breadth, Scope
 from detector.suspension import RULES_VERSION, Do, State, Suspension
@@ -34,10 +34,6 @@ Why = Annotated[
 ]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
-
-
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +43,7 @@ class _Request(BaseModel):
     why: Why
 
 
-class ScopeBody(_Answer):
+class ScopeBody(Answer):
     """What a suspension switches off."""
 
     breadth: Breadth
@@ -62,7 +58,7 @@ class ScopeBody(_Answer):
         return cls(**scope.record())
 
 
-class SuspensionBody(_Answer):
+class SuspensionBody(Answer):
     """The switch of one scope."""
 
     id: str = Field(description="The scope's: a scope has one switch.", examples=["su-77ab"])
@@ -107,7 +103,7 @@ class SuspensionBody(_Answer):
         )
 
 
-class TransitionBody(_Answer):
+class TransitionBody(Answer):
     """One move of a switch, or a word that was noted: who, when, why, on what evidence, by which rules."""
 
     version: int
@@ -160,7 +156,7 @@ class SuspensionDetail(SuspensionBody):
         return cls(**told, transitions=[TransitionBody.of(each) for each in moves], kill_switch=killed)
 
 
-class SuspensionPage(_Answer):
+class SuspensionPage(Answer):
     """Switches that were ever touched, newest first."""
 
     items: list[SuspensionBody]
@@ -168,7 +164,7 @@ class SuspensionPage(_Answer):
     kill_switch: bool = Field(description="Whether the kill switch is on.")
 
 
-class ActedBody(_Answer):
+class ActedBody(Answer):
     """What a request did."""
 
     suspension: SuspensionBody = Field(description="As it stands now.")
@@ -225,7 +221,7 @@ class KillRequest(_Request):
     on: bool
 
 
-class IntegrationBody(_Answer):
+class IntegrationBody(Answer):
     """An integration: what the policy may do for it, and whether it is warm."""
 
     name: str
@@ -263,14 +259,14 @@ class ModeBody(IntegrationBody):
     kill_switch: bool = Field(description="Whether the kill switch is on.")
 
 
-class IntegrationList(_Answer):
+class IntegrationList(Answer):
     """Every integration that was seen, or has a mode, by name."""
 
     items: list[IntegrationBody]
     kill_switch: bool = Field(description="Whether the kill switch is on.")
 
 
-class PolicyBody(_Answer):
+class PolicyBody(Answer):
     """The thresholds in force, by the names of their settings."""
 
     rules: str = Field(description="Version of the rules.")
@@ -283,7 +279,7 @@ class PolicyBody(_Answer):
         return cls(rules=RULES_VERSION, settings=shown, kill_switch=killed)
 
 
-class KillSwitchBody(_Answer):
+class KillSwitchBody(Answer):
     """The kill switch: while it is on nothing acts. `actor`, `at` and `why` are of the last word on it."""
 
     on: bool

@@ -10,6 +10,7 @@ import gc
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import psycopg
@@ -98,6 +99,15 @@ def postgres_url(postgres: str) -> Iterator[str]:
         server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         yield f"{postgres.rpartition('/')[0]}/{name}"
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """SQLAlchemy URL of an empty database that this test alone has: it runs once with each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
 
 
 @pytest.fixture

@@ -33,14 +33,6 @@ KEYLESS = {
 tries out; what is the same when it is done twice."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 's.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 @pytest.fixture
 def served(url: str) -> Iterator[Served]:
     with serving(create_app(Settings(store=url))) as running:

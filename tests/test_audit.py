@@ -42,14 +42,6 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NODE = named("homeview", {"cachenode": "cache-3"})
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
     with SqlStore(url) as opened:

@@ -28,14 +28,6 @@ from streams.store.sql import SqlStore
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     found = Database(url)

@@ -43,14 +43,6 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PLACE = ("stills.delivered", 0)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    return str(request.getfixturevalue("postgres_url"))
-
-
 def lived_in(store: SqlStore) -> None:
     """Give a store something of everything that persons and judges leave behind."""
     store.acquire(1, "test")

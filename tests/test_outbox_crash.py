@@ -27,14 +27,6 @@ from streams.store.sql import SqlStore
 WAIT = 90.0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    return str(request.getfixturevalue("postgres_url"))
-
-
 @contextmanager
 def life(url: str, first: int, count: int, *more: str) -> Iterator[subprocess.Popen[str]]:
     """A process that stores and dispatches; killed at the end."""

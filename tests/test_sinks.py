@@ -111,7 +111,8 @@ def raised(n: int) -> Notice:
 async def tried(sink: Sink) -> Any:
     """The outcome of one marked test."""
     now = partial(datetime.now, UTC)
-    return (await trial.attempt(sink, trial.test_notice(sink.spec.name, now()), now)).outcome
+    _, attempt = await trial.attempt(sink, now)
+    return attempt.outcome
 
 
 # --- a file ------------------------------------------------------------------------------------------------
@@ -581,7 +582,7 @@ def test_a_demo_tells_no_sink_what_it_plays(housed: Any) -> None:
 
 
 def test_sinks_are_dealt_with_at_the_terminal(housed: Any, tmp_path: Path) -> None:
-    with Receiver([status(200), status(503)]) as receiver:
+    with Receiver([status(200, body=b"noted"), status(503, body=b"indexers are full")]) as receiver:
         house = housed(
             f"""
             [siem]
@@ -597,14 +598,16 @@ def test_sinks_are_dealt_with_at_the_terminal(housed: Any, tmp_path: Path) -> No
         taken, refused = (run("sinks", "test", "siem", *both) for _ in range(2))
     assert [(one["name"], one["type"], one["place"]) for one in listed] == [("siem", "ocsf-http", receiver.url)]
     assert TOKEN not in json.dumps(listed)
-    assert (taken[0], "HTTP 200" in taken[1]) == (0, True)
-    assert (refused[0], "HTTP 503" in refused[1]) == (1, True)
+    assert (taken[0], "HTTP 200: noted" in taken[1]) == (0, True)
+    assert (refused[0], "HTTP 503: indexers are full" in refused[1]) == (1, True)
     event = json.loads(receiver.arrived[0].body)
     assert (event["verdict"], event["message"]) == ("Test", "TEST from Strayframe: nothing happened")
     log = json.loads(run("sinks", "log", "siem", "--json", *store)[1])
     assert [one["state"] for one in log] == ["failed", "delivered"]
     assert run("sinks", "replay", "siem", log[0]["id"], *store)[0] == 0
     assert json.loads(run("sinks", "show", "siem", "--json", *both)[1])["waiting"] == 1
+    noted = [json.loads(line)["what"] for line in run("audit", "export", *store)[1].splitlines()]
+    assert noted == ["sink.tested", "sink.tested", "sink.replayed"]
     assert run("sinks", "forget", "siem", *both)[0] == 1  # it is still there
     Path(house.settings.sinks).write_text("")
     assert "1 notices" in run("sinks", "forget", "siem", *both)[1]

@@ -40,14 +40,6 @@ def tell(url: str, *notices: Notice) -> None:
         put(connection, notices)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 's.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 @dataclass
 class Event:
     id: str

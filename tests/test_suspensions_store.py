@@ -34,14 +34,6 @@ LINK = link(HOME, "acct-1")
 NODE = scope(Breadth.NODE, HOME, {"cachenode": "cache-3"})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: File) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
     with SqlStore(url) as opened:

@@ -118,7 +118,8 @@ def deliveries(
     json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False,
 ) -> None:
     """List what was, is or would be sent to a hook, newest first, with what came back."""
-    from api.commands.hooks import deliveries, state_of
+    from api.commands.calls import state_of
+    from api.commands.hooks import deliveries
 
     raise typer.Exit(deliveries(settings, id, state_of(state), limit, as_json=json))
 

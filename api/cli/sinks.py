@@ -52,7 +52,7 @@ def log(
     json: AsJson = False,
 ) -> None:
     """List what was or will be sent to a sink, newest first, with what came back."""
-    from api.commands.hooks import state_of
+    from api.commands.calls import state_of
     from api.commands.sinks import log
 
     raise typer.Exit(log(settings, name, state_of(state), limit, as_json=json))

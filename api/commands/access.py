@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,12 +10,12 @@ import typer
 from rich.console import Console
 
 from api.commands.opened import opened
+from api.commands.shown import print_json
 from api.commands.tables import minute, table_of
 from api.gate.bodies import TokenBody, TokenSecret, UserBody
 from api.gate.keys import key_of
 from api.gate.secret import BadPassword, drawn_token, password_digest
 from api.options import fail
-from api.schemas import Answer
 from detector.access import BadName, Permission, Role, user_name
 from streams.acting import login
 from streams.settings import Settings
@@ -43,7 +42,7 @@ def show_users(settings: Settings, *, as_json: bool) -> int:
     with opened(settings) as store:
         found = Access(store.database).users()
     if as_json:
-        return _json([UserBody.of(user) for user in found])
+        return print_json([UserBody.of(user) for user in found])
     if not found:
         typer.echo("no users: `strayframe users add NAME --role admin` adds one")
         return 0
@@ -94,7 +93,7 @@ def create_token(
             login(),
         )
     if as_json:
-        return _json(TokenSecret.with_secret(token, now, secret))
+        return print_json(TokenSecret.with_secret(token, now, secret))
     typer.echo(f"{token.id}\nsecret {secret}\nIt is shown this once, and good until {minute(token.expires)} UTC.")
     return 0
 
@@ -104,7 +103,7 @@ def show_tokens(settings: Settings, *, as_json: bool) -> int:
     with opened(settings) as store:
         found = Access(store.database).tokens()
     if as_json:
-        return _json([TokenBody.of(token, _now()) for token in found])
+        return print_json([TokenBody.of(token, _now()) for token in found])
     if not found:
         typer.echo("no tokens: `strayframe tokens create NAME --scope read` makes one")
         return 0
@@ -143,12 +142,6 @@ def _state(token: Token) -> str:
     if token.revoked is not None:
         return f"revoked {minute(token.revoked)}"
     return f"{'good until' if token.holds(_now()) else 'expired'} {minute(token.expires)}"
-
-
-def _json(body: Answer | Sequence[Answer]) -> int:
-    told = body.model_dump(mode="json") if isinstance(body, Answer) else [each.model_dump(mode="json") for each in body]
-    typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
-    return 0
 
 
 def _now() -> datetime:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,15 +12,17 @@ from typing import Any, TypeVar
 import typer
 from rich.console import Console
 
+from api.commands.calls import show_attempt, show_calls, show_replay
 from api.commands.opened import opened
-from api.commands.tables import minute, table_of
-from api.hook_bodies import CallBody, HookBody, HookSecret
+from api.commands.shown import print_fields, print_json
+from api.commands.tables import table_of
+from api.hook_bodies import HookBody, HookSecret
 from api.options import fail
 from detector.notice import NoticeType
-from streams.outbox.call import Result, State
+from streams.outbox.call import State
 from streams.outbox.manual import Manual
 from streams.settings import Settings
-from streams.store.hooks import Hook, Logged
+from streams.store.hooks import Hook
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def show_all(settings: Settings, *, as_json: bool) -> int:
     with _manual(settings) as manual:
         hooks = _all(manual.hooks.page)
     if as_json:
-        return _json([HookBody.of(hook, manual.now()).model_dump(mode="json") for hook in hooks])
+        return print_json([HookBody.of(hook, manual.now()) for hook in hooks])
     if not hooks:
         typer.echo("no hooks: `strayframe hooks add URL` makes one")
         return 0
@@ -51,12 +52,8 @@ def show_all(settings: Settings, *, as_json: bool) -> int:
 def show(settings: Settings, id: str, *, as_json: bool) -> int:
     """Print one hook."""
     with _manual(settings) as manual:
-        told = HookBody.of(_the(manual, id), manual.now()).model_dump(mode="json")
-    if as_json:
-        return _json(told)
-    for name, value in told.items():
-        typer.echo(f"{name:15} {_plain(value)}")
-    return 0
+        body = HookBody.of(_the(manual, id), manual.now())
+    return print_json(body) if as_json else print_fields(body)
 
 
 def rotate(settings: Settings, id: str, keep_hours: float, *, as_json: bool) -> int:
@@ -89,37 +86,25 @@ def test(settings: Settings, id: str, *, as_json: bool) -> int:
         told = manual.test_notice(hook)
         attempt = asyncio.run(manual.attempt(hook, told))
         call = _some(manual.hooks.call(hook.id, manual.log(hook, told, attempt)), id)
-    taken = attempt.outcome.result in (Result.DELIVERED, Result.DRY_RUN)
-    if as_json:
-        _json(CallBody.of(call, killed=False).model_dump(mode="json"))
-    else:
-        typer.echo(f"{hook.url}: {attempt.outcome.whole} ({attempt.seconds:.2f} s)")
-    return 0 if taken else 1
+    return show_attempt(hook.url, call, attempt, as_json=as_json)
 
 
 def deliveries(settings: Settings, id: str, state: State | None, limit: int, *, as_json: bool) -> int:
     """Print what was, is or would be sent to a hook, newest first."""
     with _manual(settings) as manual:
         calls, killed = manual.hooks.log(_the(manual, id).id, state, limit=limit).items, manual.hooks.killed()
-    if as_json:
-        return _json([CallBody.of(call, killed=killed).model_dump(mode="json") for call in calls])
-    headings = ("id", "type", "happened (UTC)", "state", "tries", "last")
-    Console(highlight=False).print(table_of(headings, (call_line(call, killed=killed) for call in calls)))
-    return 0
+    return show_calls(calls, killed=killed, as_json=as_json)
 
 
 def replay(settings: Settings, id: str, delivery: str) -> int:
     """Have a notice sent again, by whoever dispatches."""
     with _manual(settings) as manual:
-        if not manual.hooks.replay(_the(manual, id).id, delivery, manual.now()):
-            fail(f"nothing was sent to {id} under the id {delivery}", 1)
-    typer.echo(f"{delivery} is sent again while `strayframe serve` or `worker` runs")
-    return 0
+        return show_replay(id, delivery, found=manual.hooks.replay(_the(manual, id).id, delivery, manual.now()))
 
 
 def _show_secret(manual: Manual, hook: Hook, secret: str, *, as_json: bool) -> int:
     if as_json:
-        return _json(HookSecret.with_secret(hook, manual.now(), secret).model_dump(mode="json"))
+        return print_json(HookSecret.with_secret(hook, manual.now(), secret))
     typer.echo(f"{hook.id}\nsecret {secret}\nIt is shown this once; the receiver verifies with it.")
     return 0
 
@@ -158,16 +143,6 @@ def _types(events: Sequence[str]) -> frozenset[NoticeType] | None:
     return frozenset(map(NoticeType, events)) or None
 
 
-def state_of(text: str | None) -> State | None:
-    """The state that somebody typed. Ends the command when there is no such one."""
-    if text is None:
-        return None
-    try:
-        return State(text)
-    except ValueError:
-        fail(f"there is no state {text!r}; there are {', '.join(State)}")
-
-
 def _state(hook: Hook) -> str:
     if hook.disabled is not None:
         return f"disabled since {_clock(hook.disabled)}: {hook.disabled_why}"
@@ -179,28 +154,5 @@ def _line(hook: Hook) -> list[str]:
     return [hook.id, hook.url, hook.integration or "any", events, _state(hook)]
 
 
-def call_line(call: Logged, *, killed: bool) -> list[str]:
-    """A call as a line of a table; what asks to act is held where somebody threw the kill switch."""
-    notice = call.notice
-    held = killed and notice.acts and call.state is State.WAITING
-    state = "held by the kill switch" if held else call.state.value
-    return [call.id, notice.type, minute(notice.at), state, str(len(call.attempts)), _last(call)]
-
-
-def _last(call: Logged) -> str:
-    return call.attempts[-1].outcome.detail if call.attempts else ""
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "-"
-    return " ".join(value) if isinstance(value, list) else str(value)
-
-
 def _clock(when: datetime) -> str:
     return when.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _json(value: Any) -> int:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
-    return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,13 +12,13 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from api.commands.hooks import call_line
+from api.commands.calls import show_attempt, show_calls, show_replay
 from api.commands.opened import opened
+from api.commands.shown import print_fields, print_json
 from api.commands.tables import minute, table_of
-from api.hook_bodies import CallBody
 from api.options import fail
 from api.sink_bodies import SinkBody
-from streams.outbox.call import Result, State
+from streams.outbox.call import State
 from streams.settings import Settings
 from streams.sinks import trial
 from streams.sinks.configuration import NAME, SinkError
@@ -38,7 +37,7 @@ def show_all(settings: Settings, *, as_json: bool) -> int:
         waiting = Outbox(store.database).waiting()
     bodies = [SinkBody.of(sink, waiting.get(sink.name)) for sink in sinks.values()]
     if as_json:
-        return _json([body.model_dump(mode="json") for body in bodies])
+        return print_json(bodies)
     if not bodies:
         typer.echo("no sinks: the setting `sinks` names the file that has them")
         return 0
@@ -53,47 +52,30 @@ def show(settings: Settings, name: str, *, as_json: bool) -> int:
     with _opened(settings) as (store, sinks):
         sink = _the(sinks, name)
         body = SinkBody.of(sink, Outbox(store.database).waiting().get(sink.name))
-    told = body.model_dump(mode="json")
-    if as_json:
-        return _json(told)
-    for key, value in told.items():
-        typer.echo(f"{key:13} {_plain(value)}")
-    return 0
+    return print_json(body) if as_json else print_fields(body)
 
 
 def test(settings: Settings, name: str, *, as_json: bool) -> int:
     """Send a marked test to a sink and print what came back. Exit code 1: it did not take it."""
     with _opened(settings) as (store, sinks):
         sink = _the(sinks, name)
-        told = trial.test_notice(name, _now())
-        attempt = asyncio.run(trial.attempt(sink, told, _now))
+        told, attempt = asyncio.run(trial.attempt(sink, _now))
         hooks = Hooks(store.database)
         call: Any = hooks.call(sink.name, hooks.note(sink.name, told, attempt))
-    if as_json:
-        _json(CallBody.of(call, killed=False).model_dump(mode="json"))
-    else:
-        typer.echo(f"{sink.place}: {attempt.outcome.detail} ({attempt.seconds:.2f} s)")
-    return 0 if attempt.outcome.result is Result.DELIVERED else 1
+    return show_attempt(sink.place, call, attempt, as_json=as_json)
 
 
 def log(settings: Settings, name: str, state: State | None, limit: int, *, as_json: bool) -> int:
     """Print what was or will be sent to a sink, newest first; also to one that the file no longer names."""
     with opened(settings) as store:
         calls = Hooks(store.database).log(_target(name), state, limit=limit).items
-    if as_json:
-        return _json([CallBody.of(call, killed=False).model_dump(mode="json") for call in calls])
-    headings = ("id", "type", "happened (UTC)", "state", "tries", "last")
-    Console(highlight=False).print(table_of(headings, (call_line(call, killed=False) for call in calls)))
-    return 0
+    return show_calls(calls, killed=False, as_json=as_json)
 
 
 def replay(settings: Settings, name: str, delivery: str) -> int:
     """Have a notice sent again, by whoever dispatches."""
     with opened(settings) as store:
-        if not Hooks(store.database).replay(_target(name), delivery, _now()):
-            fail(f"nothing was sent to {name} under the id {delivery}", 1)
-    typer.echo(f"{delivery} is sent again while `strayframe serve` or `worker` runs")
-    return 0
+        return show_replay(name, delivery, found=Hooks(store.database).replay(_target(name), delivery, _now()))
 
 
 def forget(settings: Settings, name: str) -> int:
@@ -126,14 +108,3 @@ def _target(name: str) -> str:
     if not NAME.fullmatch(name):
         fail(f"{name!r} names no sink", 1)
     return target_of(name)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "-"
-    return " ".join(value) if isinstance(value, list) else str(value)
-
-
-def _json(value: Any) -> int:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
-    return 0

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import isinf
-from typing import Any, Final
+from typing import Final
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 
 from api.commands.incidents import incident_of
 from api.commands.opened import opened
+from api.commands.shown import print_json
 from api.commands.tables import ID_SHOWN, minute, table_of
 from api.options import fail
 from api.suspension_schemas import ActedBody, IntegrationBody, KillSwitchBody, SuspensionBody, SuspensionDetail
@@ -41,7 +40,7 @@ def show_all(settings: Settings, state: str | None, integration: str | None, *, 
         found = [s for s in _every(switches, wanted, integration) if armed or wanted or s.state is not State.ARMED]
         of, killed = switches.incidents([each.id for each in found]), _killed(switches)
     if as_json:
-        _print_json([SuspensionBody.of(each, of[each.id]) for each in found])
+        print_json([SuspensionBody.of(each, of[each.id]) for each in found])
         return 0
     if killed:
         typer.echo(killed)
@@ -60,7 +59,7 @@ def show_one(settings: Settings, id: str, *, as_json: bool) -> int:
         moves, of = switches.transitions(one.id), switches.incidents([one.id])[one.id]
         killed = _killed(switches)
     if as_json:
-        _print_json(SuspensionDetail.with_moves(one, of, moves, killed=killed is not None))
+        print_json(SuspensionDetail.with_moves(one, of, moves, killed=killed is not None))
         return 0
     if killed:
         typer.echo(killed)
@@ -112,7 +111,7 @@ def show_integrations(settings: Settings, *, as_json: bool) -> int:
         found = [IntegrationBody.of(each, settings) for each in switches.integrations()]
         killed = _killed(switches)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return 0
     if killed:
         typer.echo(killed)
@@ -145,7 +144,7 @@ def show_kill_switch(settings: Settings, *, as_json: bool) -> int:
     with _switches(settings) as switches:
         word, told = switches.kill_switch(), _killed(switches)
     if as_json:
-        _print_json(KillSwitchBody.of(word))
+        print_json(KillSwitchBody.of(word))
     else:
         typer.echo(told or "the kill switch is off")
     return 1 if told else 0
@@ -159,7 +158,7 @@ def _act(switches: Suspensions, of: Scope | SuspensionId, asked: Asked, *, dry_r
     assert acted is not None
     if as_json:
         for_ = switches.incidents([acted.suspension.id])[acted.suspension.id]
-        _print_json(ActedBody.of(acted, for_, dry_run=dry_run, killed=_killed(switches) is not None))
+        print_json(ActedBody.of(acted, for_, dry_run=dry_run, killed=_killed(switches) is not None))
     else:
         _say(acted, dry_run=dry_run, killed=_killed(switches))
     return 0
@@ -244,15 +243,6 @@ def _killed(switches: Suspensions) -> str | None:
 def _switches(settings: Settings) -> Iterator[Suspensions]:
     with opened(settings) as store:
         yield store.suspensions
-
-
-def _print_json(what: BaseModel | Sequence[BaseModel]) -> None:
-    told: Any
-    if isinstance(what, BaseModel):
-        told = what.model_dump(mode="json")
-    else:
-        told = [each.model_dump(mode="json") for each in what]
-    typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
 
 
 def _now() -> datetime:

@@ -19,7 +19,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.gate.keys import Keys, key_of
-from api.gate.rates import Rate
+from api.gate.rates import Rate, hold_back
 from api.gate.table import Anybody, Asked, row_of
 from api.house import House
 from api.problems import (
@@ -27,7 +27,6 @@ from api.problems import (
     NOT_LOCAL,
     NOT_SIGNED_IN,
     STORE_UNAVAILABLE,
-    TOO_MANY_REQUESTS,
     ProblemError,
     response,
 )
@@ -99,15 +98,15 @@ class Door:
 
     async def _holder(self, secret: str | None, is_bearer: bool, address: str) -> Caller:
         if not secret:
-            _hold_back(self._of_addresses, address)
+            hold_back(self._of_addresses, address)
             return NOBODY
         key = key_of(secret)
         caller = self._keys.known(key)
         if caller is None:
-            _hold_back(self._of_addresses, address)
+            hold_back(self._of_addresses, address)
             caller = await self._keys.look_up(key, secret)
         if caller is not None:
-            _hold_back(self._of_keys, key)
+            hold_back(self._of_keys, key)
         elif is_bearer:
             raise ProblemError(
                 NOT_SIGNED_IN,
@@ -175,11 +174,6 @@ def _private(send: Send) -> Send:
         await send(message)
 
     return private
-
-
-def _hold_back(rate: Rate, who: str) -> None:
-    if seconds := rate.wait(who, time.monotonic()):
-        raise ProblemError(TOO_MANY_REQUESTS, f"Ask again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
 def _bearer(headers: Headers) -> str | None:

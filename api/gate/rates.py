@@ -1,15 +1,18 @@
 """How often somebody may ask: so many a minute, with a burst of as many.
 
-Owns the count (GCRA, the generic cell rate algorithm of ITU-T I.371: one time for each caller and no timer). Refuses to
-know who asks, and to read a clock.
+Owns the count (GCRA, the generic cell rate algorithm of ITU-T I.371: one time for each caller and no timer), and how
+somebody is told to wait. Refuses to know who asks.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import OrderedDict
 from typing import Final
+
+from api.problems import TOO_MANY_REQUESTS, ProblemError
 
 MINUTE: Final = 60.0
 KNOWN_MOST: Final = 50_000
@@ -41,3 +44,9 @@ class Rate:
             if len(self._free) > KNOWN_MOST:
                 self._free.popitem(last=False)
             return 0
+
+
+def hold_back(rate: Rate, who: str) -> None:
+    """Count a request of `who` now. Raises ProblemError, with Retry-After, when it comes too early."""
+    if seconds := rate.wait(who, time.monotonic()):
+        raise ProblemError(TOO_MANY_REQUESTS, f"Ask again in {seconds} s.", headers={"Retry-After": str(seconds)})

@@ -5,7 +5,6 @@ Owns the session's cookie. Refuses to say whether a name exists, and to be asked
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -14,7 +13,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from api.gate.bodies import Credentials, SessionBody
 from api.gate.door import COOKIE
 from api.gate.keys import Keys, key_of
-from api.gate.rates import Rate
+from api.gate.rates import Rate, hold_back
 from api.gate.secret import drawn_session, is_password
 from api.house import House, house
 from api.problems import (
@@ -68,8 +67,7 @@ def sign_in(
     """
     address = request.client.host if request.client else ""
     for who in (f"name {given.name}", f"address {address}"):
-        if seconds := tried.wait(who, time.monotonic()):
-            raise ProblemError(TOO_MANY_REQUESTS, f"Try again in {seconds} s.", headers={"Retry-After": str(seconds)})
+        hold_back(tried, who)
     store = here.store()
     access = Access(store.database)
     if not is_password(given.password.get_secret_value(), access.password(given.name)):

@@ -93,10 +93,18 @@ def outcome(answer: Answer) -> Outcome:
     return Outcome(Result.RETRY, said, answer.status, answer.after, answer.says)
 
 
-async def attempted(url: str, body: bytes, headers: Mapping[str, str], reach: Reach) -> Outcome:
-    """Post the body once; whatever goes wrong on the way is an attempt that failed."""
+async def attempted(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    reach: Reach,
+    *,
+    tls: ssl.SSLContext | None = None,
+    hear: bool = False,
+) -> Outcome:
+    """Post the body once, as `post` does; whatever goes wrong on the way is an attempt that failed."""
     try:
-        return outcome(await post(url, body, headers, reach))
+        return outcome(await post(url, body, headers, reach, tls=tls, hear=hear))
     except NoAnswer as error:
         return Outcome(Result.RETRY, str(error), says=error.says)
     except Unreachable as error:

@@ -5,23 +5,20 @@ Owns who may be called, secrets shown once and the attempt made by hand. Refuses
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from detector.notice import Notice, NoticeType, notice
+from detector.notice import Notice, NoticeType
 from streams.outbox.call import Attempt, CallId
 from streams.outbox.reach import Reach
 from streams.outbox.secret import secret_of
+from streams.outbox.trial import attempt, test_notice
 from streams.outbox.webhook import HookTarget
 from streams.settings import Settings
 from streams.store.hooks import Hook, Hooks
 from streams.store.sql import SqlStore
-
-TEST_DATA = {"message": "This is a test from Strayframe. Nothing happened."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +57,12 @@ class Manual:
 
     def test_notice(self, hook: Hook) -> Notice:
         """A notice that says of itself that it is a test; each is another one."""
-        told = {"hook": hook.id, **TEST_DATA}
-        return notice(NoticeType.TEST, self.now(), hook.integration or "", told, hook.id, secrets.token_hex(8))
+        return test_notice("hook", hook.id, hook.integration or "", self.now())
 
     async def attempt(self, hook: Hook, told: Notice) -> Attempt:
         """Call the hook once, now, whoever dispatches, and whether or not it is disabled."""
-        at, clock = self.now(), time.monotonic()
-        outcome = await HookTarget(hook, self.key, self.reach).send(told, at)
-        return Attempt(at, time.monotonic() - clock, outcome)
+        return await attempt(HookTarget(hook, self.key, self.reach), told, self.now)
 
-    def log(self, hook: Hook, told: Notice, attempt: Attempt) -> CallId:
+    def log(self, hook: Hook, told: Notice, made: Attempt) -> CallId:
         """Write down an attempt that was made by hand."""
-        return self.hooks.note(hook.id, told, attempt)
+        return self.hooks.note(hook.id, told, made)

@@ -13,8 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from streams.outbox.call import Outcome, Result, dumped
-from streams.outbox.http import NoAnswer, outcome, post
-from streams.outbox.reach import Unreachable
+from streams.outbox.http import attempted
 from streams.sinks.configuration import SinkError, Spec
 from streams.sinks.sink import ANYWHERE, Sink
 
@@ -39,11 +38,7 @@ class WebSink(Sink):
     async def post(self, told: Any, headers: Mapping[str, str]) -> Outcome:
         """Post JSON once."""
         sent = {"content-type": JSON, "user-agent": AGENT, **headers}
-        try:
-            answer = await post(self._url, dumped(told).encode(), sent, ANYWHERE, tls=self._tls, hear=True)
-        except (NoAnswer, Unreachable) as error:
-            return Outcome(Result.RETRY, str(error))
-        found = outcome(answer)
+        found = await attempted(self._url, dumped(told).encode(), sent, ANYWHERE, tls=self._tls, hear=True)
         return Outcome(Result.RETRY, found.detail, found.status) if found.result is Result.GONE else found
 
     async def probe(self) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, Row, delete, select, update
 
 from detector.notice import Notice, NoticeType
-from streams.outbox.call import Attempt, CallId, Outcome, Result, State, call_id, lane, rank
+from streams.outbox.call import SINK, Attempt, CallId, Outcome, Result, State, call_id, lane, rank
 from streams.store import audit, outbox_schema
 from streams.store.database import Database
 from streams.store.outbox import NOTICE, disable, of_attempt, of_notice, ring, to_notice
@@ -200,7 +200,7 @@ class Hooks:
             found = connection.execute(update(calls).where(*which).values(again)).rowcount == 1
             if found:
                 _touch(connection, target, {})
-                audit.write(connection, "hook.replayed", target, delivery=id)
+                audit.write(connection, f"{_kind(target)}.replayed", target, delivery=id)
             return found
 
     def note(self, target: str, notice: Notice, attempt: Attempt) -> CallId:
@@ -223,8 +223,13 @@ class Hooks:
             connection.execute(notices.insert(), of_notice(notice) | {"stored_at": attempt.at, "routed_at": attempt.at})
             connection.execute(calls.insert(), row)
             connection.execute(attempts.insert(), of_attempt(id_, attempt))
-            audit.write(connection, "hook.tested", target, notice.integration, result=attempt.outcome.result.value)
+            result = attempt.outcome.result.value
+            audit.write(connection, f"{_kind(target)}.tested", target, notice.integration, result=result)
         return id_
+
+
+def _kind(target: str) -> str:
+    return "sink" if target.startswith(SINK) else "hook"
 
 
 def _host(url: str) -> str:
