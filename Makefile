@@ -6,7 +6,7 @@
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
-JOBS ?= 2
+JOBS ?= 3
 say = @printf '\n== %s\n'
 
 .PHONY: help
@@ -24,9 +24,7 @@ demo: .venv/.run ## simulate a leak and catch it, then serve the API on 127.0.0.
 .PHONY: test
 test: check ## every check and every test, against a real Kafka broker and a real PostgreSQL
 	$(say) tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not broker'
-	$(say) 'tests with a broker'
-	@$(BIN)/python -m pytest -m broker
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: lint types layers ## the checks that take seconds: lint, types, layers

@@ -129,7 +129,8 @@ def _of_start(say: Say, n: int, pool: Pool, folder: Path) -> Iterator[Row]:
     url, path = f"sqlite:///{folder}/store.db", folder / "whole"
     with SqlStore(url) as store:
         store.acquire(60)
-        store.commit(Batch(Changes(cameras=[_camera(k) for k in range(n // 3 + 1)], scenes=[*_scenes(n, pool)])))
+        for changes in stored_scenes(n, pool):
+            store.commit(Batch(changes))
         first = Engine()
         without = _seconds(lambda: first.restore(store.knowledge())) / n
         write(path, store.identity(), first.memory.parts())
@@ -157,9 +158,17 @@ def _camera(k: int) -> Camera:
     return Camera(CameraId(f"cam-{k}"), AccountId(f"home-{k}"), WHEN, WHEN, b"")
 
 
-def _scenes(n: int, pool: Pool) -> Iterator[Scene]:
+def stored_scenes(n: int, pool: Pool) -> Iterator[Changes]:
+    """What makes a store one of n scenes, three of each camera, some at a time."""
+    for first in range(0, n, AT_ONCE):
+        end = min(first + AT_ONCE, n)
+        cameras = [_camera(k) for k in range(first // 3, end // 3 + 1)]
+        yield Changes(cameras=cameras, scenes=[*_scenes(first, end, pool)])
+
+
+def _scenes(first: int, end: int, pool: Pool) -> Iterator[Scene]:
     head = b'{"d":"' + b"0" * 32 + b'"}'
-    for k in range(n):
+    for k in range(first, end):
         key, camera = DeliveryId("benchmark", str(k)), CameraId(f"cam-{k // 3}")
         id_ = SceneId(derived_id("sc", camera, key.source, key.id))
         body = b"\x01" + len(head).to_bytes(2, "little") + head + packed_body(pool.packed[k % DRAWN])

@@ -7,6 +7,7 @@ cannot be had ends the run with one sentence.
 from __future__ import annotations
 
 import gc
+import os
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -23,20 +24,19 @@ ServiceT = TypeVar("ServiceT")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers by which the Makefile chooses."""
+    """Register the marker by which the Makefile chooses."""
     config.addinivalue_line("markers", "services: needs a Kafka broker or a PostgreSQL (set by itself)")
-    config.addinivalue_line("markers", "broker: needs a Kafka broker, and the machine for itself (set by itself)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs services by its fixtures, and run it last: what fails fast is seen first."""
+    """Mark what needs services by its fixtures. It runs last, since what fails fast is to be seen first; where several
+    processes share the tests it runs first, since what takes long is not to be left to one of them in the end."""
     for item in items:
         asked = getattr(item, "fixturenames", ())
         if "services" in asked:
             item.add_marker(pytest.mark.services)
-        if {"kafka", "own_broker"} & set(asked):
-            item.add_marker(pytest.mark.broker)
-    items.sort(key=lambda item: item.get_closest_marker("services") is not None)
+    shared = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: item.get_closest_marker("services") is not None, reverse=shared)
 
 
 @pytest.fixture(scope="session")
