@@ -32,6 +32,8 @@ ENOUGH: Final = 32
 """Bits that are enough for the longest code and what it is of: 16 and 15."""
 BLOCKS: Final = 10
 """Blocks that an interleaved unit may have."""
+SAID: Final = 2048
+"""Bytes that a plain JPEG's segments have together, at most: four tables of codes and two of steps have some 600."""
 FORMS: Final = 64
 """Forms of JPEG (size, tables, sampling) that are kept ready: a kind of camera has one or two for day and night."""
 
@@ -84,7 +86,7 @@ def eighth(data: bytes) -> NDArray[np.uint8] | None:
             said.append(data[at + 1 : end])
         at = end
         if kind == _SOS:
-            form = _form(tuple(said)) if at < len(data) else None
+            form = _form(tuple(said)) if at < len(data) and sum(map(len, said)) <= SAID else None
             return None if form is None else _greys(np.frombuffer(data, np.uint8), at, form)
     return None
 
@@ -198,10 +200,13 @@ def _looked_ahead(
     begin in these bits, and `LAST` more where no more follow.
     """
     found = np.full((1, 1 << AHEAD), UNTOLD, np.uint16)
+    one = np.empty(1 << AHEAD, np.int64)
+    for bits in range(1 << AHEAD):
+        one[bits] = _symbol(bits << (16 - AHEAD), limits, firsts, symbols)
     for bits in range(1 << AHEAD):
         taken, passed = 0, 0
         while taken < AHEAD and passed < LAST:
-            told = _symbol((bits << taken & (1 << AHEAD) - 1) << (16 - AHEAD), limits, firsts, symbols)
+            told = one[bits << taken & (1 << AHEAD) - 1]
             length, size = told >> 8, told & 15
             on = _passed(told & 255) if others else size
             if told < 0 or taken + length > AHEAD or 64 <= passed + on < LAST:
@@ -214,7 +219,7 @@ def _looked_ahead(
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _more(data: NDArray[np.uint8], at: int, bits: np.uint64, left: int) -> tuple[int, np.uint64, int]:
     """Fill up `bits`, of which the first `left` are there: 56 at least, or all that are left before a marker."""
     if at + 8 <= data.size:
@@ -261,9 +266,11 @@ def _read(
             at, bits, left, mean = at + 2, np.uint64(0), 0, 0
         for block in range(rows.size):
             row = rows[block]
+            # a place without a sign needs no look whether it counts from the end
+            first, others = np.uint64(row << AHEAD), np.uint64(row + 1 << AHEAD)
             if left < ENOUGH:
                 at, bits, left = _more(data, at, bits, left)
-            told = np.int64(table[row << AHEAD | np.int64(bits >> shift)])
+            told = np.int64(table[first | bits >> shift])
             taken, size = told & 31, told >> 5
             if told == UNTOLD:
                 told = _symbol(np.int64(bits >> np.uint64(48)), limits[row], firsts[row], symbols[row])
@@ -287,7 +294,7 @@ def _read(
             while place < 64:
                 if left < ENOUGH:
                     at, bits, left = _more(data, at, bits, left)
-                told = np.int64(table[row << AHEAD | np.int64(bits >> shift)])
+                told = np.int64(table[others | bits >> shift])
                 taken, beyond = told & 31, place + (told >> 5)
                 if beyond & 64:
                     told = _symbol(np.int64(bits >> np.uint64(48)), limits[row], firsts[row], symbols[row])
