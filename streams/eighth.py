@@ -37,6 +37,9 @@ SAID: Final = 2048
 FORMS: Final = 64
 """Forms of JPEG (size, tables, sampling) that are kept ready: a kind of camera has one or two for day and night."""
 
+Whole = int | np.int64
+"""A whole number in compiled code, which makes no difference between the two."""
+
 _PLAIN, _DHT, _SOS, _DQT, _DRI = (0xC0, 0xC1), 0xC4, 0xDA, 0xDB, 0xDD
 _ASIDE: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
 """Segments that say nothing of the pixels; what Adobe's says of colours is for who asks for an eighth to know."""
@@ -176,7 +179,7 @@ def _codes(body: bytes) -> dict[int, Codes]:
 
 
 @njit(cache=True, nogil=True)
-def _symbol(ahead: int, limits: NDArray[np.int64], firsts: NDArray[np.int64], symbols: NDArray[np.uint8]) -> int:
+def _symbol(ahead: Whole, limits: NDArray[np.int64], firsts: NDArray[np.int64], symbols: NDArray[np.uint8]) -> Whole:
     """The symbol that 16 bits begin with, and above its 8 bits the length of its code; -1 when it is none."""
     for bits in range(1, 17):
         if ahead < limits[bits]:
@@ -185,7 +188,7 @@ def _symbol(ahead: int, limits: NDArray[np.int64], firsts: NDArray[np.int64], sy
 
 
 @njit(cache=True, nogil=True)
-def _passed(symbol: int) -> int:
+def _passed(symbol: Whole) -> Whole:
     """How many coefficients a symbol stands for; `LAST` for the one that says that no more follow."""
     return (symbol >> 4) + 1 if symbol & 15 or symbol == 0xF0 else LAST
 
@@ -204,7 +207,8 @@ def _looked_ahead(
     for bits in range(1 << AHEAD):
         one[bits] = _symbol(bits << (16 - AHEAD), limits, firsts, symbols)
     for bits in range(1 << AHEAD):
-        taken, passed = 0, 0
+        taken: Whole = 0
+        passed: Whole = 0
         while taken < AHEAD and passed < LAST:
             told = one[bits << taken & (1 << AHEAD) - 1]
             length, size = told >> 8, told & 15
@@ -220,7 +224,7 @@ def _looked_ahead(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _more(data: NDArray[np.uint8], at: int, bits: np.uint64, left: int) -> tuple[int, np.uint64, int]:
+def _more(data: NDArray[np.uint8], at: Whole, bits: np.uint64, left: Whole) -> tuple[Whole, np.uint64, Whole]:
     """Fill up `bits`, of which the first `left` are there: 56 at least, or all that are left before a marker."""
     if at + 8 <= data.size:
         ahead = eight_bytes(data, at)
@@ -242,7 +246,7 @@ def _more(data: NDArray[np.uint8], at: int, bits: np.uint64, left: int) -> tuple
 @njit(cache=True, nogil=True)
 def _read(
     data: NDArray[np.uint8],
-    at: int,
+    at: Whole,
     rows: NDArray[np.int64],
     limits: NDArray[np.int64],
     firsts: NDArray[np.int64],
@@ -257,7 +261,14 @@ def _read(
     """Fill `out` with the greys of the entropy code at `at`; whether all of it is as it should be up to the end of the
     image."""
     table, across, shift = ahead.ravel(), out.shape[1] // wide, np.uint64(64 - AHEAD)
-    bits, left, mean = np.uint64(0), 0, 0
+    bits = np.uint64(0)
+    left: Whole = 0
+    mean: Whole = 0
+    told: Whole
+    taken: Whole
+    size: Whole
+    beyond: Whole
+    place: Whole
     units, greys = out.shape[0] // tall * across, tall * wide
     for unit in range(units):
         if restart and unit and unit % restart == 0:
@@ -286,7 +297,7 @@ def _read(
                 if not -512 <= grey < 512:
                     return False
                 y, x = unit // across * tall + block // wide, unit % across * wide + block % wide
-                out[y, x] = min(max(grey + 128, 0), 255)
+                out[y, x] = min(max(int(grey) + 128, 0), 255)
             bits <<= np.uint64(taken)
             left -= taken
             row += 1
@@ -306,9 +317,9 @@ def _read(
                 place = beyond
             if left < 0:
                 return False
-    return 0 <= left < 8 and _marked(data, at, 0xD9)
+    return bool(0 <= left < 8) and _marked(data, at, 0xD9)
 
 
 @njit(cache=True, nogil=True)
-def _marked(data: NDArray[np.uint8], at: int, kind: int) -> bool:
-    return at + 2 <= data.size and data[at] == 0xFF and data[at + 1] == kind
+def _marked(data: NDArray[np.uint8], at: Whole, kind: int) -> bool:
+    return bool(at + 2 <= data.size and data[at] == 0xFF and data[at + 1] == kind)
