@@ -17,8 +17,7 @@ import json
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -38,10 +37,12 @@ import synthetic
 from rows import Bar, Row, Say, main
 
 import detector.engine
+import detector.evidence
 import detector.match
 import detector.memory
 import streams.decode
 from detector.engine import Engine, Knowledge
+from detector.placeholder import Placeholders
 from models.fingerprint import FORM
 from models.index import Index
 from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged, SceneId, derived_id
@@ -97,25 +98,20 @@ class Steps:
     spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _open: list[float] = field(default_factory=list)
 
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        begin = time.thread_time()
-        self._open.append(0.0)
-        try:
-            yield
-        finally:
-            took = time.thread_time() - begin
-            self.spent[name] += 1e6 * (took - self._open.pop())
-            if self._open:
-                self._open[-1] += took
-
     def wrap(self, owner: Any, name: str, step: str) -> Callable[[], None]:
         """Time a function in its place; returns what puts it back."""
-        plain = getattr(owner, name)
+        plain, inner = getattr(owner, name), self._open
 
         def timed(*args: Any, **named: Any) -> Any:
-            with self(step):
+            begin = time.thread_time()
+            inner.append(0.0)
+            try:
                 return plain(*args, **named)
+            finally:
+                took = time.thread_time() - begin
+                self.spent[step] += 1e6 * (took - inner.pop())
+                if inner:
+                    inner[-1] += took
 
         setattr(owner, name, timed)
         return lambda: setattr(owner, name, plain)
@@ -124,6 +120,7 @@ class Steps:
 SECOND_LOOK: Final = "second look"
 SEARCH: Final = "search of all others"
 KEYS: Final = "keys of a query"
+PLACEHOLDERS: Final = "placeholders"
 WRAPPED: Final = (
     (Judge, "take", "loop, metrics"),
     (Decoder, "digest", "digests"),
@@ -140,6 +137,11 @@ WRAPPED: Final = (
     (detector.match, "search_back", SEARCH),
     (Index, "candidates", SEARCH),
     (detector.memory, "lookup", KEYS),
+    (detector.memory.Memory, "learn", "learning a scene"),
+    (Placeholders, "recognise", PLACEHOLDERS),
+    (Placeholders, "comes_alive", PLACEHOLDERS),
+    (Placeholders, "meet", PLACEHOLDERS),
+    (detector.evidence, "gather", "evidence of a shift"),
     (detector.memory.Memory, "drain", "drain"),
 )
 """Where each microsecond goes: the functions that are timed, and the step that each belongs to."""
