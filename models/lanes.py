@@ -237,3 +237,17 @@ def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[n
         return types.void(strengths, types.int64, counts, out), generate
 
     return cast(Callable[..., None], intrinsic(typed))
+
+
+def _eight_bytes(context: Any, given: Any, at: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = builder.load(builder.inttoptr(_address(context, builder, signature.args[0], *args), _I64.as_pointer()))
+        word.align = 1
+        return builder.bswap(word)
+
+    return types.uint64(given, types.int64), generate
+
+
+eight_bytes = cast(Callable[[NDArray[np.uint8], int | np.int64], np.uint64], intrinsic(_eight_bytes))
+"""The eight bytes from a place on as one number, the first one highest. They must all lie inside the array."""

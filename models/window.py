@@ -165,21 +165,22 @@ def leans(cells: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The share of the rows that show, for each lean from -LEAN to LEAN cells, that the left border comes in again
     along it, (2 LEAN + 1,)."""
     out = np.zeros(2 * LEAN + 1, np.float32)
-    ring = np.empty((SIDE, 2 * SIDE), np.int32)  # twice, so that a line and what is beside it need no wrapping
+    clear = np.empty((SIDE, SIDE), np.bool_)  # by row, before which column there is a line that those beside it lack
+    ring = np.empty(SIDE + 8, np.int32)  # a row with what comes in again on both sides
     for y in range(SIDE):
-        for x in range(2 * SIDE):
-            ring[y, x] = cells[y, x & (SIDE - 1)]
+        for x in range(SIDE + 8):
+            ring[x] = cells[y, (x - 4) & (SIDE - 1)]
+        for x in range(SIDE):
+            left = max(abs(ring[x + 2] - ring[x + 1]), abs(ring[x + 1] - ring[x]))
+            right = max(abs(ring[x + 6] - ring[x + 5]), abs(ring[x + 7] - ring[x + 6]))
+            clear[y, x] = 2 * abs(ring[x + 5] - ring[x + 2]) > 3 * max(left, right) + LEAN_STEP
     for lean in range(-LEAN, LEAN + 1):
         if abs(lean) < UPRIGHT:
             continue
-        clear = 0
+        showing = 0
         for y in range(SIDE):
-            x = SIDE + int(np.floor(lean * (y + 0.5) / SIDE + 0.5))
-            row = ring[y]
-            left = max(abs(row[x - 2] - row[x - 3]), abs(row[x - 3] - row[x - 4]))
-            right = max(abs(row[x + 2] - row[x + 1]), abs(row[x + 3] - row[x + 2]))
-            clear += 2 * abs(row[x + 1] - row[x - 2]) > 3 * max(left, right) + LEAN_STEP
-        out[lean + LEAN] = clear / SIDE
+            showing += clear[y, int(np.floor(lean * (y + 0.5) / SIDE + 0.5)) & (SIDE - 1)]
+        out[lean + LEAN] = showing / SIDE
     return out
 
 

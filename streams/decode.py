@@ -6,7 +6,8 @@ such a still was delivered all the same and its digest is searched.
 
 Two ways lead to the pixels. Pillow is the reference: it reads every format, and damaged files as far as they go. A
 whole JPEG first gets a quick look, by libjpeg-turbo without anything around it, at the smallest scale that the
-fingerprint can use; at one scale both give the same pixels. Where the quick look meets any error or warning, or shows
+fingerprint can use; at an eighth a plain one is read without libjpeg-turbo (streams/eighth.py). At one scale all give
+the same pixels. Where the quick look meets any error or warning, or shows
 too little or areas of one grey, the reference looks again, in more detail.
 """
 
@@ -25,6 +26,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from models.fingerprint import Still, fingerprint
 from models.records import PREFIX_BYTES, Picture
+from streams.eighth import eighth
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 SMALLEST: Final = (400, 220)
@@ -100,10 +102,11 @@ class Decoder:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
             if colours not in COLOURS or width * height > self._max_pixels:
                 return None
-            h, w = next(
-                ((h, w) for s in SCALES if min(h := -(-height // s), w := -(-width // s)) >= QUICK_SIDE),
-                (height, width),
-            )
+            scale = next((s for s in SCALES if min(-(-height // s), -(-width // s)) >= QUICK_SIDE), 1)
+            plain = eighth(data) if scale == 8 else None
+            if plain is not None:
+                return plain
+            h, w = -(-height // scale), -(-width // scale)
             grey: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, GREY, min_height=h, min_width=w)
         except ValueError:  # of errors, and of what libjpeg-turbo recovers from with a warning
             return None

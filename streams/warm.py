@@ -68,6 +68,7 @@ def _rehearsed() -> Iterator[tuple[str, bytes]]:
     yield "two", _encoded(page, 85)
     leaning = [np.roll(row, n // 3) for n, row in enumerate(np.asarray(one))]
     yield "two", _encoded(Image.fromarray(np.stack(leaning)), 85)
+    yield "two", _encoded(two.resize((1280, 720)), 85)
 
 
 def _encoded(picture: Image.Image, quality: int) -> bytes:

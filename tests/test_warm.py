@@ -25,7 +25,8 @@ from streams.warm import warm
 
 
 def compiled():
-    found = [o for o in gc.get_objects() if isinstance(o, Dispatcher) and o.py_func.__module__.startswith("models.")]
+    ours = ("models.", "streams.")
+    found = [o for o in gc.get_objects() if isinstance(o, Dispatcher) and o.py_func.__module__.startswith(ours)]
     return {{f"{{d.py_func.__module__}}.{{d.py_func.__name__}}{{s}}" for d in found for s in d.signatures}}
 
 
@@ -47,6 +48,9 @@ for n, kind in enumerate(list(KINDS.values())[::5]):
 cloud.deliver("cam-1", decode.still(encoded(place(50, 1))))
 for form in ("PNG", "WEBP"):
     cloud.deliver("cam-2", decode.still(encoded(place(2, 5), form)))
+large = np.kron(place(1, 5), np.ones((2, 2), np.uint8))
+for picture in (large, large[:, :-3]):  # of whole blocks and not
+    cloud.deliver("cam-1", decode.still(encoded(picture)))
 dark = np.random.default_rng(1).integers(0, 6, (360, 640), dtype=np.uint8)
 for n in range(4):
     cloud.deliver(f"cam-{{n}}", decode.still(encoded(dark)))
