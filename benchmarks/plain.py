@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.lanes import popcount, prefetch
-from models.table import NEXT, SLOTS, Tables, first_line, place_of, rows_in
+from models.table import NEXT, SLOTS, Tables, first_line, lines, place_of, rows_in
 
 RADIUS: Final = 31
 """Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""
@@ -153,7 +153,7 @@ class PlainIndex:
     """Codes (n, 4) of 256 bits: grows, finds every code within `RADIUS` bits and no other."""
 
     def __init__(self, room: int) -> None:
-        self.codes = np.zeros((room, 4), np.uint64)
+        self.codes = lines(-(-room // 2)).view(np.uint64).reshape(-1, 4)[:room]
         self.tables = Tables(BANDS, room, WIDEST)
         self._used = 0
         self._out = np.empty(65536, np.int64)

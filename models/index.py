@@ -28,7 +28,7 @@ from models.code import WORDS, code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, Lookup, keys_of
 from models.lanes import compare_words, prefetch
-from models.table import NEXT, ROWS, SLOTS, Searched, Tables, first_line, place_of, rows_in
+from models.table import NEXT, ROWS, SLOTS, Searched, Tables, first_line, lines, place_of, rows_in
 from models.thumbnail import PACKED, pack, unpack
 
 FREE: Final = -1
@@ -484,7 +484,7 @@ class Index:
 
 def _empty(room: int, keys: NDArray[np.uint32]) -> _Rows:
     """Room for so many rows, of which none is in use."""
-    codes, masks = np.zeros((room, WORDS), np.uint64), np.zeros((room, WORDS), np.uint64)
+    codes, masks = (lines(room).view(np.uint64) for _ in range(2))  # a row is a cache line: one look at memory each
     return _Rows(codes, masks, np.full(room, FREE, np.int32), np.zeros(room, np.uint8), keys)
 
 

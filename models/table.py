@@ -47,18 +47,19 @@ AHEAD: Final = 2.5
 LEAST_LINES: Final = 64
 """Lines of an empty table, beside its directory."""
 GAPS: Final = 4
-"""Lines of a bucket in which a gap is looked for before it gets another line."""
+"""Lines of a bucket in which a gap is looked for before it gets another line, once anything was removed."""
 STEP: Final = 256
 """Entries that are carried into a table that is being made anew, at each insert: all are done before the next is due."""
 NO_KEY: Final = np.uint32(0xFFFFFFFF)
 """Stands where a row has no key."""
 _TAG: Final = np.uint32((1 << TAG_BITS) - 1)
 _ROW: Final = np.uint32((1 << ROW_BITS) - 1)
-_WORD: Final = np.uint32(0xFFFFFFFF)
 _LOW: Final = 32 - ROW_BITS
 """Bits of a key that lie beside the row; the next eight lie in a byte of their own."""
 _SOON: Final = 16
 """Rows whose buckets are asked of memory before they are needed; twice as many, whose place in the directory is."""
+_DEEP: Final = 6
+"""Lines of a bucket that are asked of memory before it is carried, one at each bucket or two before it."""
 
 
 class Searched(NamedTuple):
@@ -109,12 +110,20 @@ def rows_in(
 
 
 @njit(cache=True, nogil=True)
-def put(table: NDArray[np.uint32], used: int | np.int64, last: int | np.int64, key: np.uint32, row: int) -> int:
-    """Write an entry into a table that uses so many lines. How many it uses then; -1 when it has no room."""
+def put(
+    table: NDArray[np.uint32],
+    used: int | np.int64,
+    last: int | np.int64,
+    looks: int | np.int64,
+    key: np.uint32,
+    row: int,
+) -> int:
+    """Write an entry into a table that uses so many lines, into a gap in the bucket's first `looks` lines where there is
+    one. How many lines it uses then; -1 when it has no room."""
     bucket = np.int64(key >> np.uint32(last))
     first = first_line(table, bucket)
     at = first
-    for _ in range(GAPS):
+    for _ in range(looks):
         if at == 0:
             break
         gaps = compare_line(table, at, np.uint32(0), _ROW)
@@ -124,10 +133,10 @@ def put(table: NDArray[np.uint32], used: int | np.int64, last: int | np.int64, k
         at = np.int64(table[at, NEXT])
     if used == table.shape[0]:
         return -1
-    for k in range(LINE):
+    for k in range(NEXT):
         table[used, k] = 0
-    _write(table, used, 0, key, row)
     table[used, NEXT] = first
+    _write(table, used, 0, key, row)
     table[bucket >> 4, bucket & 15] = used
     return used + 1
 
@@ -139,6 +148,13 @@ def _write(table: NDArray[np.uint32], at: int | np.int64, slot: int, key: np.uin
     k, shift = SLOTS + (slot >> 2), np.uint32(8 * (slot & 3))
     table[at, k] = (table[at, k] & ~np.uint32(np.uint32(255) << shift)) | np.uint32(tag >> np.uint32(_LOW) << shift)
     table[at, slot] = np.uint32(tag << np.uint32(ROW_BITS)) | np.uint32(row + 1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _tag(table: NDArray[np.uint32], at: int | np.int64, slot: int) -> np.uint32:
+    """The bits of an entry's key that it holds."""
+    high = table[at, SLOTS + (slot >> 2)] >> np.uint32(8 * (slot & 3)) & np.uint32(255)
+    return np.uint32(table[at, slot] >> np.uint32(ROW_BITS) | high << np.uint32(_LOW))
 
 
 @njit(cache=True, nogil=True)
@@ -158,6 +174,7 @@ def put_rows(
     table: NDArray[np.uint32],
     used: int | np.int64,
     last: int | np.int64,
+    looks: int | np.int64,
     keys: NDArray[np.uint32],
     first: int,
     end: int,
@@ -172,7 +189,7 @@ def put_rows(
         if r + _SOON < end and keys[r + _SOON] != NO_KEY:
             prefetch(table, first_line(table, keys[r + _SOON] >> shift))
         if keys[r] != NO_KEY and keys[r] < below:
-            after = put(table, used, last, keys[r], r)
+            after = put(table, used, last, looks, keys[r], r)
             if after < 0:
                 return r, used
             used = after
@@ -187,9 +204,10 @@ def due(
     found, most = -1, 0.0
     for t in range(held.size):
         buckets = np.int64(1) << (bits - last[t])
-        needed = (buckets >> 4) + held[t] // SLOTS + min(buckets // 2, held[t])
+        needed = held[t] // SLOTS + min(buckets // 2, held[t])
         share = held[t] / (full[t] * buckets)
-        if (share > 1 and last[t] > 0 or used[t] > WASTED * needed + LEAST_LINES) and share >= most:
+        wasted = used[t] - buckets // LINE > WASTED * needed + LEAST_LINES
+        if (wasted or (share > 1 and last[t] > 0)) and share >= most:
             found, most = t, share
     return found
 
@@ -199,6 +217,7 @@ def put_row(
     tables: tuple[NDArray[np.uint32], ...],
     used: NDArray[np.int64],
     last: NDArray[np.int64],
+    looks: NDArray[np.int64],
     keys: NDArray[np.uint32],
     first: int,
     row: int,
@@ -213,7 +232,7 @@ def put_row(
             prefetch(tables[t], first_line(tables[t], keys[t, row] >> np.uint32(last[t])))
     for t in range(first, len(tables)):
         if keys[t, row] != NO_KEY:
-            after = put(tables[t], used[t], last[t], keys[t, row], row)
+            after = put(tables[t], used[t], last[t], looks[t], keys[t, row], row)
             if after < 0:
                 return t
             used[t] = after
@@ -243,26 +262,65 @@ def carry(
 ) -> tuple[int, int, int]:
     """Carry buckets in [first, end) into another table, until that are `most` entries or it has no room for one. The
     bucket that comes next, how many lines the other table uses then, and how many entries were carried."""
-    carried = 0
+    carried, parts = 0, 1 << max(old_last - last, 0)
+    places, slots = np.empty(parts, np.int64), np.empty(parts, np.int64)
     for bucket in range(first, end):
+        for depth in range(_DEEP):
+            if bucket + 2 * (_DEEP - depth) < end:
+                _ask(old, bucket + 2 * (_DEEP - depth), depth)
         at, held = first_line(old, bucket), 0
         while at:
             held += SLOTS
             at = np.int64(old[at, NEXT])
         if carried >= most or used + held > table.shape[0]:
             return bucket, used, carried
+        base = (bucket << old_last) >> last
+        for j in range(parts):
+            places[j], slots[j] = first_line(table, base + j), 0
         at = first_line(old, bucket)
         while at:
             for slot in range(SLOTS):
                 row = np.int64(old[at, slot] & _ROW)
                 if row:
-                    high = old[at, SLOTS + (slot >> 2)] >> np.uint32(8 * (slot & 3)) & np.uint32(255)
-                    tag = old[at, slot] >> np.uint32(ROW_BITS) | np.uint32(high << np.uint32(_LOW))
-                    key = np.uint32(bucket << old_last) | tag & np.uint32((1 << old_last) - 1)
-                    used = put(table, used, last, key, row - 1)
+                    key = np.uint32(bucket << old_last) | _tag(old, at, slot) & np.uint32((1 << old_last) - 1)
+                    j = np.int64(key >> np.uint32(last)) - base
+                    used = _append(table, used, base + j, places, slots, j)
+                    _write(table, places[j], slots[j], key, row - 1)
                     carried += 1
             at = np.int64(old[at, NEXT])
     return end, used, carried
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _ask(table: NDArray[np.uint32], bucket: int | np.int64, depth: int) -> None:
+    """Ask memory for the line that lies so deep in a bucket, when those before it are there already."""
+    at = first_line(table, bucket)
+    for _ in range(depth):
+        at = np.int64(table[at, NEXT]) if at else at
+    prefetch(table, at)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _append(
+    table: NDArray[np.uint32],
+    used: int | np.int64,
+    bucket: int | np.int64,
+    places: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    j: int | np.int64,
+) -> int | np.int64:
+    """Go on to the next gap of a bucket that is being filled, into a new line if need be; how many lines are used
+    then."""
+    while places[j] and slots[j] < SLOTS and table[places[j], slots[j]] & _ROW:
+        slots[j] += 1
+    if places[j] == 0 or slots[j] == SLOTS:
+        for k in range(NEXT):
+            table[used, k] = 0
+        table[used, NEXT] = places[j]
+        table[bucket >> 4, bucket & 15] = used
+        places[j], slots[j] = used, 0
+        used += 1
+    return used
 
 
 class Tables:
@@ -280,6 +338,7 @@ class Tables:
         self.keys = np.empty((count, room), np.uint32)
         self._held = np.zeros(count, np.int64)
         self._used = np.zeros(count, np.int64)
+        self._looks = np.ones(count, np.int64)
         self._full = FULLEST * APART ** (np.arange(count) / max(count, 1))
         made = [self._made(0) for _ in range(count)]
         self.searched = Searched(tuple(made), np.full(count, self._last(0), np.int64))
@@ -294,6 +353,7 @@ class Tables:
         made.keys, made._rows = keys, keys.shape[1]
         made._held = (keys != NO_KEY).sum(axis=1)
         made._used = np.array([len(table) for table in searched.tables], np.int64)
+        made._looks[:] = GAPS
         made.searched = Searched(
             tuple(_roomier(t, len(t), int(AHEAD * len(t))) for t in searched.tables), searched.last
         )
@@ -321,12 +381,15 @@ class Tables:
         self.keys[:, row] = keys
         self._rows = max(self._rows, row + 1)
         t = 0
-        while (t := put_row(self.searched.tables, self._used, self.searched.last, self.keys, t, row)) < len(keys):
+        while (t := self._put_row(t, row)) < len(keys):
             self._enlarge(t)
         self._held += keys != NO_KEY
         if self._carried(key := keys[self._which]):
             self._put_new(key, row)
         self._go_on(1)
+
+    def _put_row(self, first: int, row: int) -> int:
+        return put_row(self.searched.tables, self._used, self.searched.last, self._looks, self.keys, first, row)
 
     def extend(self, keys: NDArray[np.uint32]) -> None:
         """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each."""
@@ -343,6 +406,7 @@ class Tables:
     def remove(self, row: int) -> None:
         """Forget a row."""
         take_row(*self.searched, self.keys, row)
+        self._looks[:] = GAPS
         if self._carried(key := self.keys[self._which, row]):
             assert self._new is not None
             take(*self._new, key, row)
@@ -378,14 +442,16 @@ class Tables:
         row = first
         while row < end:
             table, last = self.searched.tables[t], self.searched.last[t]
-            row, self._used[t] = put_rows(table, self._used[t], last, self.keys[t], row, end, 1 << 32)
+            row, self._used[t] = put_rows(
+                table, self._used[t], last, self._looks[t], self.keys[t], row, end, 1 << 32
+            )
             if row < end:
                 self._enlarge(t)
         row = first
         while self._new is not None and self._which == t and row < end:
             below = self._done << int(self.searched.last[t])
             row, self._new_used = put_rows(
-                self._new[0], self._new_used, self._new[1], self.keys[t], row, end, below
+                self._new[0], self._new_used, self._new[1], 1, self.keys[t], row, end, below
             )
             if row < end:
                 self._enlarge_new()
@@ -398,7 +464,7 @@ class Tables:
 
     def _put_new(self, key: np.uint32, row: int) -> None:
         assert self._new is not None
-        while (after := put(self._new[0], self._new_used, self._new[1], key, row)) < 0:
+        while (after := put(self._new[0], self._new_used, self._new[1], 1, key, row)) < 0:
             self._enlarge_new()
         self._new_used = after
 
@@ -450,7 +516,7 @@ class Tables:
         )
         if self._done == end:
             self._swap(t, table, last)
-            self._used[t], self._new = self._new_used, None
+            self._used[t], self._looks[t], self._new = self._new_used, 1, None
         elif self._done == before:
             self._enlarge_new()
         return carried
