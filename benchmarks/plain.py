@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.bucket import NEXT, SLOTS, first_line, lines, place_of, rows_in
 from models.lanes import popcount, prefetch
-from models.table import NEXT, SLOTS, Tables, first_line, lines, place_of, rows_in
+from models.table import Tables
 
 RADIUS: Final = 31
 """Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""

@@ -24,11 +24,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import WORDS, code_of
+from models.bucket import NEXT, ROWS, SLOTS, first_line, lines, place_of, rows_in
+from models.code import code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, Lookup, keys_of
 from models.lanes import compare_words, prefetch
-from models.table import NEXT, ROWS, SLOTS, Searched, Tables, first_line, lines, place_of, rows_in
+from models.table import Searched, Tables
 from models.thumbnail import PACKED, pack, unpack
 
 FREE: Final = -1

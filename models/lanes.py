@@ -1,6 +1,6 @@
 """Words compared side by side: what compiled code asks of the processor directly.
 
-Owns the instructions that numba has no name for. Refuses to know what the words mean. Everything here can be called
+Owns the instructions that numba has no name for. Refuses to know what is looked for. Everything here can be called
 from compiled code only; where a processor lacks wide registers, LLVM makes several narrow steps of one.
 """
 

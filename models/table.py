@@ -1,18 +1,8 @@
-"""Tables from keys to rows, in buckets of cache lines: what lies in one bucket is compared side by side.
+"""Tables from keys to rows, one for each key that a row has, that grow and shrink a few entries at a time.
 
-Owns the buckets, how an entry is packed, and how a table is made anew a few entries at a time. Refuses to know what
-the keys mean. The first bits of a key choose its bucket, as many as leave some 24 to 72 entries to each; a directory
-says where a bucket's first line lies, and each line where the next one does. A line of 64 bytes holds 12 entries of 40
-bits and the number of that next line (0: none). An entry is the row, counted from 1, and all bits of the key that did
-not choose the bucket: a key that is found is the whole key, and no look at memory is lost on others.
-
-Whoever leaves some bits of a key open asks for each bucket that these bits choose, and in a bucket for all keys at once
-that agree in the rest (`rows_in`), or differ from it in few bits.
-
-One writer, many readers. A line's place is settled when it is first used: it stays in its bucket for as long as the
-table is used, so a reader that goes on from it misses nothing. A new line is complete before the directory names it,
-and a reader takes a line as a whole, so it finds an entry or it does not. A reader keeps the table that it began with;
-one that is made anew is filled beside the old one, which stays complete until it is replaced.
+Owns how many buckets a table has (models/bucket.py), as many as leave some 24 to 72 entries to each, and when it is
+made anew with more or fewer. Refuses to know what the keys mean, and to search. A reader keeps the table that it began
+with; one that is made anew is filled beside the old one, which stays complete until it is replaced.
 """
 
 from __future__ import annotations
@@ -23,14 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.lanes import ENTRIES, LINE, ROW_BITS, TAG_BITS, compare_keys, compare_line, lowest, prefetch
+from models.bucket import NO_KEY, SLOTS, carry, lines, put, put_row, put_rows, take, take_row
+from models.lanes import LINE, TAG_BITS
 
-SLOTS: Final = ENTRIES
-"""Entries in a line; behind them lie the rest of their keys, and the next line's number."""
-NEXT: Final = LINE - 1
-"""Where in a line that number lies."""
-ROWS: Final = (1 << ROW_BITS) - 2
-"""Rows that an entry can name."""
 FULLEST: Final = 48
 """Entries in a bucket, on average, at which the first table is made anew with twice as many buckets. Fewer entries in a
 bucket leave more of its last line empty, more are looked at in vain."""
@@ -49,151 +34,16 @@ LEAST_LINES: Final = 64
 GAPS: Final = 4
 """Lines of a bucket in which a gap is looked for before it gets another line, once anything was removed."""
 STEP: Final = 256
-"""Entries that are carried into a table that is being made anew, at each insert: all are done before the next is due."""
-NO_KEY: Final = np.uint32(0xFFFFFFFF)
-"""Stands where a row has no key."""
-_TAG: Final = np.uint32((1 << TAG_BITS) - 1)
-_ROW: Final = np.uint32((1 << ROW_BITS) - 1)
-_LOW: Final = 32 - ROW_BITS
-"""Bits of a key that lie beside the row; the next eight lie in a byte of their own."""
-_SOON: Final = 16
-"""Rows whose buckets are asked of memory before they are needed; twice as many, whose place in the directory is."""
-_DEEP: Final = 6
-"""Lines of a bucket that are asked of memory before it is carried, one at each bucket or two before it."""
+"""Entries that are carried into a table that is being made anew, at each insert: all tables are done before the first
+is due again."""
 
 
 class Searched(NamedTuple):
-    """What a search reads, replaced as a whole: the tables, each its directory and its lines, (lines, LINE), and by table
-    how many last bits of a key do not choose its bucket."""
+    """What a search reads, replaced as a whole: the tables, each a directory and lines, (lines, LINE), and by table how
+    many last bits of a key do not choose its bucket."""
 
     tables: tuple[NDArray[np.uint32], ...]
     last: NDArray[np.int64]
-
-
-def lines(count: int) -> NDArray[np.uint32]:
-    """So many lines, (count, LINE), each on a cache line of its own, with anything in them."""
-    raw = np.empty((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here
-    skip = -raw.ctypes.data % 64 // 4
-    return raw[skip : skip + count * LINE].reshape(count, LINE)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def place_of(bucket: int | np.int64 | np.uint32) -> np.int64:
-    """The line of the directory in which a bucket stands."""
-    return np.int64(bucket) >> 4
-
-
-@njit(cache=True, nogil=True, inline="always")
-def first_line(table: NDArray[np.uint32], bucket: int | np.int64 | np.uint32) -> np.int64:
-    """The first line of a bucket; 0 for an empty one."""
-    return np.int64(table[np.int64(bucket) >> 4, np.int64(bucket) & 15])
-
-
-@njit(cache=True, nogil=True, inline="always")
-def rows_in(
-    table: NDArray[np.uint32],
-    at: int | np.int64,
-    key: np.uint32,
-    bits: np.uint32,
-    most: int,
-    out: NDArray[np.int64],
-    found: int,
-) -> int:
-    """Append the rows of a line's entries whose keys differ from `key` in at most so many of `bits`; returns how many
-    there are then. `bits` are of those that do not choose the bucket; `out` has room for `SLOTS` more."""
-    hits = compare_keys(table, at, key, bits, most)
-    while hits:
-        out[found] = np.int64(table[at, lowest(hits)] & _ROW) - 1
-        found += 1
-        hits &= hits - np.uint32(1)
-    return found
-
-
-@njit(cache=True, nogil=True)
-def put(
-    table: NDArray[np.uint32],
-    used: int | np.int64,
-    last: int | np.int64,
-    looks: int | np.int64,
-    key: np.uint32,
-    row: int,
-) -> int:
-    """Write an entry into a table that uses so many lines, into a gap in the bucket's first `looks` lines where there is
-    one. How many lines it uses then; -1 when it has no room."""
-    bucket = np.int64(key >> np.uint32(last))
-    first = first_line(table, bucket)
-    at = first
-    for _ in range(looks):
-        if at == 0:
-            break
-        gaps = compare_line(table, at, np.uint32(0), _ROW)
-        if gaps:
-            _write(table, at, lowest(gaps), key, row)
-            return used
-        at = np.int64(table[at, NEXT])
-    if used == table.shape[0]:
-        return -1
-    for k in range(NEXT):
-        table[used, k] = 0
-    table[used, NEXT] = first
-    _write(table, used, 0, key, row)
-    table[bucket >> 4, bucket & 15] = used
-    return used + 1
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _write(table: NDArray[np.uint32], at: int | np.int64, slot: int, key: np.uint32, row: int) -> None:
-    """The rest of the key first: without a row, an entry is none."""
-    tag = np.uint32(key) & _TAG
-    k, shift = SLOTS + (slot >> 2), np.uint32(8 * (slot & 3))
-    table[at, k] = (table[at, k] & ~np.uint32(np.uint32(255) << shift)) | np.uint32(tag >> np.uint32(_LOW) << shift)
-    table[at, slot] = np.uint32(tag << np.uint32(ROW_BITS)) | np.uint32(row + 1)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _tag(table: NDArray[np.uint32], at: int | np.int64, slot: int) -> np.uint32:
-    """The bits of an entry's key that it holds."""
-    high = table[at, SLOTS + (slot >> 2)] >> np.uint32(8 * (slot & 3)) & np.uint32(255)
-    return np.uint32(table[at, slot] >> np.uint32(ROW_BITS) | high << np.uint32(_LOW))
-
-
-@njit(cache=True, nogil=True)
-def take(table: NDArray[np.uint32], last: int | np.int64, key: np.uint32, row: int) -> None:
-    """Remove an entry."""
-    at = first_line(table, key >> np.uint32(last))
-    while at:
-        found = compare_line(table, at, np.uint32(row + 1), _ROW)
-        if found:
-            table[at, lowest(found)] = np.uint32(0)
-            return
-        at = np.int64(table[at, NEXT])
-
-
-@njit(cache=True, nogil=True)
-def put_rows(
-    table: NDArray[np.uint32],
-    used: int | np.int64,
-    last: int | np.int64,
-    looks: int | np.int64,
-    keys: NDArray[np.uint32],
-    first: int,
-    end: int,
-    below: int,
-) -> tuple[int, int]:
-    """Write the entries of the rows in [first, end) whose keys are below `below`; `keys` are by row, `NO_KEY` for those
-    that have none. The row at which the table had no more room, or `end`, and how many lines it uses then."""
-    shift = np.uint32(last)
-    for r in range(first, end):
-        if r + 2 * _SOON < end and keys[r + 2 * _SOON] != NO_KEY:
-            prefetch(table, place_of(keys[r + 2 * _SOON] >> shift))
-        if r + _SOON < end and keys[r + _SOON] != NO_KEY:
-            prefetch(table, first_line(table, keys[r + _SOON] >> shift))
-        if keys[r] != NO_KEY and keys[r] < below:
-            after = put(table, used, last, looks, keys[r], r)
-            if after < 0:
-                return r, used
-            used = after
-    return end, used
 
 
 @njit(cache=True, nogil=True)
@@ -210,117 +60,6 @@ def due(
         if (wasted or (share > 1 and last[t] > 0)) and share >= most:
             found, most = t, share
     return found
-
-
-@njit(cache=True, nogil=True)
-def put_row(
-    tables: tuple[NDArray[np.uint32], ...],
-    used: NDArray[np.int64],
-    last: NDArray[np.int64],
-    looks: NDArray[np.int64],
-    keys: NDArray[np.uint32],
-    first: int,
-    row: int,
-) -> int:
-    """Write a row's entry into each table from `first` on; `keys` are by table and row. The table that has no room, or
-    how many tables there are."""
-    for t in range(first, len(tables)):
-        if keys[t, row] != NO_KEY:
-            prefetch(tables[t], place_of(keys[t, row] >> np.uint32(last[t])))
-    for t in range(first, len(tables)):
-        if keys[t, row] != NO_KEY:
-            prefetch(tables[t], first_line(tables[t], keys[t, row] >> np.uint32(last[t])))
-    for t in range(first, len(tables)):
-        if keys[t, row] != NO_KEY:
-            after = put(tables[t], used[t], last[t], looks[t], keys[t, row], row)
-            if after < 0:
-                return t
-            used[t] = after
-    return len(tables)
-
-
-@njit(cache=True, nogil=True)
-def take_row(
-    tables: tuple[NDArray[np.uint32], ...], last: NDArray[np.int64], keys: NDArray[np.uint32], row: int
-) -> None:
-    """Remove a row's entry from each table."""
-    for t in range(len(tables)):
-        if keys[t, row] != NO_KEY:
-            take(tables[t], last[t], keys[t, row], row)
-
-
-@njit(cache=True, nogil=True)
-def carry(
-    old: NDArray[np.uint32],
-    old_last: int | np.int64,
-    table: NDArray[np.uint32],
-    used: int | np.int64,
-    last: int | np.int64,
-    first: int,
-    end: int,
-    most: int,
-) -> tuple[int, int, int]:
-    """Carry buckets in [first, end) into another table, until that are `most` entries or it has no room for one. The
-    bucket that comes next, how many lines the other table uses then, and how many entries were carried."""
-    carried, parts = 0, 1 << max(old_last - last, 0)
-    places, slots = np.empty(parts, np.int64), np.empty(parts, np.int64)
-    for bucket in range(first, end):
-        for depth in range(_DEEP):
-            if bucket + 2 * (_DEEP - depth) < end:
-                _ask(old, bucket + 2 * (_DEEP - depth), depth)
-        at, held = first_line(old, bucket), 0
-        while at:
-            held += SLOTS
-            at = np.int64(old[at, NEXT])
-        if carried >= most or used + held > table.shape[0]:
-            return bucket, used, carried
-        base = (bucket << old_last) >> last
-        for j in range(parts):
-            places[j], slots[j] = first_line(table, base + j), 0
-        at = first_line(old, bucket)
-        while at:
-            for slot in range(SLOTS):
-                row = np.int64(old[at, slot] & _ROW)
-                if row:
-                    key = np.uint32(bucket << old_last) | _tag(old, at, slot) & np.uint32((1 << old_last) - 1)
-                    j = np.int64(key >> np.uint32(last)) - base
-                    used = _append(table, used, base + j, places, slots, j)
-                    _write(table, places[j], slots[j], key, row - 1)
-                    carried += 1
-            at = np.int64(old[at, NEXT])
-    return end, used, carried
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _ask(table: NDArray[np.uint32], bucket: int | np.int64, depth: int) -> None:
-    """Ask memory for the line that lies so deep in a bucket, when those before it are there already."""
-    at = first_line(table, bucket)
-    for _ in range(depth):
-        at = np.int64(table[at, NEXT]) if at else at
-    prefetch(table, at)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _append(
-    table: NDArray[np.uint32],
-    used: int | np.int64,
-    bucket: int | np.int64,
-    places: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    j: int | np.int64,
-) -> int | np.int64:
-    """Go on to the next gap of a bucket that is being filled, into a new line if need be; how many lines are used
-    then."""
-    while places[j] and slots[j] < SLOTS and table[places[j], slots[j]] & _ROW:
-        slots[j] += 1
-    if places[j] == 0 or slots[j] == SLOTS:
-        for k in range(NEXT):
-            table[used, k] = 0
-        table[used, NEXT] = places[j]
-        table[bucket >> 4, bucket & 15] = used
-        places[j], slots[j] = used, 0
-        used += 1
-    return used
 
 
 class Tables:
@@ -443,16 +182,14 @@ class Tables:
         while row < end:
             table, last = self.searched.tables[t], self.searched.last[t]
             row, self._used[t] = put_rows(
-                table, self._used[t], last, self._looks[t], self.keys[t], row, end, 1 << 32
+                table, int(self._used[t]), last, self._looks[t], self.keys[t], row, end, 1 << 32
             )
             if row < end:
                 self._enlarge(t)
         row = first
         while self._new is not None and self._which == t and row < end:
             below = self._done << int(self.searched.last[t])
-            row, self._new_used = put_rows(
-                self._new[0], self._new_used, self._new[1], 1, self.keys[t], row, end, below
-            )
+            row, self._new_used = put_rows(self._new[0], self._new_used, self._new[1], 1, self.keys[t], row, end, below)
             if row < end:
                 self._enlarge_new()
 
@@ -482,11 +219,15 @@ class Tables:
         """Make a table anew at once, for so many entries: more came together than making it by and by allows for."""
         if self._which == t:
             self._new = None
-        waiting, self._new, self._which = (self._new, self._new_used, self._done, self._which), None, t
-        self._begin(t, held)
-        while self._new is not None:
-            self._carry(1 << 62)
-        self._new, self._new_used, self._done, self._which = waiting
+        old, old_last = self.searched.tables[t], int(self.searched.last[t])
+        table, last = self._made(held), self._last(held)
+        used, done, end = self._directory(last), 0, 1 << (self._bits - old_last)
+        while done < end:
+            done, used, _ = carry(old, old_last, table, used, last, done, end, 1 << 62)
+            if done < end:
+                table = _roomier(table, used, 2 * len(table))
+        self._swap(t, table, last)
+        self._used[t], self._looks[t] = used, 1
 
     def _go_on(self, rows: int) -> None:
         """Carry some more into the table that is being made, or begin with the next one that must be."""
@@ -511,9 +252,7 @@ class Tables:
         old, old_last = self.searched.tables[t], int(self.searched.last[t])
         end = 1 << (self._bits - old_last)
         before = self._done
-        self._done, self._new_used, carried = carry(
-            old, old_last, table, self._new_used, last, before, end, most
-        )
+        self._done, self._new_used, carried = carry(old, old_last, table, self._new_used, last, before, end, most)
         if self._done == end:
             self._swap(t, table, last)
             self._used[t], self._looks[t], self._new = self._new_used, 1, None

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from models.bucket import NEXT, NO_KEY, SLOTS, first_line, rows_in
 from models.lanes import TAG_BITS
-from models.table import APART, FULLEST, LEAST_LINES, NEXT, NO_KEY, SLOTS, STEP, Searched, Tables, first_line, rows_in
+from models.table import APART, FULLEST, LEAST_LINES, STEP, Searched, Tables
 
 TABLES = 3
 BITS = 28
@@ -254,7 +255,7 @@ def test_tables_are_made_anew_one_after_the_other() -> None:
 def test_more_keys_of_one_bucket_than_a_table_has_room_for_are_all_kept() -> None:
     tables, n = Tables(1, 20_000, BITS), 20_000
     assert n > 10 * SLOTS * LEAST_LINES
-    for start in range(0, n, 5000):
+    for _ in range(0, n, 5000):
         tables.extend(np.full((1, 5000), 77, np.uint32))
     assert found(tables, 0, 77) == set(range(n))
 
