@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +19,7 @@ TABLES = 3
 BITS = 28
 
 
-@njit
+@njit(nogil=True)
 def rows_at(
     table: np.ndarray, bucket: int, key: np.uint32, bits: np.uint32, most: int, out: np.ndarray
 ) -> tuple[int, int]:
@@ -194,7 +197,7 @@ def test_rows_that_come_and_go_for_ever_need_no_more_room() -> None:
 def test_tables_that_are_made_anew_while_rows_come_and_go_keep_them_all() -> None:
     """Rows go where the new table has been filled already, and where it has not."""
     bits, rng, n = 16, np.random.default_rng(4), 2000
-    tables, keys = Tables(TABLES, 4 * n, bits), {}
+    tables, keys = Tables(TABLES, 4 * n, bits), dict[int, np.ndarray]()
 
     def look() -> None:
         for t in range(TABLES):
@@ -215,6 +218,40 @@ def test_tables_that_are_made_anew_while_rows_come_and_go_keep_them_all() -> Non
         seen.add(tuple(tables.searched.last.tolist()))
     look()
     assert len(seen) > TABLES
+
+
+def test_a_reader_finds_what_stays_while_tables_are_made_anew() -> None:
+    bits, rng, stay = 16, np.random.default_rng(10), 300
+    tables, stop = Tables(TABLES, 20_000, bits), Event()
+    keys = rng.integers(0, 1 << bits, (TABLES, 20_000)).astype(np.uint32)
+    tables.extend(keys[:, :stay])
+
+    def read(seed: int) -> tuple[int, int]:
+        """Looks, and those in vain."""
+        own, looks, missed, out = np.random.default_rng(seed), 0, 0, np.empty(100_000, np.int64)
+        while not stop.is_set():
+            t, row = int(own.integers(TABLES)), int(own.integers(stay))
+            searched, key = tables.searched, keys[t, row]
+            last = int(searched.last[t])
+            rest = np.uint32((1 << last) - 1)
+            n, _ = rows_at(searched.tables[t], int(key) >> last, key & rest, rest, 0, out)
+            looks, missed = looks + 1, missed + (row not in out[:n])
+        return looks, missed
+
+    forms = set()
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read, seed) for seed in range(2)]
+        for _ in range(2):
+            for row in range(stay, 4000):
+                tables.insert(row, keys[:, row])
+                forms.add(tuple(tables.searched.last.tolist()))
+            for row in range(stay, 4000):
+                tables.remove(row)
+                forms.add(tuple(tables.searched.last.tolist()))
+        stop.set()
+        assert [reader.result()[1] for reader in readers] == [0, 0]
+        assert all(reader.result()[0] > 0 for reader in readers)
+    assert len(forms) > TABLES
 
 
 def test_tables_shrink_by_and_by_as_rows_go() -> None:
