@@ -1,8 +1,9 @@
 """Codes of 256 bits without masks in the detector's own tables: what its search is measured by beside others.
 
 Owns the bands of such a code and the search within a radius by them. A code has eleven keys of 23 or 24 bits. Two codes
-within `RADIUS` agree in one of them but for two bits (in the last one but for one bit), so looking up each
-key with two bits turned finds them all: a candidate is compared in full.
+within `RADIUS` agree in one of them but for two bits (in the last one but for one bit), so looking at all keys that are
+as near finds them all: at those of each bucket that up to two turned bits choose, and differ in no more with the rest.
+A candidate is compared in full.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.bucket import NEXT, SLOTS, first_line, lines, place_of, rows_in
 from models.lanes import popcount, prefetch
-from models.table import SLOTS, Tables, hashed, line_of, mark, rows_in
+from models.table import Tables
 
 RADIUS: Final = 31
 """Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""
 BANDS: Final = 11
 WIDTHS: Final = (24, 24, 24, *[23] * 8)
 STARTS: Final = np.concatenate([[0], np.cumsum(WIDTHS)[:-1]]).astype(np.int64)
+WIDEST: Final = max(WIDTHS)
 BITS: Final = np.array(WIDTHS, np.int64)
 
 
@@ -35,11 +38,11 @@ def _key(code: NDArray[np.uint64], start: int, bits: int) -> np.uint32:
 
 @njit(cache=True, nogil=True)
 def keys_of(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """The keys of codes (n, 4), as (BANDS, n)."""
+    """The keys of codes (n, 4), as (BANDS, n), each with zeros behind it up to `WIDEST` bits."""
     keys = np.empty((BANDS, codes.shape[0]), np.uint32)
     for r in range(codes.shape[0]):
         for b in range(BANDS):
-            keys[b, r] = _key(codes[r], STARTS[b], BITS[b])
+            keys[b, r] = _key(codes[r], STARTS[b], BITS[b]) << np.uint32(WIDEST - BITS[b])
     return keys
 
 
@@ -75,72 +78,75 @@ def _turned(k: int) -> np.uint32:
     return one if k == 0 else one | np.uint32(1) << np.uint32(k - 1)
 
 
-@njit(cache=True, nogil=True)
-def _probes() -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """All probes of a query: in which table, and what is turned in its key."""
-    where, turned = np.empty(11 * 301, np.int64), np.empty(11 * 301, np.uint32)
-    n = 0
-    for b in range(BANDS):
-        bits = BITS[b]
-        for k in range(1 + bits + bits * (bits - 1) // 2):
-            mask = _turned(k)
-            if b < BANDS - 1 or popcount(np.uint64(mask)) < 2:
-                where[n], turned[n] = b, mask
-                n += 1
-    return where[:n], turned[:n]
-
-
-WHERE, TURNED = _probes()
-AT_ONCE: Final = 128
-"""Probes that are asked of memory at once."""
+TURNED: Final = np.array([_turned(k) for k in range(1 + WIDEST * (WIDEST + 1) // 2)], np.uint32)
+"""What is turned at each probe: those that turn some of the lowest bits alone come first."""
+PENDING: Final = 256
+"""Codes that are asked of memory at once."""
 
 
 @njit(cache=True, nogil=True)
 def _search(
     tables: tuple[NDArray[np.uint32], ...],
-    forms: NDArray[np.int64],
+    last: NDArray[np.int64],
     codes: NDArray[np.uint64],
     query: NDArray[np.uint64],
     out: NDArray[np.int64],
 ) -> int:
-    keys = np.empty(BANDS, np.uint32)
+    places, left = np.empty(TURNED.size, np.int64), np.empty(TURNED.size, np.int64)
+    pending = np.empty(PENDING + SLOTS, np.int64)
+    n = found = 0
     for b in range(BANDS):
-        keys[b] = _key(query, STARTS[b], BITS[b])
-    places, marks = np.empty(AT_ONCE, np.int64), np.empty(AT_ONCE, np.uint32)
-    pending = np.empty(1 << 16, np.int64)
-    n = 0
-    for first in range(0, WHERE.size, AT_ONCE):
-        count = min(AT_ONCE, WHERE.size - first)
-        for j in range(count):
-            b = WHERE[first + j]
-            code = hashed(keys[b] ^ TURNED[first + j], 0)
-            places[j], marks[j] = line_of(code, tables[b].shape[0]), mark(code)
-            prefetch(tables[b], places[j])
-        found = 0
-        for j in range(count):
-            b = WHERE[first + j]
-            table, at = tables[b], places[j]
-            rows = np.uint32((1 << forms[b, 0]) - 1)
-            wanted = (keys[b] ^ TURNED[first + j]) << np.uint32(forms[b, 0])
-            while found + SLOTS <= pending.size:
-                found = rows_in(table, at, wanted, ~rows, rows, pending, found)
-                if not table[at, SLOTS] & marks[j]:
-                    break
-                at = at + 1 if at + 1 < table.shape[0] else 0
-        for j in range(found):
-            prefetch(codes, pending[j])
-        for j in range(found):
-            r = pending[j]
-            d = 0
-            for w in range(4):
-                d += int(popcount(codes[r, w] ^ query[w]))
-            if d <= RADIUS:
-                new = True
-                for k in range(n):
-                    new &= out[k] != r
-                if new and n < out.size:
-                    out[n] = r
-                    n += 1
+        table, rest = tables[b], np.uint32((1 << last[b]) - 1)
+        key = _key(query, STARTS[b], BITS[b]) << np.uint32(WIDEST - BITS[b])
+        most, first = 2 if b < BANDS - 1 else 1, WIDEST - last[b]
+        probes = 0
+        for k in range(1 + first * (first + 1) // 2):
+            left[probes] = most - np.int64(popcount(np.uint64(TURNED[k])))
+            places[probes] = np.int64((key >> np.uint32(last[b])) ^ TURNED[k])
+            if left[probes] >= 0:
+                prefetch(table, place_of(places[probes]))
+                probes += 1
+        for j in range(probes):
+            places[j] = first_line(table, places[j])
+            prefetch(table, places[j])
+        while probes:
+            going = 0
+            for j in range(probes):
+                at, before = places[j], found
+                if at == 0:
+                    continue
+                found = rows_in(table, at, key & rest, rest, left[j], pending, found)
+                for k in range(before, found):
+                    prefetch(codes, pending[k])
+                if found >= PENDING:
+                    n = _compare(codes, query, pending, found, out, n)
+                    found = 0
+                places[going], left[going] = np.int64(table[at, NEXT]), left[j]
+                prefetch(table, places[going])
+                going += 1
+            probes = going
+    return _compare(codes, query, pending, found, out, n)
+
+
+@njit(cache=True, nogil=True)
+def _compare(
+    codes: NDArray[np.uint64],
+    query: NDArray[np.uint64],
+    pending: NDArray[np.int64],
+    found: int,
+    out: NDArray[np.int64],
+    n: int,
+) -> int:
+    """Append those of the rows that lie within the radius, each once."""
+    for j in range(found):
+        r = pending[j]
+        if distance(codes[r], query) <= RADIUS:
+            new = True
+            for k in range(n):
+                new &= out[k] != r
+            if new and n < out.size:
+                out[n] = r
+                n += 1
     return n
 
 
@@ -148,8 +154,8 @@ class PlainIndex:
     """Codes (n, 4) of 256 bits: grows, finds every code within `RADIUS` bits and no other."""
 
     def __init__(self, room: int) -> None:
-        self.codes = np.zeros((room, 4), np.uint64)
-        self.tables = Tables(BANDS, room, max(WIDTHS), 0)
+        self.codes = lines(-(-room // 2)).view(np.uint64).reshape(-1, 4)[:room]
+        self.tables = Tables(BANDS, room, WIDEST)
         self._used = 0
         self._out = np.empty(65536, np.int64)
 

@@ -24,11 +24,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import WORDS, code_of
+from models.bucket import NEXT, ROWS, SLOTS, first_line, lines, place_of, rows_in
+from models.code import code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
-from models.keys import BITS, KEYS, LAST, Lookup, keys_of
+from models.keys import BITS, KEYS, Lookup, keys_of
 from models.lanes import compare_words, prefetch
-from models.table import ROWS, SLOTS, Searched, Tables, hashed, line_of, mark, rows_in
+from models.table import Searched, Tables
 from models.thumbnail import PACKED, pack, unpack
 
 FREE: Final = -1
@@ -38,8 +39,8 @@ LOOSE_RADIUS: Final = 0.35
 above, of what shares a key by chance nineteen in twenty."""
 LOOSE_WORDS: Final = 1
 """Words that must agree by themselves where more bits differ: a part of the picture may be all that is the same."""
-_AT_ONCE: Final = 64
-"""Probes that are asked of memory at once."""
+_AT_ONCE: Final = 128
+"""Buckets that are asked of memory at once."""
 _PENDING: Final = 1024
 """Rows that are asked of memory at once."""
 
@@ -47,8 +48,7 @@ _PENDING: Final = 1024
 @njit(cache=True, nogil=True)
 def _candidates(
     tables: tuple[NDArray[np.uint32], ...],
-    forms: NDArray[np.int64],
-    held: NDArray[np.uint32],
+    last: NDArray[np.int64],
     codes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
     camera: NDArray[np.int32],
@@ -65,65 +65,75 @@ def _candidates(
     """Fill `out` with the rows that share a key and agree loosely; returns how many there are."""
     known = np.zeros(4 * out.size, np.int64)
     places, askers = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64)
-    asked = np.empty((3, _AT_ONCE), np.uint32)
+    asked = np.empty((2, _AT_ONCE), np.uint32)
     found, by = np.empty(_PENDING + SLOTS, np.int64), np.empty(_PENDING + SLOTS, np.int64)
     n = 0
     for t in range(len(tables)):
-        table, own, row_bits = tables[t], held[t], np.uint32(forms[t, 0])
-        rows = np.uint32((1 << forms[t, 0]) - 1)
-        together = np.uint32((1 << forms[t, 1]) - 1)
+        table, shift = tables[t], np.uint32(last[t])
+        rest = np.uint32((1 << last[t]) - 1)
         h, turned, probes, count = 0, np.uint32(0), 0, 0
-        while h < keys.shape[0] or probes:
-            if h < keys.shape[0] and seen[h, t]:
-                # each subset of the free signs that choose a line, the empty one first
+        while h < keys.shape[0]:
+            if seen[h, t]:
+                # each subset of the free signs that choose a bucket, the empty one first
                 probe = keys[h, t] ^ turned
-                code = hashed(probe, forms[t, 1])
-                places[probes], askers[probes] = line_of(code, table.shape[0]), h
-                prefetch(table, places[probes])
-                asked[0, probes], asked[1, probes] = probe << row_bits, ~((free[h, t] & together) << row_bits) & ~rows
-                asked[2, probes] = mark(code)
+                places[probes], askers[probes] = np.int64(probe >> shift), h
+                asked[0, probes], asked[1, probes] = probe & rest, ~free[h, t] & rest
+                prefetch(table, place_of(places[probes]))
                 probes += 1
-                choosing = free[h, t] & ~together
+                choosing = free[h, t] & ~rest
                 turned = (turned - choosing) & choosing
             h += turned == 0
-            last = h == keys.shape[0]
-            if probes < _AT_ONCE and not last:
+            if probes < _AT_ONCE and h < keys.shape[0]:
                 continue
-            for j in range(probes):
-                at = places[j]
-                while True:
-                    before = count
-                    count = rows_in(table, at, asked[0, j], asked[1, j], rows, found, before)
+            probes = _begun(table, places, askers, asked, probes)
+            while probes:
+                going = 0
+                for j in range(probes):
+                    before, at = count, places[j]
+                    count = rows_in(table, at, asked[0, j], asked[1, j], 0, found, count)
                     for k in range(before, count):
-                        prefetch(own, found[k])
+                        prefetch(codes, found[k])
+                        prefetch(masks, found[k])
                         by[k] = askers[j]
                     if count >= _PENDING:
-                        n = _narrow(own, codes, masks, camera, standing, keys, free, qcodes, qmasks, t, skip,
-                                    wanted, found, by, count, known, out, n)  # fmt: skip
+                        n = _narrow(codes, masks, camera, standing, qcodes, qmasks, skip, wanted, found, by, count,
+                                    known, out, n)  # fmt: skip
                         count = 0
-                    if not table[at, SLOTS] & asked[2, j]:
-                        break
-                    at = at + 1 if at + 1 < table.shape[0] else 0
-                    if at == places[j]:
-                        break
-            probes = 0
-        n = _narrow(own, codes, masks, camera, standing, keys, free, qcodes, qmasks, t, skip, wanted, found, by,
-                    count, known, out, n)  # fmt: skip
+                    places[going], askers[going] = np.int64(table[at, NEXT]), askers[j]
+                    asked[0, going], asked[1, going] = asked[0, j], asked[1, j]
+                    prefetch(table, places[going])
+                    going += places[going] != 0
+                probes = going
+        n = _narrow(codes, masks, camera, standing, qcodes, qmasks, skip, wanted, found, by, count, known, out, n)
     return n
 
 
 @njit(cache=True, nogil=True)
+def _begun(
+    table: NDArray[np.uint32],
+    places: NDArray[np.int64],
+    askers: NDArray[np.int64],
+    asked: NDArray[np.uint32],
+    probes: int,
+) -> int:
+    """Put each bucket's first line in its place, leaving out the empty ones; how many are left."""
+    going = 0
+    for j in range(probes):
+        places[going], askers[going] = first_line(table, places[j]), askers[j]
+        asked[0, going], asked[1, going] = asked[0, j], asked[1, j]
+        prefetch(table, places[going])
+        going += places[going] != 0
+    return going
+
+
+@njit(cache=True, nogil=True)
 def _narrow(
-    own: NDArray[np.uint32],
     codes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
     camera: NDArray[np.int32],
     standing: NDArray[np.uint8],
-    keys: NDArray[np.uint32],
-    free: NDArray[np.uint32],
     qcodes: NDArray[np.uint64],
     qmasks: NDArray[np.uint64],
-    t: int,
     skip: NDArray[np.int32],
     wanted: int,
     found: NDArray[np.int64],
@@ -133,17 +143,11 @@ def _narrow(
     out: NDArray[np.int64],
     n: int,
 ) -> int:
-    """Append those of the rows that entries named which are what was asked for; returns how many there are then."""
-    sharing = 0
-    for j in range(count):  # an entry holds a part of its key: most of what is named has another one
-        r, q = found[j], by[j]
-        if r < own.size and (own[r] ^ keys[q, t]) & ~free[q, t] == 0:
-            prefetch(codes, r)
-            prefetch(masks, r)
-            found[sharing], by[sharing] = r, q
-            sharing += 1
-    for j in range(sharing):
+    """Append those of the rows that share a key which are what was asked for; returns how many there are then."""
+    for j in range(count):
         r = found[j]
+        if r >= camera.size:
+            continue  # came after the search began
         common, differing, votes, _ = compare_words(codes, masks, r, qcodes, qmasks, by[j], WORD_BITS, WORD_PART)
         if common > SHORT_BITS and (differing <= LOOSE_RADIUS * common or votes >= LOOSE_WORDS):
             cam = camera[r]
@@ -200,7 +204,7 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self._tables = Tables(KEYS, _ROOM, BITS, LAST)
+        self._tables = Tables(KEYS, _ROOM, BITS)
         self._rows = _empty(_ROOM, self._tables.keys)
         self._thumbs: list[NDArray[np.uint8]] = []
         self._used = 0
@@ -217,8 +221,8 @@ class Index:
         for name, wanted in _empty(n, np.empty((KEYS, n), np.uint32))._asdict().items():
             if parts[name].shape != wanted.shape or parts[name].dtype != wanted.dtype:
                 raise ValueError(f"{name} is {parts[name].dtype} {parts[name].shape}, not of {n} rows")
-        searched = Searched(tuple(parts[f"table.{t}"] for t in range(KEYS)), parts["forms"])
-        made._tables = Tables.of(searched, made._rows.keys, parts["lost"], BITS, LAST)
+        searched = Searched(tuple(parts[f"table.{t}"] for t in range(KEYS)), parts["last"])
+        made._tables = Tables.of(searched, made._rows.keys, BITS)
         made._thumbs = [parts[f"thumbs.{k}"] for k in range(-(-n // _SHEET))]
         if n % _SHEET:
             last = np.zeros((_SHEET, PACKED), np.uint8)
@@ -237,10 +241,10 @@ class Index:
         """
         n, rows, tables = self._used, self._rows, self._tables
         parts: dict[str, NDArray[Any]] = {"codes": rows.codes[:n], "masks": rows.masks[:n]}
-        parts |= {"forms": tables.searched.forms, "lost": tables.lost}
         parts |= {"camera": rows.camera[:n].copy(), "standing": rows.standing[:n].copy()}
         parts |= {"keys": rows.keys[:, :n].copy()}
-        parts |= {f"table.{t}": table.copy() for t, table in enumerate(tables.searched.tables)}
+        searched = tables.in_use
+        parts |= {"last": searched.last} | {f"table.{t}": table.copy() for t, table in enumerate(searched.tables)}
         parts |= {f"thumbs.{k}": sheet[: n - k * _SHEET] for k, sheet in enumerate(self._thumbs) if n > k * _SHEET}
         return parts
 
@@ -386,7 +390,6 @@ class Index:
                 out = np.empty(room, np.int64)
                 n = _candidates(
                     *searched,
-                    rows.keys,
                     rows.codes,
                     rows.masks,
                     rows.camera,
@@ -482,7 +485,7 @@ class Index:
 
 def _empty(room: int, keys: NDArray[np.uint32]) -> _Rows:
     """Room for so many rows, of which none is in use."""
-    codes, masks = np.zeros((room, WORDS), np.uint64), np.zeros((room, WORDS), np.uint64)
+    codes, masks = (lines(room).view(np.uint64) for _ in range(2))  # a row is a cache line: one look at memory each
     return _Rows(codes, masks, np.full(room, FREE, np.int32), np.zeros(room, np.uint8), keys)
 
 

@@ -23,9 +23,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from models.bucket import NO_KEY
 from models.code import AS_IS, Hypotheses, fine_of, hypotheses
 from models.lanes import LINE, add_scaled, popcount, weakest
-from models.table import NO_KEY
 from models.thumbnail import SIDE
 
 SAMPLES: Final = 32
@@ -33,8 +33,8 @@ SAMPLES: Final = 32
 BITS: Final = 28
 """Signs in a key."""
 LAST: Final = 10
-"""Signs of the highest waves, which change first: the low bits of a key. A table keeps keys that differ in them alone
-side by side (models/table.py), so that leaving them free costs little."""
+"""Signs of the highest waves, which change first: the low bits of a key. Keys that differ in them alone lie in one
+bucket (models/bucket.py), so that leaving them free costs nothing."""
 UNSEEN_SHARE: Final = 0.12
 """Share of a window that may be unseen, in the query or in the scene. It counts as the window's mean."""
 FREE_AS_IS: Final = (5, 7)

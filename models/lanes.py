@@ -1,6 +1,6 @@
 """Words compared side by side: what compiled code asks of the processor directly.
 
-Owns the instructions that numba has no name for. Refuses to know what the words mean. Everything here can be called
+Owns the instructions that numba has no name for. Refuses to know what is looked for. Everything here can be called
 from compiled code only; where a processor lacks wide registers, LLVM makes several narrow steps of one.
 """
 
@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 
 LINE: Final = 16
 """Words of 32 bits in a cache line."""
-ENTRIES: Final = LINE - 1
-"""Those of them that `compare_line` compares: the last one is the line's own."""
+ENTRIES: Final = 12
+"""Those of them that are entries; three hold a byte more for each entry, and the last one is the line's own."""
+ROW_BITS: Final = 25
+"""Low bits of an entry's word that are not compared as its key; above them lie the first bits of that,"""
+TAG_BITS: Final = 40 - ROW_BITS
+"""so many with those in its byte."""
 WORDS: Final = 8
 """Words of 64 bits that `compare_words` compares."""
 
@@ -59,16 +63,25 @@ prefetch = cast(Callable[[NDArray[Any], int | np.int64], None], intrinsic(_prefe
 """Ask for the cache line at `array[row]` without waiting for it."""
 
 
+def _line(context: Any, builder: Any, table: Any, array: Any, at: Any) -> Any:
+    """A line as a whole: what is taken of it was there at one time."""
+    line = builder.load(builder.inttoptr(_address(context, builder, table, array, at), _LINE.as_pointer()))
+    line.align = 4 * LINE
+    return line
+
+
+def _entries(builder: Any, each: Any) -> Any:
+    """The answers of a line's words as bits, of those that are entries."""
+    return builder.zext(builder.and_(builder.bitcast(each, _I16), ir.Constant(_I16, (1 << ENTRIES) - 1)), _I32)
+
+
 def _compare_line(context: Any, table: Any, at: Any, wanted: Any, bits: Any) -> tuple[Any, Build]:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _address(context, builder, signature.args[0], args[0], args[1])
-        line = builder.load(builder.inttoptr(place, _LINE.as_pointer()))
-        line.align = 4 * LINE
+        line = _line(context, builder, signature.args[0], args[0], args[1])
         wanted, bits = (_every(builder, _LINE, one) for one in args[2:])
         differing = builder.and_(builder.xor(line, wanted), bits)
-        same = builder.icmp_unsigned("==", differing, ir.Constant(_LINE, [0] * LINE))
-        return builder.zext(builder.and_(builder.bitcast(same, _I16), ir.Constant(_I16, (1 << ENTRIES) - 1)), _I32)
+        return _entries(builder, builder.icmp_unsigned("==", differing, ir.Constant(_LINE, [0] * LINE)))
 
     return types.uint32(table, types.int64, types.uint32, types.uint32), generate
 
@@ -76,7 +89,34 @@ def _compare_line(context: Any, table: Any, at: Any, wanted: Any, bits: Any) -> 
 compare_line = cast(
     Callable[[NDArray[np.uint32], int | np.int64, np.uint32, np.uint32], np.uint32], intrinsic(_compare_line)
 )
-"""Which entries of a line (16 words on a cache line of their own) equal `wanted` in `bits`, as bits."""
+"""Which entries of a line (16 words on a cache line of their own) have words that equal `wanted` in `bits`, as bits."""
+
+
+def _compare_keys(context: Any, table: Any, at: Any, key: Any, bits: Any, most: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def all_of(value: int) -> Any:
+            return ir.Constant(_LINE, [value] * LINE)
+
+        line = _line(context, builder, signature.args[0], args[0], args[1])
+        key, bits, most = (_every(builder, _LINE, one) for one in (*args[2:4], builder.trunc(args[4], _I32)))
+        octets = builder.bitcast(line, ir.VectorType(ir.IntType(8), 4 * LINE))
+        behind = ir.Constant(_LINE, [4 * ENTRIES + k for k in range(LINE)])
+        octets = builder.zext(builder.shuffle_vector(octets, octets, behind), _LINE)
+        low = builder.lshr(line, all_of(ROW_BITS))
+        keys = builder.or_(low, builder.shl(octets, all_of(32 - ROW_BITS)))
+        differing = _counted(builder, builder.and_(builder.xor(keys, key), bits))
+        near = builder.icmp_unsigned("<=", differing, most)
+        rows = builder.and_(line, all_of((1 << ROW_BITS) - 1))
+        return _entries(builder, builder.and_(near, builder.icmp_unsigned("!=", rows, all_of(0))))
+
+    return types.uint32(table, types.int64, types.uint32, types.uint32, types.int64), generate
+
+
+compare_keys = cast(
+    Callable[[NDArray[np.uint32], int | np.int64, np.uint32, np.uint32, int], np.uint32], intrinsic(_compare_keys)
+)
+"""Which entries of a line hold a row, and a key that differs from `key` in at most so many of `bits`, as bits."""
 
 
 def _lowest(context: Any, word: Any) -> tuple[Any, Build]:
@@ -111,7 +151,8 @@ def _call(builder: Any, name: str, kind: Any, *given: Any) -> Any:
 
 def _counted(builder: Any, vector: Any) -> Any:
     """The bits that are set in each word of a vector."""
-    return _call(builder, "llvm.ctpop.v8i64", ir.FunctionType(_WORDS, [_WORDS]), vector)
+    kind = vector.type
+    return _call(builder, f"llvm.ctpop.v{kind.count}{kind.element}", ir.FunctionType(kind, [kind]), vector)
 
 
 def _sum(builder: Any, vector: Any) -> Any:

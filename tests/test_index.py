@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import still
 
+from models.bucket import NO_KEY
 from models.code import Hypotheses, code_of, fine_of, hypotheses
 from models.distance import SHORT_BITS, SHORT_SLOPE, VOTES, WORD_BITS, WORD_PART
 from models.index import FREE, LOOSE_RADIUS, LOOSE_WORDS, Index
 from models.keys import BITS, KEYS, Lookup, as_it_is, keys_of, lookup
 from models.placing import RARE, USUAL
-from models.table import NO_KEY
 from models.thumbnail import INVALID, SIDE
 
 LEVELS = np.zeros((SIDE, SIDE), np.int8)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from places import still
 
+from models.bucket import NO_KEY
 from models.code import Hypotheses, fine_of, hypotheses
 from models.keys import (
     BITS,
@@ -23,7 +24,6 @@ from models.keys import (
     lookup,
 )
 from models.placing import RARE, USUAL
-from models.table import NO_KEY
 from models.thumbnail import INVALID
 
 ONES = np.uint32((1 << BITS) - 1)
