@@ -20,7 +20,18 @@ from pathlib import Path
 from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
-NAMES: Final = ("search", "pipeline", "growth", "snapshot", "processes", "stream", "latency", "ingest", "hooks", "store")
+NAMES: Final = (
+    "search",
+    "pipeline",
+    "growth",
+    "snapshot",
+    "processes",
+    "stream",
+    "latency",
+    "ingest",
+    "hooks",
+    "store",
+)
 """In the order in which they run: those that need quiet memory first, those that start servers last."""
 PEERS: Final = ("numpy", "numba", "pillow", "simplejpeg", "imagehash", "faiss-cpu", "threatexchange", "pdqhash")
 
