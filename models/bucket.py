@@ -76,9 +76,11 @@ def rows_in(
     there are then. `bits` are of those that do not choose the bucket; `out` has room for `SLOTS` more."""
     hits = compare_keys(table, at, key, bits, most)
     while hits:
-        out[found] = np.int64(table[at, lowest(hits)] & _ROW) - 1
-        found += 1
+        row = np.int64(table[at, lowest(hits)] & _ROW)
         hits &= hits - np.uint32(1)
+        if row != 0:  # it may have been removed since
+            out[found] = row - 1
+            found += 1
     return found
 
 

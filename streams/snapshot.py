@@ -33,8 +33,8 @@ from models.errors import SnapshotRefused
 
 MAGIC: Final = b"strayimg"
 VERSION: Final = 2
-"""Of the file's form, and of the index's tables in it. What codes and keys mean has no number: `Image.of` computes
-those of some rows anew and compares."""
+"""Of the file's form, and of the index's tables in it. What codes and keys mean has no number: `Image.of` computes some
+rows anew and compares."""
 PREAMBLE: Final = struct.Struct("<8sIQQI")
 """Magic, version, the directory's place, its bytes and its CRC-32C."""
 PAGE: Final = 4096
