@@ -7,7 +7,7 @@ none. No picture leaves a worker; a thumbnail is personal data all the same.
 The value, integers little-endian: version (1 byte), kind (1 byte), then
     LOOKED    flags (1), digest and prefix, each behind its length (1), reason behind its length (2), then the coarse
               greys or the fingerprint: valid (8), textured (2), box (4 x 8), filled (2), and the thumbnail as
-              models/thumbnail.py packs it, behind its length (2)
+              models/packing.py packs it, without the zeros at its end, behind its length (2)
     LATE      nothing: it came too late to be looked at
     REJECTED  nothing: the message is a dead letter already, and is only counted
 """
@@ -23,14 +23,14 @@ import numpy as np
 
 from models.code import code_of
 from models.fingerprint import Fingerprint, Still
+from models.packing import PACKED, unpack
 from models.placeholder import COARSE
 from models.records import Delivery
-from models.thumbnail import pack, unpack
 from streams.cloudevents import Message, Rejected, parse_headers, to_headers
 
 CONTENT_TYPE: Final = "application/vnd.strayframe.scene"
 """What tells such a record from other events of the topic, which are as they were sent."""
-VERSION: Final = 1
+VERSION: Final = 2
 LOOKED, LATE, REJECTED = 0, 1, 2
 _COMPLETE, _NOISY, _COARSE, _FOUND = 1, 2, 4, 8
 _FOUND_FORM: Final = struct.Struct("<dHddddHH")
@@ -85,7 +85,7 @@ def _looked(still: Still) -> bytes:
         head += coarse.astype(np.uint8).tobytes()
     if found is None:
         return head
-    packed = pack(found.levels).tobytes()
+    packed = found.stored.tobytes().rstrip(b"\0")
     figures = _FOUND_FORM.pack(found.valid, found.textured, *found.box, found.filled, len(packed))
     return head + figures + packed
 
@@ -109,10 +109,11 @@ def _still(body: memoryview) -> Still:
 
 def _fingerprint(body: memoryview, at: int) -> Fingerprint:
     valid, textured, left, top, right, bottom, filled, length = _FOUND_FORM.unpack_from(body, at)
-    packed = np.frombuffer(body, np.uint8, length, at + _FOUND_FORM.size)
+    packed = np.zeros(max(PACKED, length), np.uint8)
+    packed[:length] = np.frombuffer(body, np.uint8, length, at + _FOUND_FORM.size)
     levels = unpack(packed)
     code, mask = code_of(levels)
-    return Fingerprint(levels, code, mask, valid, textured, (left, top, right, bottom), filled)
+    return Fingerprint(levels, code, mask, valid, textured, (left, top, right, bottom), filled, packed=packed)
 
 
 def _piece(body: memoryview, at: int, width: int) -> tuple[bytes, int]:

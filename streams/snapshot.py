@@ -32,7 +32,7 @@ from detector.memory import Image, Memory
 from models.errors import SnapshotRefused
 
 MAGIC: Final = b"strayimg"
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the file's form. What the parts mean has no number: `Image.of` computes some rows anew and compares."""
 PREAMBLE: Final = struct.Struct("<8sIQQI")
 """Magic, version, the directory's place, its bytes and its CRC-32C."""

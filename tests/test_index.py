@@ -19,6 +19,7 @@ from models.code import Hypotheses, code_of, fine_of, hypotheses
 from models.distance import SHORT_BITS, SHORT_SLOPE, VOTES, WORD_BITS, WORD_PART
 from models.index import FREE, LOOSE_RADIUS, LOOSE_WORDS, Index
 from models.keys import BITS, KEYS, Lookup, as_it_is, keys_of, lookup
+from models.packing import pack, unpack
 from models.placing import RARE, USUAL
 from models.table import NO_KEY
 from models.thumbnail import INVALID, SIDE
@@ -41,9 +42,16 @@ def noise(seed: int) -> np.ndarray:
     return np.clip(coarse, -7, 7).astype(np.int8)
 
 
+@lru_cache(maxsize=4096)
+def kept(seed: int) -> np.ndarray:
+    """What packing leaves of such a thumbnail."""
+    return pack(noise(seed))[1]
+
+
 def put(index: Index, levels: np.ndarray, camera: int = 1, standing: int = 1) -> int:
-    """Insert a thumbnail."""
-    return index.insert(*code_of(levels), camera, standing, levels)
+    """Insert what packing leaves of a thumbnail."""
+    packed, left = pack(levels)
+    return index.insert(*code_of(left), camera, standing, packed)
 
 
 def words(rng: np.random.Generator, n: int, density: float = 1.0) -> np.ndarray:
@@ -143,7 +151,7 @@ def test_match_equals_the_stated_distance(seed: int, short: bool, flips: int) ->
     rng = np.random.default_rng(seed)
     codes, masks = words(rng, 30), words(rng, 30, rng.uniform(0.3, 2.0))
     index = Index()
-    rows = [index.insert(c, m, 1, 1, LEVELS) for c, m in zip(codes, masks, strict=True)]
+    rows = [index.insert(c, m, 1, 1, pack(LEVELS)[0]) for c, m in zip(codes, masks, strict=True)]
     queries, qmasks = codes[:4].copy(), words(rng, 4, 1.6)
     for query in queries:
         for at in rng.integers(0, 512, flips):
@@ -215,7 +223,19 @@ def test_thumbnail_comes_back_as_it_was_stored() -> None:
     index = Index()
     for _ in range(70):
         row = put(index, levels)
-    assert np.array_equal(index.levels(row), levels)
+    assert np.array_equal(index.levels(row), pack(levels)[1])
+
+
+def test_thumbnail_that_is_removed_while_it_is_read_shows_nothing() -> None:
+    index = Index()
+    row = put(index, noise(1))
+    thumb = index.parts()["thumbs.0"][row]
+    thumb[400:] = 0
+    with pytest.raises(ValueError, match="torn"):
+        unpack(thumb)
+    assert (index.levels(row) == INVALID).all()
+    index.remove(row)
+    assert (index.levels(row) == INVALID).all()
 
 
 # --- rows that are used again, and rows that are given back ----------------------------------------------
@@ -348,7 +368,7 @@ def test_index_goes_on_from_its_buffers(count: int) -> None:
     again = Index.of({name: part.copy() for name, part in index.parts().items()})
     assert len(again) == len(scenes)
     for row, n in list(scenes.items())[::40]:
-        query = as_it_is(noise(n))
+        query = as_it_is(kept(n))
         assert row in again.candidates(query, skip=[], standings=[n % 4])
         without = again.candidates(query, skip=[n], standings=[n % 4])
         assert row not in without
@@ -358,7 +378,7 @@ def test_index_goes_on_from_its_buffers(count: int) -> None:
     new = [put(again, noise(90_000 + n), camera=1) for n in range(50)]
     assert not set(new) & set(scenes)
     for n, row in enumerate(new):
-        assert row in again.candidates(as_it_is(noise(90_000 + n)), skip=[], standings=ALL)
+        assert row in again.candidates(as_it_is(kept(90_000 + n)), skip=[], standings=ALL)
 
 
 def test_buffers_of_other_shapes_are_refused() -> None:
@@ -386,5 +406,5 @@ def test_cameras_and_standings_are_assigned_at_once() -> None:
     rows = [put(index, noise(n), camera=n) for n in range(6)]
     index.assign(np.array([10, 11, FREE, 13, 14, FREE], np.int32), np.array([2, 1, 0, 1, 1, 0], np.uint8))
     assert index.rows(skip=[11], standings=[1, 2]).tolist() == [rows[0], rows[3], rows[4]]
-    assert index.candidates(as_it_is(noise(2)), skip=[], standings=ALL).size == 0
+    assert index.candidates(as_it_is(kept(2)), skip=[], standings=ALL).size == 0
     assert len(index) == 4
