@@ -2,9 +2,9 @@
 
 Owns the byte form, and how much of a thumbnail is given up to fit into it. Refuses to compare. What is hidden is kept
 exactly. The levels are kept as the waves (cosine transform) of blocks of 8x8 cells, in steps that are as fine as fit,
-twice as wide for the finest wave as for the coarsest (what that costs: docs/decisions/packing.md). The waves are written
-by an entropy coder (rANS: J. Duda, arXiv:1311.2540; four states in turn), under odds that follow from how strong a wave
-usually is and how strong its block.
+twice as wide for the finest wave as for the coarsest; docs/decisions/packing.md says what that costs. The waves are
+written by an entropy coder (rANS: J. Duda, arXiv:1311.2540; four states in turn), under odds that follow from how
+strong a wave usually is and how strong its block.
 
 The bytes, integers little-endian: the step, from 1 on (0: nothing is seen); how many bytes tell what is hidden (2), and
 these: lengths of runs in which a cell is, and then is not, hidden as the one above it, in Elias' gamma code; how strong
@@ -253,7 +253,7 @@ def _write_run(packed: NDArray[np.uint8], bits: int, run: int) -> int:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _read_hidden(packed: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> int:
     """Fill in what is hidden; where it ends, or -1 when it is torn."""
-    size = np.int64(packed[1]) + 256 * np.int64(packed[2])
+    size = int(np.int64(packed[1]) + 256 * np.int64(packed[2]))
     end = _HEAD + size
     hidden[:] = False
     if end + _CODER > PACKED:
@@ -269,7 +269,7 @@ def _read_hidden(packed: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> int:
         if length > 12 or bit + length >= 8 * size:
             return -1
         for _ in range(length + 1):
-            run = 2 * run + np.int64(packed[_HEAD + bit // 8] >> (7 - bit % 8) & 1)
+            run = 2 * run + int(np.int64(packed[_HEAD + bit // 8] >> (7 - bit % 8) & 1))
             bit += 1
         if at + run > SIDE * SIDE:
             return -1
@@ -299,7 +299,7 @@ def _strengths(bands: NDArray[np.float32], seen: NDArray[np.bool_], strength: ND
     for k in range(BLOCKS):
         size = max(strength[k] / np.float32(WAVES), peak[k] / _PEAK) / _FINEST
         strength[k] = np.float32(2) * np.log2(max(size, _NOTHING)) if seen[k] else np.float32(-100)
-    return most.max()
+    return float(most.max())
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -377,7 +377,7 @@ def _put(
     odds = np.int64(_ODDS[np.uint64(spread) << np.uint64(7) | np.uint64(np.int64(count) + _MOST)])
     mine = odds >> 16
     words[np.uint64(place - 1)] = state & 0xFFFF
-    due = np.int64(state >> (32 - _SLOTS) >= mine)
+    due = int(np.int64(state >> (32 - _SLOTS) >= mine))
     place -= due
     state >>= due << 4
     turns = np.int64((state + 0.5) * _INVERSE[np.uint64(mine)])  # a division, exact for 32 bits

@@ -50,9 +50,9 @@ NEAR_RADIUS: Final = 0.25
 LIVING_CHANGE: Final = 4
 """Levels beyond which a cell has changed between two stills of a living camera,"""
 LIVING_CELLS: Final = 3
-"""in so many cells outside a clock's strip. Of 480 pairs of one picture, scaled and encoded anew, 99 in 100 have at most
-two; of 111 fixed cameras 95 % have three or more within six stills. (How much the median block differs says no more:
-what packing rounds away differs as a sensor's noise does.)"""
+"""in so many cells outside a clock's strip. Of 480 pairs of one picture, scaled and encoded anew, 99 in 100 have two
+at most; of 111 fixed cameras 95 % have three or more within six stills. (How much the median block differs says no
+more: what packing rounds away differs as a sensor's noise does.)"""
 FORM: Final = 1
 """Version of the byte form."""
 

@@ -187,15 +187,15 @@ def test_scenes_inserted_one_by_one_are_found_as_those_inserted_at_once() -> Non
     one, many = Index(), Index()
     for n, levels in enumerate(scenes):
         put(one, levels, camera=n)
-    codes, masks = (np.array(part) for part in zip(*map(code_of, scenes), strict=True))
-    thumbs = np.array([one.levels(n).reshape(-1, 2) + 8 for n in range(400)]).astype(np.uint8)
+    left = [pack(levels)[1] for levels in scenes]
+    codes, masks = (np.array(part) for part in zip(*map(code_of, left), strict=True))
     many.extend(
         codes,
         masks,
         np.arange(400, dtype=np.int32),
         np.ones(400, np.uint8),
-        thumbs[:, :, 0] << 4 | thumbs[:, :, 1],
-        np.array([keys_of(levels) for levels in scenes]).T,
+        np.array([pack(levels)[0] for levels in scenes]),
+        np.array([keys_of(levels) for levels in left]).T,
     )
     for levels in [*scenes[::20], noise(999)]:
         query = lookup(under(levels, USUAL), usual=1, as_is=True)
@@ -268,16 +268,16 @@ def test_compacted_index_finds_the_same_scenes() -> None:
     index, scenes = Index(), [noise(n) for n in range(1800)]
     for n, levels in enumerate(scenes):
         put(index, levels, camera=n)
-    kept = range(0, 1800, 3)
-    before = {n: index.candidates(as_it_is(scenes[n]), skip=[], standings=ALL) for n in kept[::20]}
-    numbers = compacted(index, [n for n in range(1800) if n not in kept])
-    assert sorted(numbers) == list(kept)
-    assert len(index) == len(kept)
+    stay = range(0, 1800, 3)
+    before = {n: index.candidates(as_it_is(kept(n)), skip=[], standings=ALL) for n in stay[::20]}
+    numbers = compacted(index, [n for n in range(1800) if n not in stay])
+    assert sorted(numbers) == list(stay)
+    assert len(index) == len(stay)
     for n, rows in before.items():
-        found = index.candidates(as_it_is(scenes[n]), skip=[], standings=ALL)
+        found = index.candidates(as_it_is(kept(n)), skip=[], standings=ALL)
         assert found.tolist() == [numbers[row] for row in rows.tolist() if row in numbers]
-        assert np.array_equal(index.levels(numbers[n]), scenes[n])
-    assert put(index, noise(5000)) == len(kept)
+        assert np.array_equal(index.levels(numbers[n]), kept(n))
+    assert put(index, noise(5000)) == len(stay)
 
 
 def test_nothing_is_renumbered_while_somebody_reads_or_for_a_few_gaps() -> None:
@@ -314,7 +314,8 @@ def test_readers_find_what_was_there_when_they_began_and_nothing_that_was_gone(s
     """Each thumbnail stands for one scene, which comes and goes many times and has several rows at once."""
     rng, index = np.random.default_rng(seed), Index()
     scenes = [noise(10_000 * (seed + 1) + n) for n in range(60)]
-    queries = [as_it_is(levels) for levels in scenes]
+    left = [pack(levels)[1] for levels in scenes]
+    queries = [as_it_is(levels) for levels in left]
     coming, came, going, gone = ([0] * len(scenes) for _ in range(4))
     stop, failures = Event(), list[str]()
 
@@ -325,7 +326,7 @@ def test_readers_find_what_was_there_when_they_began_and_nothing_that_was_gone(s
             with index.reading():
                 there, over = came[n], gone[n]
                 found = index.candidates(queries[n], skip=[], standings=ALL).tolist()
-                mine = sum(np.array_equal(index.levels(row), scenes[n]) for row in found)
+                mine = sum(np.array_equal(index.levels(row), left[n]) for row in found)
                 most, fewest = coming[n] - over, there - going[n]
             if not fewest <= mine <= most:
                 failures.append(f"scene {n}: found {mine}, at least {fewest} and at most {most} were there")

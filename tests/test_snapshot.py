@@ -82,7 +82,7 @@ def at(place: int, new: bytes) -> Callable[[bytes], bytes]:
         (lambda raw: raw[:-1], "torn"),
         (at(0, b"SQLite f"), "no snapshot"),
         (at(8, struct.pack("<I", 0)), "of version 0; this program writes and reads 2"),
-        (at(8, struct.pack("<I", 2)), "of version 3; this program writes and reads 2"),
+        (at(8, struct.pack("<I", 3)), "of version 3; this program writes and reads 2"),
         (at(PREAMBLE.size + 4096, b"\xff"), "part numbers does not have its checksum"),
         (at(5_000_000, b"\x01\x02\x03\x04"), "part bytes does not have its checksum"),
         (at(-9, b"!"), "directory does not have its checksum"),
