@@ -45,6 +45,7 @@ from detector.engine import Engine, Knowledge
 from detector.placeholder import Placeholders
 from models.fingerprint import FORM
 from models.index import Index
+from models.packing import pack
 from models.records import AccountId, CameraId, Delivery, DeliveryId, RightAction, RightChanged, SceneId, derived_id
 from models.scene import Camera, Scene, Standing
 from streams.cloudevents import Message
@@ -193,11 +194,11 @@ def known(cameras: int, say: Say) -> Knowledge:
     head = bytes([1]) + len(meta).to_bytes(2, "little") + meta + bytes([FORM])
     scenes, records = [], []
     for chunk in synthetic.chunks(cameras * synthetic.LOOKS, 7):
-        for number, packed in zip(chunk.cameras.tolist(), chunk.packed, strict=True):
+        for number, levels in zip(chunk.cameras.tolist(), chunk.levels, strict=True):
             camera, account, k = CameraId(f"known-{number}"), AccountId(f"of-known-{number}"), len(scenes)
             first = DeliveryId("benchmark", f"known-{k}")
             id_ = SceneId(derived_id("sc", camera, str(k)))
-            body = head + packed.tobytes()
+            body = head + pack(levels)[0].tobytes()
             scenes.append(Scene(id_, camera, account, Standing.CONFIRMED, first, START, START, 2, body))
             if k % synthetic.LOOKS == 0:
                 records.append(Camera(camera, account, START, START, b""))

@@ -27,12 +27,13 @@ from rows import Bar, Row, Say, main
 
 from detector.engine import Changes, Engine
 from detector.memory import ID, Image
+from models.code import code_of
 from models.fingerprint import packed_body
 from models.index import Index
 from models.keys import as_it_is, keys_of
+from models.packing import pack
 from models.records import AccountId, CameraId, DeliveryId, SceneId, derived_id
 from models.scene import Camera, Scene, Standing
-from models.thumbnail import unpack
 from streams.judge import Batch
 from streams.snapshot import load, read, write
 from streams.store.sql import SqlStore
@@ -64,22 +65,23 @@ class Pool:
 
     def __init__(self) -> None:
         (drawn,) = synthetic.chunks(DRAWN, SEED, DRAWN)
-        self.codes, self.masks, self.packed = drawn.codes, drawn.masks, drawn.packed
-        self.levels = [unpack(packed) for packed in drawn.packed]
+        packed, self.levels = zip(*map(pack, drawn.levels), strict=True)
+        codes, masks = zip(*map(code_of, self.levels), strict=True)
+        self.codes, self.masks, self.packed = np.array(codes), np.array(masks), np.array(packed)
         self.keys = np.array([keys_of(levels) for levels in self.levels]).T
 
     def index(self, n: int) -> Index:
-        """An index of n scenes: each the upper half of one drawn scene and the lower half of another."""
+        """An index of n scenes: each the upper half of one drawn scene and the lower half of another,
+        with the thumbnail of the first."""
         index, rng = Index(), np.random.default_rng(SEED)
         for first in range(0, n, AT_ONCE):
             size = min(AT_ONCE, n - first)
             upper, lower = rng.integers(0, DRAWN, (2, size))
             keys = self.keys[:, upper] ^ (self.keys[:, lower] >> np.uint32(14))
-            packed = np.concatenate([self.packed[upper, :1024], self.packed[lower, 1024:]], axis=1)
             codes = np.concatenate([self.codes[upper, :4], self.codes[lower, 4:]], axis=1)
             masks = np.concatenate([self.masks[upper, :4], self.masks[lower, 4:]], axis=1)
             cameras = ((first + np.arange(size)) // 3).astype(np.int32)
-            index.extend(codes, masks, cameras, np.ones(size, np.uint8), packed, keys)
+            index.extend(codes, masks, cameras, np.ones(size, np.uint8), self.packed[upper], keys)
         return index
 
 

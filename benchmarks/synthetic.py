@@ -31,19 +31,22 @@ FIELDS: Final = 24
 WIDE: Final = 256
 """Cells a side of a field."""
 CHUNK: Final = 20_000
-"""Scenes drawn at once: some 90 MB of thumbnails."""
+"""Scenes drawn at once: some 180 MB of thumbnails."""
 THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Scenes from `first` on: their cameras' numbers, codes and masks (n, 8), and levels packed, two a byte."""
+    """Scenes from `first` on: their cameras' numbers, codes and masks (n, 8), and levels (n, 64, 64).
+
+    The codes are those of the levels as they are; `Fingerprint` packs them first.
+    """
 
     first: int
     cameras: NDArray[np.int32]
     codes: NDArray[np.uint64]
     masks: NDArray[np.uint64]
-    packed: NDArray[np.uint8]
+    levels: NDArray[np.int8]
 
 
 def scenes(n: int, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -90,8 +93,8 @@ def fields(seed: int) -> NDArray[np.float32]:
 
 
 def _chunk(first: int, n: int, seed: int) -> Chunk:
-    codes, masks, packed = _fill(fields(seed), np.uint64(seed), first, n, AS_IS)
-    return Chunk(first, (np.arange(first, first + n) // LOOKS).astype(np.int32), codes, masks, packed)
+    codes, masks, drawn = _fill(fields(seed), np.uint64(seed), first, n, AS_IS)
+    return Chunk(first, (np.arange(first, first + n) // LOOKS).astype(np.int32), codes, masks, drawn)
 
 
 @njit(cache=True, nogil=True)
@@ -140,17 +143,14 @@ def _draw(all_fields: NDArray[np.float32], seed: np.uint64, k: int, out: NDArray
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
     all_fields: NDArray[np.float32], seed: np.uint64, first: int, n: int, as_is: NDArray[np.float32]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int8]]:
     codes = np.empty((n, WORDS), np.uint64)
     masks = np.empty((n, WORDS), np.uint64)
-    packed = np.empty((n, SIDE * SIDE // 2), np.uint8)
-    out = np.empty((SIDE, SIDE), np.int8)
+    drawn = np.empty((n, SIDE, SIDE), np.int8)
     for k in range(n):
+        out = drawn[k]
         _draw(all_fields, seed, first + k, out)
         plane, support = smooth(out)
         code, mask = encode(finer(plane, support), as_is)
         codes[k], masks[k] = code[0], mask[0]
-        for y in range(SIDE):
-            for x in range(SIDE // 2):
-                packed[k, y * (SIDE // 2) + x] = np.uint8(out[y, 2 * x] + 8) << 4 | np.uint8(out[y, 2 * x + 1] + 8)
-    return codes, masks, packed
+    return codes, masks, drawn

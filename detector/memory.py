@@ -21,10 +21,10 @@ from models.code import Hypotheses, code_of
 from models.fingerprint import Fingerprint, Still
 from models.index import FREE, Index
 from models.keys import keys_of, lookup
+from models.packing import unpack
 from models.records import CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
 from models.registration import Looked
 from models.scene import Camera, Scene, Standing
-from models.thumbnail import unpack
 from models.view import View, seen
 
 RING: Final = 16
@@ -305,7 +305,7 @@ class Memory:
 
     def _place(self, camera: Watched, known: Known, found: Fingerprint | None) -> None:
         if found is not None and known.record.standing is not Standing.UNJUDGED:
-            known.row = self.index.insert(found.code, found.mask, camera.number, _number(known), found.levels)
+            known.row = self.index.insert(found.code, found.mask, camera.number, _number(known), found.stored)
         self._enter(known)
 
     def _enter(self, known: Known) -> None:

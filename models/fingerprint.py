@@ -6,16 +6,17 @@ compare: it is given grey arrays, and detector/match.py compares.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.code import code_of
+from models.packing import PACKED, pack, unpack
 from models.placeholder import coarse
 from models.records import Picture
-from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, PACKED, QUICK_RANGE, SIDE, pack, thumbnail, unpack
+from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, thumbnail
 
 LEAST_BLOCKS: Final = 10
 """Blocks of 8x8 cells (of 64) that must have texture. Below, scenes of different homes could not be told apart."""
@@ -27,8 +28,8 @@ NOISY_RANGE: Final = 3
 """Grey levels that an 8x8 block of a sensor's dark frame spans at least; artwork and blank frames span 0 to 1."""
 NOISY_SHARE: Final = 0.5
 """Share of such blocks above which a still carries a sensor's noise."""
-FORM: Final = 1
-"""Version of the byte form."""
+FORM: Final = 2
+"""Version of the byte form. The first one, two cells a byte, is still read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,10 @@ class Fingerprint:
     `code` and `mask` are 8 words of 64 bits (models/code.py). `valid` is the share of the frame that is seen;
     `textured` counts blocks of 64 with something in them. `box` is the part inside flat borders, in cells
     (left, top, right, bottom); `filled` counts the cells in it that hold nothing but one grey. `cells` are the mean
-    greys, (64, 64) uint8, of a still just looked at; they are not stored.
+    greys, (64, 64) uint8, of a still just looked at; they are not stored. `packed` is what `levels` were unpacked from.
+
+    A still is compared by what was packed and unpacked, also where it was just looked at: so a judge that has the
+    still, one that gets a record of it and one that starts from the store say the same.
     """
 
     levels: NDArray[np.int8]
@@ -49,21 +53,28 @@ class Fingerprint:
     box: tuple[float, float, float, float] = (0.0, 0.0, 64.0, 64.0)
     filled: int = 0
     cells: NDArray[np.uint8] | None = None
+    packed: NDArray[np.uint8] | None = None
+
+    @property
+    def stored(self) -> NDArray[np.uint8]:
+        """As it is stored, (PACKED,): what it came from, else packed now, which may lose something."""
+        return pack(self.levels)[0] if self.packed is None else self.packed
 
     @classmethod
     def of(cls, levels: NDArray[np.int8]) -> Fingerprint:
-        """The fingerprint that a stored thumbnail stands for."""
+        """The fingerprint that a thumbnail stands for, as it is."""
         code, mask = code_of(levels)
         return cls(levels, code, mask, float((levels != INVALID).mean()), SIDE)
 
     def to_bytes(self) -> bytes:
-        """The byte form: version, then two cells a byte. The code follows from the cells and is not stored."""
-        return packed_body(pack(self.levels))
+        """The byte form: version, then the packed thumbnail. The code follows from it and is not stored."""
+        return packed_body(self.stored)
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Fingerprint:
         """The fingerprint that `to_bytes` wrote. Raises ValueError for another version or a torn body."""
-        return cls.of(unpack(packed_of(body)))
+        packed = packed_of(body)
+        return replace(cls.of(unpack(packed)), packed=packed)
 
 
 def packed_body(packed: NDArray[np.uint8]) -> bytes:
@@ -72,10 +83,13 @@ def packed_body(packed: NDArray[np.uint8]) -> bytes:
 
 
 def packed_of(body: bytes) -> NDArray[np.uint8]:
-    """The packed thumbnail in a byte form. Raises ValueError for another version or a torn body."""
-    if len(body) != 1 + PACKED or body[0] != FORM:
-        raise ValueError(f"not a fingerprint of form {FORM}: {len(body)} bytes, first {body[:1].hex()}")
-    return np.frombuffer(body, np.uint8, offset=1)
+    """The packed thumbnail in a byte form. Raises ValueError for another version or a body of another length."""
+    form, cells = body[:1], np.array(bytearray(body[1:]), np.uint8)
+    if form == b"\x01" and cells.size == SIDE * SIDE // 2:
+        return pack((np.stack([cells >> 4, cells & 15], axis=1).astype(np.int8) - np.int8(8)).reshape(SIDE, SIDE))[0]
+    if form != bytes([FORM]) or cells.size != PACKED:
+        raise ValueError(f"not a fingerprint of form {FORM}: {len(body)} bytes, first {form.hex()}")
+    return cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +130,10 @@ def fingerprint(picture: Picture) -> Still:
         return _without(picture, grey, "blank")
     if textured < LEAST_BLOCKS or share < LEAST_VALID:
         return _without(picture, grey, f"too little to tell apart: texture in {textured} of 64 blocks")
+    packed, levels = pack(levels)
     code, mask = code_of(levels)
     box = (left * 64.0 / w, top * 64.0 / h, right * 64.0 / w, bottom * 64.0 / h)
-    found = Fingerprint(levels, code, mask, share, textured, box, filled, cells)
+    found = Fingerprint(levels, code, mask, share, textured, box, filled, cells, packed)
     return Still(picture.digest, picture.prefix, found, "", picture.complete)
 
 

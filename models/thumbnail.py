@@ -19,8 +19,6 @@ SIDE: Final = 64
 """Cells of a thumbnail a side. Measured: true pairs still correlate at 0.87 (2 % quantile) with 4 bits a cell."""
 INVALID: Final = -8
 """The level that marks a cell without a picture in it. Valid cells lie in -7..7."""
-PACKED: Final = SIDE * SIDE // 2
-"""Bytes of a packed thumbnail: two cells a byte."""
 STEP: Final = 2.5 / 7.0
 """Normalised contrast of one level: values are clipped at 2.5 local standard deviations."""
 
@@ -448,18 +446,3 @@ def smooth(levels: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.fl
         for x in range(n):
             s[y, x] = s[y, x] / b[y, x] if b[y, x] > np.float32(0.05) else np.float32(0)
     return s, b
-
-
-def pack(levels: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """A thumbnail as it is stored, (PACKED,): two cells a byte, the first of them above."""
-    nibbles = (levels.reshape(-1, 2) + 8).astype(np.uint8)
-    return (nibbles[:, 0] << 4 | nibbles[:, 1]).astype(np.uint8)
-
-
-def unpack(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The thumbnail, (SIDE, SIDE), that `pack` stored."""
-    levels = np.empty((PACKED, 2), np.int8)
-    levels[:, 0] = packed >> 4
-    levels[:, 1] = packed & 15
-    levels -= 8
-    return levels.reshape(SIDE, SIDE)

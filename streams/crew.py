@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 PIPE_BYTES: Final = 1024 * 1024
 """Bytes that wait in a pipe: the most that Linux gives without asking. As stills they are some 30 ms of work, so that
 a process has enough to do while the judge is busy with a verdict or a transaction (10 to 50 ms)."""
-ANSWER_BYTES: Final = 8192
-"""Room that one answer takes in its pipe: 4.5 kB, the greater part a thumbnail of 4,096 cells. The answers of all
+ANSWER_BYTES: Final = 12288
+"""Room that one answer takes in its pipe: 9.7 kB, the greater part levels and greys of 4,096 cells. The answers of all
 that a process was given fit into the pipe, so that neither end ever waits for the other for good."""
 DEATHS: Final = 2
 """Processes that a still may take with it before it counts as undecodable: the first may have been killed from

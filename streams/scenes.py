@@ -6,8 +6,8 @@ none. No picture leaves a worker; a thumbnail is personal data all the same.
 
 The value, integers little-endian: version (1 byte), kind (1 byte), then
     LOOKED    flags (1), digest and prefix, each behind its length (1), reason behind its length (2), then the coarse
-              greys or the fingerprint: valid (8), textured (2), box (4 x 8), filled (2), and the thumbnail as
-              models/thumbnail.py packs it, behind its length (2)
+              greys or the fingerprint: textured (2), filled (2), the box where it is not the whole frame (4 x 8),
+              and the thumbnail as models/packing.py packs it, without the zeros at its end
     LATE      nothing: it came too late to be looked at
     REJECTED  nothing: the message is a dead letter already, and is only counted
 """
@@ -23,17 +23,20 @@ import numpy as np
 
 from models.code import code_of
 from models.fingerprint import Fingerprint, Still
+from models.packing import PACKED, unpack
 from models.placeholder import COARSE
 from models.records import Delivery
-from models.thumbnail import pack, unpack
+from models.thumbnail import INVALID
 from streams.cloudevents import Message, Rejected, parse_headers, to_headers
 
 CONTENT_TYPE: Final = "application/vnd.strayframe.scene"
 """What tells such a record from other events of the topic, which are as they were sent."""
-VERSION: Final = 1
+VERSION: Final = 2
 LOOKED, LATE, REJECTED = 0, 1, 2
-_COMPLETE, _NOISY, _COARSE, _FOUND = 1, 2, 4, 8
-_FOUND_FORM: Final = struct.Struct("<dHddddHH")
+_COMPLETE, _NOISY, _COARSE, _FOUND, _BOXED = 1, 2, 4, 8, 16
+_FOUND_FORM: Final = struct.Struct("<HH")
+_BOX_FORM: Final = struct.Struct("<dddd")
+_WHOLE: Final = (0.0, 0.0, 64.0, 64.0)
 LONGEST_REASON: Final = 200
 """Bytes of a reason that are kept: a sentence of ours."""
 
@@ -78,6 +81,7 @@ def _looked(still: Still) -> bytes:
     found, coarse = still.fingerprint, still.coarse
     flags = _COMPLETE * still.complete | _NOISY * still.noisy
     flags |= _COARSE * (coarse is not None) | _FOUND * (found is not None)
+    flags |= _BOXED * (found is not None and found.box != _WHOLE)
     reason = still.reason.encode()[:LONGEST_REASON]
     head = bytes([flags, len(still.digest)]) + still.digest + bytes([len(still.prefix)]) + still.prefix
     head += struct.pack("<H", len(reason)) + reason
@@ -85,9 +89,8 @@ def _looked(still: Still) -> bytes:
         head += coarse.astype(np.uint8).tobytes()
     if found is None:
         return head
-    packed = pack(found.levels).tobytes()
-    figures = _FOUND_FORM.pack(found.valid, found.textured, *found.box, found.filled, len(packed))
-    return head + figures + packed
+    box = b"" if found.box == _WHOLE else _BOX_FORM.pack(*found.box)
+    return head + _FOUND_FORM.pack(found.textured, found.filled) + box + found.stored.tobytes().rstrip(b"\0")
 
 
 def _still(body: memoryview) -> Still:
@@ -100,19 +103,23 @@ def _still(body: memoryview) -> Still:
         if flags & _COARSE:
             coarse = np.frombuffer(body, np.uint8, COARSE * COARSE, at).reshape(COARSE, COARSE)
             at += COARSE * COARSE
-        found = _fingerprint(body, at) if flags & _FOUND else None
+        found = _fingerprint(body, at, boxed=bool(flags & _BOXED)) if flags & _FOUND else None
     except (struct.error, IndexError, ValueError) as error:
         raise Rejected("bad_attribute", f"a torn record ({error})") from None
     complete, noisy = bool(flags & _COMPLETE), bool(flags & _NOISY)
     return Still(digest, prefix, found, reason.decode(errors="replace"), complete, noisy, coarse)
 
 
-def _fingerprint(body: memoryview, at: int) -> Fingerprint:
-    valid, textured, left, top, right, bottom, filled, length = _FOUND_FORM.unpack_from(body, at)
-    packed = np.frombuffer(body, np.uint8, length, at + _FOUND_FORM.size)
+def _fingerprint(body: memoryview, at: int, *, boxed: bool) -> Fingerprint:
+    textured, filled = _FOUND_FORM.unpack_from(body, at)
+    at += _FOUND_FORM.size
+    left, top, right, bottom = _BOX_FORM.unpack_from(body, at) if boxed else _WHOLE
+    at += _BOX_FORM.size if boxed else 0
+    packed = np.array(bytearray(bytes(body[at:]).ljust(PACKED, b"\0")), np.uint8)
     levels = unpack(packed)
     code, mask = code_of(levels)
-    return Fingerprint(levels, code, mask, valid, textured, (left, top, right, bottom), filled)
+    valid = float((levels != INVALID).mean())
+    return Fingerprint(levels, code, mask, valid, textured, (left, top, right, bottom), filled, packed=packed)
 
 
 def _piece(body: memoryview, at: int, width: int) -> tuple[bytes, int]:

@@ -10,10 +10,11 @@ from places import picture, place, still
 
 from models.code import code_of, fine_of, hypotheses
 from models.fingerprint import Fingerprint, fingerprint
+from models.packing import pack, unpack
 from models.placing import AS_IS, RARE, USUAL, inverse, window
 from models.records import Picture
 from models.registration import Looked, compare
-from models.thumbnail import INVALID
+from models.thumbnail import INVALID, SIDE
 
 
 def share(a: Fingerprint, b: Fingerprint) -> tuple[float, int]:
@@ -102,6 +103,21 @@ def test_a_torn_body_is_refused() -> None:
     for torn in (b"", body[:-1], b"\x09" + body[1:]):
         with pytest.raises(ValueError, match="not a fingerprint"):
             Fingerprint.from_bytes(torn)
+    with pytest.raises(ValueError, match="torn"):
+        Fingerprint.from_bytes(body[:300] + bytes(len(body) - 300))
+
+
+def test_a_still_is_compared_by_what_packing_leaves_of_it() -> None:
+    found = of(place(3, 1))
+    assert np.array_equal(found.levels, unpack(found.stored))
+    assert np.array_equal(found.code, code_of(found.levels)[0])
+
+
+def test_a_body_of_two_cells_a_byte_is_read_as_if_it_were_packed_now() -> None:
+    levels = np.random.default_rng(4).integers(-8, 8, (SIDE, SIDE)).astype(np.int8)
+    cells = (levels.reshape(-1, 2) + 8).astype(np.uint8)
+    old = b"\x01" + (cells[:, 0] << 4 | cells[:, 1]).astype(np.uint8).tobytes()
+    assert np.array_equal(Fingerprint.from_bytes(old).levels, pack(levels)[1])
 
 
 def test_the_first_placing_is_the_code_itself() -> None:

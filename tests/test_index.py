@@ -20,6 +20,7 @@ from models.code import Hypotheses, code_of, fine_of, hypotheses
 from models.distance import SHORT_BITS, SHORT_SLOPE, VOTES, WORD_BITS, WORD_PART
 from models.index import FREE, LOOSE_RADIUS, LOOSE_WORDS, Index
 from models.keys import BITS, KEYS, Lookup, as_it_is, keys_of, lookup
+from models.packing import pack, unpack
 from models.placing import RARE, USUAL
 from models.thumbnail import INVALID, SIDE
 
@@ -41,9 +42,16 @@ def noise(seed: int) -> np.ndarray:
     return np.clip(coarse, -7, 7).astype(np.int8)
 
 
+@lru_cache(maxsize=4096)
+def kept(seed: int) -> np.ndarray:
+    """What packing leaves of such a thumbnail."""
+    return pack(noise(seed))[1]
+
+
 def put(index: Index, levels: np.ndarray, camera: int = 1, standing: int = 1) -> int:
-    """Insert a thumbnail."""
-    return index.insert(*code_of(levels), camera, standing, levels)
+    """Insert what packing leaves of a thumbnail."""
+    packed, left = pack(levels)
+    return index.insert(*code_of(left), camera, standing, packed)
 
 
 def words(rng: np.random.Generator, n: int, density: float = 1.0) -> np.ndarray:
@@ -143,7 +151,7 @@ def test_match_equals_the_stated_distance(seed: int, short: bool, flips: int) ->
     rng = np.random.default_rng(seed)
     codes, masks = words(rng, 30), words(rng, 30, rng.uniform(0.3, 2.0))
     index = Index()
-    rows = [index.insert(c, m, 1, 1, LEVELS) for c, m in zip(codes, masks, strict=True)]
+    rows = [index.insert(c, m, 1, 1, pack(LEVELS)[0]) for c, m in zip(codes, masks, strict=True)]
     queries, qmasks = codes[:4].copy(), words(rng, 4, 1.6)
     for query in queries:
         for at in rng.integers(0, 512, flips):
@@ -179,15 +187,15 @@ def test_scenes_inserted_one_by_one_are_found_as_those_inserted_at_once() -> Non
     one, many = Index(), Index()
     for n, levels in enumerate(scenes):
         put(one, levels, camera=n)
-    codes, masks = (np.array(part) for part in zip(*map(code_of, scenes), strict=True))
-    thumbs = np.array([one.levels(n).reshape(-1, 2) + 8 for n in range(400)]).astype(np.uint8)
+    left = [pack(levels)[1] for levels in scenes]
+    codes, masks = (np.array(part) for part in zip(*map(code_of, left), strict=True))
     many.extend(
         codes,
         masks,
         np.arange(400, dtype=np.int32),
         np.ones(400, np.uint8),
-        thumbs[:, :, 0] << 4 | thumbs[:, :, 1],
-        np.array([keys_of(levels) for levels in scenes]).T,
+        np.array([pack(levels)[0] for levels in scenes]),
+        np.array([keys_of(levels) for levels in left]).T,
     )
     for levels in [*scenes[::20], noise(999)]:
         query = lookup(under(levels, USUAL), usual=1, as_is=True)
@@ -215,7 +223,19 @@ def test_thumbnail_comes_back_as_it_was_stored() -> None:
     index = Index()
     for _ in range(70):
         row = put(index, levels)
-    assert np.array_equal(index.levels(row), levels)
+    assert np.array_equal(index.levels(row), pack(levels)[1])
+
+
+def test_thumbnail_that_is_removed_while_it_is_read_shows_nothing() -> None:
+    index = Index()
+    row = put(index, noise(1))
+    thumb = index.parts()["thumbs.0"][row]
+    thumb[400:] = 0
+    with pytest.raises(ValueError, match="torn"):
+        unpack(thumb)
+    assert (index.levels(row) == INVALID).all()
+    index.remove(row)
+    assert (index.levels(row) == INVALID).all()
 
 
 # --- rows that are used again, and rows that are given back ----------------------------------------------
@@ -248,16 +268,16 @@ def test_compacted_index_finds_the_same_scenes() -> None:
     index, scenes = Index(), [noise(n) for n in range(1800)]
     for n, levels in enumerate(scenes):
         put(index, levels, camera=n)
-    kept = range(0, 1800, 3)
-    before = {n: index.candidates(as_it_is(scenes[n]), skip=[], standings=ALL) for n in kept[::20]}
-    numbers = compacted(index, [n for n in range(1800) if n not in kept])
-    assert sorted(numbers) == list(kept)
-    assert len(index) == len(kept)
+    stay = range(0, 1800, 3)
+    before = {n: index.candidates(as_it_is(kept(n)), skip=[], standings=ALL) for n in stay[::20]}
+    numbers = compacted(index, [n for n in range(1800) if n not in stay])
+    assert sorted(numbers) == list(stay)
+    assert len(index) == len(stay)
     for n, rows in before.items():
-        found = index.candidates(as_it_is(scenes[n]), skip=[], standings=ALL)
+        found = index.candidates(as_it_is(kept(n)), skip=[], standings=ALL)
         assert found.tolist() == [numbers[row] for row in rows.tolist() if row in numbers]
-        assert np.array_equal(index.levels(numbers[n]), scenes[n])
-    assert put(index, noise(5000)) == len(kept)
+        assert np.array_equal(index.levels(numbers[n]), kept(n))
+    assert put(index, noise(5000)) == len(stay)
 
 
 def test_nothing_is_renumbered_while_somebody_reads_or_for_a_few_gaps() -> None:
@@ -294,7 +314,8 @@ def test_readers_find_what_was_there_when_they_began_and_nothing_that_was_gone(s
     """Each thumbnail stands for one scene, which comes and goes many times and has several rows at once."""
     rng, index = np.random.default_rng(seed), Index()
     scenes = [noise(10_000 * (seed + 1) + n) for n in range(60)]
-    queries = [as_it_is(levels) for levels in scenes]
+    left = [pack(levels)[1] for levels in scenes]
+    queries = [as_it_is(levels) for levels in left]
     coming, came, going, gone = ([0] * len(scenes) for _ in range(4))
     stop, failures = Event(), list[str]()
 
@@ -305,7 +326,7 @@ def test_readers_find_what_was_there_when_they_began_and_nothing_that_was_gone(s
             with index.reading():
                 there, over = came[n], gone[n]
                 found = index.candidates(queries[n], skip=[], standings=ALL).tolist()
-                mine = sum(np.array_equal(index.levels(row), scenes[n]) for row in found)
+                mine = sum(np.array_equal(index.levels(row), left[n]) for row in found)
                 most, fewest = coming[n] - over, there - going[n]
             if not fewest <= mine <= most:
                 failures.append(f"scene {n}: found {mine}, at least {fewest} and at most {most} were there")
@@ -348,7 +369,7 @@ def test_index_goes_on_from_its_buffers(count: int) -> None:
     again = Index.of({name: part.copy() for name, part in index.parts().items()})
     assert len(again) == len(scenes)
     for row, n in list(scenes.items())[::40]:
-        query = as_it_is(noise(n))
+        query = as_it_is(kept(n))
         assert row in again.candidates(query, skip=[], standings=[n % 4])
         without = again.candidates(query, skip=[n], standings=[n % 4])
         assert row not in without
@@ -358,7 +379,7 @@ def test_index_goes_on_from_its_buffers(count: int) -> None:
     new = [put(again, noise(90_000 + n), camera=1) for n in range(50)]
     assert not set(new) & set(scenes)
     for n, row in enumerate(new):
-        assert row in again.candidates(as_it_is(noise(90_000 + n)), skip=[], standings=ALL)
+        assert row in again.candidates(as_it_is(kept(90_000 + n)), skip=[], standings=ALL)
 
 
 def test_buffers_of_other_shapes_are_refused() -> None:
@@ -386,5 +407,5 @@ def test_cameras_and_standings_are_assigned_at_once() -> None:
     rows = [put(index, noise(n), camera=n) for n in range(6)]
     index.assign(np.array([10, 11, FREE, 13, 14, FREE], np.int32), np.array([2, 1, 0, 1, 1, 0], np.uint8))
     assert index.rows(skip=[11], standings=[1, 2]).tolist() == [rows[0], rows[3], rows[4]]
-    assert index.candidates(as_it_is(noise(2)), skip=[], standings=ALL).size == 0
+    assert index.candidates(as_it_is(kept(2)), skip=[], standings=ALL).size == 0
     assert len(index) == 4

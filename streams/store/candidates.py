@@ -13,9 +13,9 @@ from sqlalchemy import select, update
 from detector.known import Known, read_scene
 from models.code import code_of
 from models.errors import StrayframeError
+from models.packing import unpack
 from models.placeholder import Gallery, Look, Placeholder, PlaceholderId, State, placeholder_id
 from models.records import Alert
-from models.thumbnail import unpack
 from streams.store import rows, schema
 from streams.store.sql import SomebodysHome, SqlStore
 
