@@ -41,9 +41,10 @@ class Elsewhere:
 
     def draw(self, learned: Learned) -> None:
         """Draw what the other matcher has drawn from it for its own cameras; memory holds it already."""
-        for id_ in learned.alive:
-            if id_ in self._memory.scenes:
-                self._placeholders.lives_elsewhere(self._memory.scenes[id_])
+        for known in [self._memory.scenes[id_] for id_ in learned.alive if id_ in self._memory.scenes]:
+            if self._placeholders.lives_elsewhere(known):
+                self._accuser.now = known.delivery
+                self._sequel.search_back(self._memory.cameras[known.record.camera], known)
         for sought in learned.sought:
             known = self._memory.scenes.get(sought.scene)
             if known is not None:

@@ -245,11 +245,10 @@ class Placeholders:
         id_ = self._met.find(self._look_at(known)) if len(self._met) else None
         return id_ is not None and self._at_home(self._records[id_], known)
 
-    def lives_elsewhere(self, known: Known) -> None:
-        """The same of a scene whose camera another matcher judges; it is searched back by whoever learned of it."""
-        id_ = self._met.find(self._look_at(known)) if len(self._met) else None
-        if id_ is not None:
-            self._at_home(self._records[id_], known)
+    def lives_elsewhere(self, known: Known) -> bool:
+        """The same of a scene with which its camera was seen to live by another matcher."""
+        id_ = self._met.find(self._look_at(known)) if len(self._met) and known.row >= 0 else None
+        return id_ is not None and self._at_home(self._records[id_], known)
 
     def fold(self, given: Sequence[Placeholder], sightings: Sequence[Sighting]) -> None:
         """Take up what another matcher met: the accounts that got one picture are counted together, whoever saw them.

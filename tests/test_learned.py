@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from places import START, still
 from sqlalchemy import select, update
 
 from detector.engine import Engine
+from detector.policy import Mode, Rules
+from detector.suspension import State
 from detector.switchboard import Switchboard
 from models.fingerprint import Still
 from models.records import AccountId, CameraId, Delivery, DeliveryId, Kind
 from streams.cloudevents import Message
 from streams.decode import Decoder
-from streams.judge import Judge
+from streams.judge import Judge, Move
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.share import BadShare, Share
@@ -55,12 +58,12 @@ def is_mine(share: Share) -> Callable[[CameraId], bool]:
     return lambda camera: share.is_whole or int(camera) % share.of == share.number - 1
 
 
-def judge_of(store: SqlStore) -> Judge:
+def judge_of(store: SqlStore, rules: Rules | None = None) -> Judge:
     """A judge of the store's share, restored, that has taken up what it missed."""
     share = store.share
     engine = Engine(mine=is_mine(share), desk=share.is_desk)
     engine.restore(store.knowledge())
-    board = Switchboard(rules_of(Settings()), engine.tally) if share.is_desk else None
+    board = Switchboard(rules or rules_of(Settings()), engine.tally) if share.is_desk else None
     judge = Judge(engine, Decoder(b"k"), Metrics(), store, board=board, tells=not share.is_desk)
     while judge.fold():
         judge.commit()
@@ -84,6 +87,13 @@ def settle(*judges: Judge) -> None:
     while sum(judge.fold() for judge in judges):  # all of them, each time
         for judge in judges:
             judge.commit()
+
+
+def settle_all(*judges: Judge) -> None:
+    """Store what is in hand, and settle."""
+    for judge in judges:
+        judge.commit()
+    settle(*judges)
 
 
 def rows(store: SqlStore) -> int:
@@ -203,6 +213,36 @@ def test_a_share_that_wakes_after_the_work_was_divided_anew_stores_nothing(enter
     shows(one, 0, 1, 0)
     with pytest.raises(Fenced):
         one.commit()
+
+
+def test_the_desk_keeps_the_offsets_of_what_all_read(enter: Open) -> None:
+    first = enter(FIRST)
+    first.claim("rights", 0, 3)
+    one = judge_of(first)
+    one.commit([Move("rights", 0, 3, 10)])
+    second = enter(SECOND)
+    two = judge_of(second)
+    assert (second.follow("rights", 0, 0), second.follow("rights", 1, 4)) == (10, 4)
+    two.commit([Move("rights", 0, 10, 12, followed=True)])
+    assert first.positions("rights") == {0: 10}
+
+
+def test_what_another_share_finds_is_acted_upon_by_the_desk(enter: Open) -> None:
+    """Two viewers of the second share get stills of two homes: the first one's policy proposes to act."""
+    first, second = enter(FIRST), enter(SECOND)
+    rules = replace(rules_of(Settings()), mode=Mode.PROPOSE, pairs=1, warm_cameras=1, warm_share=0.0)
+    one, two = judge_of(first, rules), judge_of(second)
+    for number in range(3):
+        for judge, camera in ((one, 0), (one, 2), (two, 1), (two, 3)):
+            shows(judge, camera, number, camera)
+    settle_all(one, two)
+    shows(two, 1, 3, 0)
+    shows(two, 3, 3, 2)
+    settle_all(one, two)
+    assert leaks(first) == {("1-3", "of-0"), ("3-3", "of-2")}
+    assert {alert.owner for alert in first.standing().leaks} == {"of-0", "of-2"}
+    switches = {(str(each.scope), each.state) for each in first.standing().suspensions}
+    assert switches == {("account of-1 of hub", State.PROPOSED), ("account of-3 of hub", State.PROPOSED)}
 
 
 def test_a_store_that_is_not_shared_has_no_log(enter: Open) -> None:
