@@ -46,8 +46,8 @@ class Elsewhere:
                 self._accuser.now = known.delivery
                 self._sequel.search_back(self._memory.cameras[known.record.camera], known)
         for sought in learned.sought:
-            known = self._memory.scenes.get(sought.scene)
-            if known is not None:
+            if sought.scene in self._memory.scenes:
+                known = self._memory.scenes[sought.scene]
                 self._accuser.now = sought.now
                 self._sequel.search_back(self._memory.cameras[known.record.camera], known, sought.least, kin=sought.kin)
         for scene in learned.scenes:
