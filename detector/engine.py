@@ -16,6 +16,7 @@ from detector import verdict
 from detector.alarms import Alarms
 from detector.incident import Incident, Incidents
 from detector.known import Watched
+from detector.learned import Learned, Mine, Sought, every
 from detector.memory import RING, VERDICTS, Image, Memory, ticket
 from detector.notice import Notice
 from detector.picture import Finding, Onlooker
@@ -27,6 +28,7 @@ from models.records import (
     AccountId,
     Alert,
     AlertId,
+    CameraId,
     ChangeDeployed,
     Delivery,
     IncidentId,
@@ -45,6 +47,9 @@ AGAIN: Final = "again"
 """The rule for a delivery that was judged before: it is the same delivery."""
 
 
+OWN_RULES: Final = frozenset({"own-code", "own-look", "own-placed"})
+"""The rules by which a camera's own scenes explain a still (detector/match.py, `own`)."""
+
 LATE: Final = "late"
 """The rule for a delivery that came too late for its picture to be looked at: its rights were, nothing else."""
 
@@ -57,6 +62,7 @@ class Changes:
     delete; `rights` and `sightings` are to be appended, the same one twice being one. `placeholders` are upserts of
     all but what a person says of them (state and label); `unmet` are to be deleted. `moved` are alerts that went over
     to another incident; `counted` is what became of the counts of deliveries; `notices` are what is to be told.
+    `sought`, `went_on` and `alive` are for other matchers (detector/learned.py), and no store keeps them.
     """
 
     scenes: list[Scene] = field(default_factory=list)
@@ -72,6 +78,9 @@ class Changes:
     moved: dict[AlertId, IncidentId] = field(default_factory=dict)
     counted: Counted = field(default_factory=Counted)
     notices: list[Notice] = field(default_factory=list)
+    sought: list[Sought] = field(default_factory=list)
+    went_on: list[Delivery] = field(default_factory=list)
+    alive: list[SceneId] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -95,17 +104,22 @@ class Engine:
     Not safe for several threads at once. A crash between `judge` and the storing of `drain()` loses nothing:
     an engine restored from the store judges the same deliveries alike. `model` gives the scene-shift model when it is
     first needed.
+
+    Several engines may share the work: each judges the deliveries of its own cameras (`mine`) alone, and knows all
+    that the others learned, by `fold`. One of them is the `desk`, which has the incidents and counts of all.
     """
 
-    def __init__(self, model: Callable[[], ShiftModel] = shipped) -> None:
-        self._memory = Memory()
+    def __init__(self, model: Callable[[], ShiftModel] = shipped, *, mine: Mine = every, desk: bool = True) -> None:
+        self._memory = Memory(mine)
+        self._desk = desk
         self._rights = Rights()
         self._tally = Tally()
         self._incidents = Incidents(self._tally)
-        self._alarms = Alarms(self._incidents)
+        self._alarms = Alarms(self._incidents, mine, desk=desk)
         self._placeholders = Placeholders(self._memory, self._rights, self._alarms)
         self._onlooker = Onlooker(self._memory, self._rights, self._alarms, self._placeholders, model)
         self._new_rights: list[RightChanged] = []
+        self._went_on: dict[CameraId, Delivery] = {}
 
     def restore(self, knowledge: Knowledge, image: Image | None = None) -> None:
         """Take up what was stored; an image of the memory shortens it. To be called once, before the first event."""
@@ -116,14 +130,29 @@ class Engine:
             if camera.presumed_owner is not None:
                 self._rights.presume(camera.id, camera.presumed_owner)
         self._memory.restore(cameras, knowledge.scenes, image)
-        self._tally.restore(knowledge.counted)
-        self._incidents.deployed(knowledge.deployed)
+        if self._desk:
+            self._tally.restore(knowledge.counted)
+            self._incidents.deployed(knowledge.deployed)
         self._alarms.restore(knowledge.alerts, knowledge.incidents, knowledge.members)
         self._placeholders.take(knowledge.placeholders)
 
     def shelve(self, shelf: Shelf) -> None:
         """Take up what persons said of placeholders since: all that the store holds of them, after a commit."""
         self._placeholders.take(shelf)
+
+    def fold(self, learned: Learned) -> tuple[Alert, ...]:
+        """Take up what another engine learned, and draw what follows for the own cameras; what was raised here by it.
+
+        The same twice changes nothing: so what was restored may hold it already.
+        """
+        self._count(learned)
+        for camera in learned.cameras:
+            if camera.presumed_owner is not None:
+                self._rights.presume(camera.id, camera.presumed_owner)
+        self._memory.fold(learned)
+        self._placeholders.fold(learned.placeholders, learned.sightings)
+        self._onlooker.elsewhere.draw(learned)
+        return self._alarms.fresh()
 
     def right(self, event: RightChanged) -> None:
         """Take note of an enrolment or a grant, as of its own time; withdraws what it explains."""
@@ -149,8 +178,8 @@ class Engine:
         key = ticket(delivery.key)
         if key in camera.ring:
             return Judgement(delivery, VERDICTS[camera.ring[key]], AGAIN, {})
-        self._tally.add(delivery.integration, delivery.time, delivery.attributes)
-        self._incidents.pass_time(delivery.time)
+        if self._desk:
+            self._note(delivery)
         finding = self._by_rights(camera, delivery) or self._by_picture(camera, delivery, look)
         camera.ring[key] = VERDICTS.index(finding.verdict)
         while len(camera.ring) > RING:
@@ -158,6 +187,8 @@ class Engine:
         camera.record.first_seen = min(camera.record.first_seen, delivery.time)
         camera.record.last_seen = max(camera.record.last_seen, delivery.time)
         self._memory.changed(camera)
+        if finding.rule in OWN_RULES:
+            self._went_on[delivery.camera] = delivery
         return Judgement(delivery, finding.verdict, finding.rule, finding.numbers, self._alarms.fresh())
 
     def drain(self) -> Changes:
@@ -166,6 +197,7 @@ class Engine:
         folded = self._alarms.drain()
         rights, self._new_rights = self._new_rights, []
         placeholders, sightings, unmet = self._placeholders.drain()
+        went_on, self._went_on = list(self._went_on.values()), {}
         return Changes(
             scenes,
             removed,
@@ -180,6 +212,9 @@ class Engine:
             folded.moved,
             self._tally.drain(),
             folded.notices,
+            self._onlooker.sought(),
+            went_on,
+            self._placeholders.drain_alive(),
         )
 
     @property
@@ -211,6 +246,18 @@ class Engine:
     def placeholders(self) -> Placeholders:
         """The pictures that persons confirmed: to be read, never changed, from outside."""
         return self._placeholders
+
+    def _note(self, delivery: Delivery) -> None:
+        self._tally.add(delivery.integration, delivery.time, delivery.attributes)
+        self._incidents.pass_time(delivery.time)
+
+    def _count(self, learned: Learned) -> None:
+        """Count what was judged elsewhere, each with what was raised on it, then what was raised and withdrawn."""
+        raised = {alert.id: alert for alert in learned.raised}
+        for judgement in learned.judged if self._desk else ():
+            self._note(judgement.delivery)
+            self._alarms.fold([raised.pop(each.id) for each in judgement.alerts if each.id in raised], ())
+        self._alarms.fold(raised.values(), learned.withdrawn)
 
     def _by_picture(self, camera: Watched, delivery: Delivery, look: Callable[[], Still] | None) -> Finding:
         if look is None:

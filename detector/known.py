@@ -9,7 +9,7 @@ import json
 import struct
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Final
 
@@ -150,6 +150,13 @@ def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
         tuple(meta.get("e", ())),
     )
     return known, packed_of(rest) if rest else None
+
+
+def renew(known: Known, now: Known) -> None:
+    """Bring a scene to how it stands elsewhere by now. Its row stays: a scene's thumbnail is ever the same."""
+    for each in fields(Known):
+        if each.name != "row":
+            setattr(known, each.name, getattr(now, each.name))
 
 
 def camera_body(w: Watched) -> bytes:

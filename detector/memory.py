@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.known import Known, Watched, camera_body, read_camera, read_scene, scene_body
+from detector.known import Known, Watched, camera_body, read_camera, read_scene, renew, scene_body
+from detector.learned import Learned, Mine, every
 from models.code import Hypotheses, code_of
 from models.fingerprint import Fingerprint, Still
 from models.index import FREE, Index
@@ -71,7 +72,8 @@ class Image:
 class Memory:
     """All cameras and scenes. What it hands out is live: say `touch` after changing it."""
 
-    def __init__(self) -> None:
+    def __init__(self, mine: Mine = every) -> None:
+        self.mine = mine
         self.index = Index()
         self.cameras: dict[CameraId, Watched] = {}
         self.by_number: list[Watched] = []
@@ -96,8 +98,9 @@ class Memory:
         return found
 
     def changed(self, camera: Watched) -> None:
-        """Say that a camera changed, so that the next drain tells it."""
-        self._cameras[camera.record.id] = None
+        """Say that a camera changed, so that the next drain tells it, if it is ours to tell."""
+        if self.mine(camera.record.id):
+            self._cameras[camera.record.id] = None
 
     def learn(
         self,
@@ -162,7 +165,8 @@ class Memory:
                     del self.digests[key]
         del self.scenes[id_]
         self._scenes.pop(id_, None)
-        self._removed[id_] = None
+        if self.mine(camera.record.id):
+            self._removed[id_] = None
 
     def forget_cameras(self, cameras: Iterable[CameraId]) -> None:
         """Take all scenes of these cameras, one or an account's, out of everything. They are new cameras again."""
@@ -186,9 +190,10 @@ class Memory:
                     self._by_day[known.record.last_seen.date()].append(id_)
 
     def touch(self, known: Known) -> None:
-        """Say that a scene changed, so that the next drain tells it."""
-        self._scenes[known.record.id] = None
-        self._removed.pop(known.record.id, None)
+        """Say that a scene changed, so that the next drain tells it, if it is ours to tell."""
+        if self.mine(known.record.camera):
+            self._scenes[known.record.id] = None
+            self._removed.pop(known.record.id, None)
 
     def copies(self, still: Still) -> dict[SceneId, Known]:
         """Stills without a fingerprint with the same bytes, or the same first bytes: one of the two may be cut off."""
@@ -283,6 +288,15 @@ class Memory:
         for known in sorted(found, key=lambda k: (k.record.first_seen, k.record.id)):
             self._enter(known)
 
+    def fold(self, learned: Learned) -> None:
+        """Take up what another matcher has learned of its cameras. The same twice changes nothing."""
+        for camera in learned.cameras:
+            self._renew_camera(camera)
+        for known in [self.scenes[id_] for id_ in learned.removed if id_ in self.scenes]:
+            if not self.mine(known.record.camera):
+                self.forget(known)
+        self._renew_scenes([scene for scene in learned.scenes if not self.mine(scene.camera)])
+
     def parts(self) -> dict[str, NDArray[Any]]:
         """What `Image.of` makes an image of, as buffers; models/index.py says how long they are true."""
         parts = self.index.parts()
@@ -296,6 +310,46 @@ class Memory:
         known.visited = True
         self.index.restand(known.row, VISITED)
         self.touch(known)
+
+    def _renew_camera(self, camera: Camera) -> None:
+        if self.mine(camera.id):
+            return
+        record = Camera(camera.id, camera.presumed_owner, camera.first_seen, camera.last_seen, b"")
+        watched = self.cameras.get(camera.id) or self._add(record)
+        watched.record, watched.heir_of, watched.claims = record, None, []
+        watched.ring.clear()
+        read_camera(watched, camera.body)
+
+    def _renew_scenes(self, scenes: Iterable[Scene]) -> None:
+        entered, fresh = [], []
+        for scene in scenes:
+            now, packed = read_scene(scene)
+            if scene.camera not in self.cameras:
+                self._add(Camera(scene.camera, None, scene.first_seen, scene.last_seen, b""))
+            if scene.id in self.scenes:
+                self._renew_scene(self.scenes[scene.id], now)
+                continue
+            entered.append(now)
+            if packed is not None:
+                fresh.append((now, packed))
+        self._extend(fresh)
+        for known in entered:
+            self._enter(known)
+
+    def _renew_scene(self, known: Known, now: Known) -> None:
+        camera, standing = self.cameras[known.record.camera], known.record.standing
+        if known.awaits is not None:
+            self.awaited[known.awaits].pop(known.record.id, None)
+        renew(known, now)
+        if known.awaits is not None:
+            self.awaited[known.awaits][known.record.id] = known
+        if known.row >= 0 and now.record.standing is not standing:
+            for scenes in (camera.own, camera.held):
+                if known in scenes:
+                    scenes.remove(known)
+            (camera.held if now.record.standing is Standing.HELD else camera.own).append(known)
+        if known.row >= 0:
+            self.index.restand(known.row, _number(known))
 
     def _add(self, record: Camera) -> Watched:
         watched = Watched(record, len(self.by_number))

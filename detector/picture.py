@@ -13,7 +13,9 @@ from typing import Final
 from detector import agree, evidence, match, shift, strip, verdict
 from detector.accuse import Accuser
 from detector.alarms import Alarms
+from detector.elsewhere import Elsewhere
 from detector.known import Known, Watched
+from detector.learned import Sought
 from detector.match import Match
 from detector.memory import WHOSE, Memory
 from detector.placeholder import Placeholders
@@ -58,7 +60,12 @@ class Onlooker:
         self._placeholders = placeholders
         self._accuser = Accuser(memory, rights, alarms, placeholders)
         self._sequel = Sequel(memory, rights, alarms, placeholders, self._accuser)
+        self.elsewhere = Elsewhere(memory, rights, alarms, placeholders, self._accuser, self._sequel)
         self._model = model
+
+    def sought(self) -> list[Sought]:
+        """By which of the own cameras' scenes was searched for stills that others were shown, since the last call."""
+        return self._sequel.drain()
 
     def judge(self, camera: Watched, delivery: Delivery, still: Still) -> Finding:
         """The finding on a still that the viewer had a right to ask for."""

@@ -38,7 +38,7 @@ from models.placeholder import (
     placeholder_id,
     same_drawing,
 )
-from models.records import AccountId, Alert, CameraId, Delivery, DeliveryId, Kind, Numbers
+from models.records import AccountId, Alert, CameraId, Delivery, DeliveryId, Kind, Numbers, SceneId
 from models.rights import Rights
 from models.scene import Standing
 
@@ -70,6 +70,7 @@ class Placeholders:
         self._changed: dict[PlaceholderId, None] = {}
         self._dropped: dict[PlaceholderId, None] = {}
         self._sightings: list[Sighting] = []
+        self._alive: list[SceneId] = []
 
     # --- what persons said
 
@@ -240,8 +241,58 @@ class Placeholders:
         if not known.lives:
             return False
         self._memory.touch(known)
+        self._alive.append(known.record.id)
         id_ = self._met.find(self._look_at(known)) if len(self._met) else None
         return id_ is not None and self._at_home(self._records[id_], known)
+
+    def lives_elsewhere(self, known: Known) -> bool:
+        """The same of a scene with which its camera was seen to live by another matcher."""
+        id_ = self._met.find(self._look_at(known)) if len(self._met) and known.row >= 0 else None
+        return id_ is not None and self._at_home(self._records[id_], known)
+
+    def fold(self, given: Sequence[Placeholder], sightings: Sequence[Sighting]) -> None:
+        """Take up what another matcher met: the accounts that got one picture are counted together, whoever saw them.
+
+        Two matchers may have begun the same picture under two names; each counts all of it under its own.
+        """
+        here = {record.id: self._here(record) for record in given}
+        grown: dict[PlaceholderId, None] = {}
+        for sighting in sightings:
+            id_ = here.get(sighting.placeholder)
+            if id_ is not None and self._share(id_, sighting):
+                grown[id_] = None
+        for id_ in grown:
+            record = self._records[id_]
+            self._changed[id_] = None
+            near = self._if_nobodys(record)
+            if near is not None:
+                self._take_back(record, near, record.last_seen or datetime.min.replace(tzinfo=UTC))
+
+    def _here(self, given: Placeholder) -> PlaceholderId | None:
+        """What a picture is called here; None where a person has ruled that it counts no longer."""
+        if given.id in self._records:
+            return given.id
+        look = Look.from_bytes(given.body)
+        id_ = self._met.find(look)
+        if id_ is None and given.state is State.CANDIDATE and self._confirmed.find(look) is None:
+            assert given.camera is not None
+            assert given.first_seen is not None
+            id_ = self._begin(look, given.camera, given.first_seen)
+            self._records[id_].last_seen = given.last_seen
+        return id_
+
+    def _share(self, id_: PlaceholderId, sighting: Sighting) -> bool:
+        """Count an account that another matcher saw; False where it counts already."""
+        record, accounts, cameras = self._records[id_], self._accounts[id_], self._cameras[id_]
+        at = record.last_seen
+        known = sighting.account in accounts or len(accounts) >= MOST_ACCOUNTS
+        if known or (at is not None and self._related(sighting.account, cameras, at)):
+            return False
+        accounts[sighting.account] = cameras[sighting.camera] = None
+        record.accounts = len(accounts)
+        if id_ != sighting.placeholder:
+            self._sightings.append(Sighting(id_, sighting.account, sighting.camera))
+        return True
 
     def _at_home(self, record: Placeholder, known: Known) -> bool:
         """One living home is the owner's; a second one says that it is nobody's."""
@@ -351,6 +402,11 @@ class Placeholders:
         out = [self._copy(id_) for id_ in self._changed], self._sightings, list(self._dropped)
         self._changed, self._sightings, self._dropped = {}, [], {}
         return out
+
+    def drain_alive(self) -> list[SceneId]:
+        """Scenes that their cameras were seen to live with since the last call."""
+        alive, self._alive = self._alive, []
+        return alive
 
     def _copy(self, id_: PlaceholderId) -> Placeholder:
         r = self._records[id_]

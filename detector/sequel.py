@@ -14,6 +14,7 @@ from detector import evidence, match, shift, verdict
 from detector.accuse import MARGIN, Accuser
 from detector.alarms import Alarms
 from detector.known import Known, Watched
+from detector.learned import Sought
 from detector.memory import NUMBER, VISITED, Memory, worth
 from detector.placeholder import Placeholders
 from models.placeholder import PlaceholderId
@@ -50,6 +51,7 @@ class Sequel:
         self._alarms = alarms
         self._placeholders = placeholders
         self._accuser = accuser
+        self._sought: list[Sought] = []
 
     def confirm(self, camera: Watched, known: Known) -> None:
         """Seen again in different bytes: the scene is the camera's own, and what lay elsewhere is searched again."""
@@ -70,12 +72,16 @@ class Sequel:
                 continue
             if match.own(self._memory, mine, self._accuser.query_of(other))[0] is None:
                 self._accuser.accuse_kept(other, "foreign-scene-while-new")
+        self.look_about(camera, mine)
+        self._tell_among_leaks(camera, mine)
+
+    def look_about(self, camera: Watched, mine: Sequence[Known]) -> None:
+        """Looks seen once that are taken for the camera's own, beside its confirmed scenes, are searched back too."""
         looks = [k for k in camera.own if k.novel and k.record.standing is Standing.ONCE]
         for look in looks:
             kin = match.kinship(self._memory, look, mine) >= KIN
             if kin or len(looks) >= RESTLESS_LOOKS:
                 self.search_back(camera, look, SURE_BEFORE, kin=kin)
-        self._tell_among_leaks(camera, mine)
 
     def _tell_among_leaks(self, camera: Watched, mine: Sequence[Known]) -> None:
         """What a new camera showed between two leaks, and nothing explains now that it has a scene: another place."""
@@ -96,6 +102,9 @@ class Sequel:
 
         What many got may be a vendor's drawing, unless it is `kin` to the camera's confirmed scenes.
         """
+        assert self._accuser.now is not None
+        if self._memory.mine(camera.record.id):
+            self._sought.append(Sought(known.record.id, self._accuser.now, least, kin))
         if not kin and self._placeholders.shared(known):
             return
         standings = [NUMBER[Standing.HELD], NUMBER[Standing.ONCE], VISITED]
@@ -104,6 +113,8 @@ class Sequel:
             theirs = self._memory.cameras[other.record.camera]
             if not other.novel or other.awaits is not None or not theirs.confirmed:
                 continue
+            if not self._memory.mine(theirs.record.id):
+                continue  # whose camera it is draws the same of it
             if m.agreement.score < max(other.own + MARGIN, least):
                 continue
             if self._rights.may_see(other.record.account, camera.record.id, other.record.first_seen):
@@ -117,6 +128,11 @@ class Sequel:
                 self._accuser.only(other, camera.record.id)
                 self._memory.forget(other)
 
+    def drain(self) -> list[Sought]:
+        """By which of the own cameras' scenes was searched since the last call."""
+        sought, self._sought = self._sought, []
+        return sought
+
     def own_scene_is_back(self, camera: Watched, delivery: Delivery) -> None:
         """The camera shows its own scene again: what came and went in between was foreign."""
         self._went(camera, shift.waiting(camera), delivery)
@@ -124,7 +140,7 @@ class Sequel:
     def owner_goes_on(self, camera: Watched, delivery: Delivery) -> None:
         """A camera whose scene a new home was shown goes on with it: the new home's is not the same camera anew."""
         for cold in list(self._memory.awaited.get(camera.record.id, {}).values()):
-            if cold.record.first_seen > delivery.time:
+            if cold.record.first_seen > delivery.time or not self._memory.mine(cold.record.camera):
                 continue
             # partitions are read side by side: the still that waits may be older than all of the camera it waits for
             first_here = cold.record.first_seen < camera.record.first_seen

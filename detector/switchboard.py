@@ -53,11 +53,18 @@ class Switchboard:
         """Go on from the delivery time of the latest delivery that was ever judged."""
         self.book.latest = latest
 
-    def turn(self, judged: Sequence[Judgement], withdrawn: Sequence[Withdrawal], now: datetime | None = None) -> Turn:
-        """What these judgements, in their order, and the withdrawals after them move. `now` is from when on others can
+    def turn(
+        self,
+        judged: Sequence[Judgement],
+        withdrawn: Sequence[Withdrawal],
+        now: datetime | None = None,
+        apart: Sequence[Alert] = (),
+    ) -> Turn:
+        """What these judgements, in their order, the alerts that came `apart` from them and the withdrawals after them
+        move. `now` is from when on others can
         know; without it, the time of what led to a move."""
         self._next = Turning(self.book, self.rules, self.counts, withdrawn, now)
-        return self._next.run(judged)
+        return self._next.run(judged, apart)
 
     def settle(self) -> None:
         """The last turn was stored."""

@@ -44,8 +44,8 @@ class Turning:
         self._transitions: list[Transition] = []
         self._links: Counter[str] | None = None
 
-    def run(self, judged: Sequence[Judgement]) -> Turn:
-        """What time alone shows, every judgement in its order, then what no longer stands."""
+    def run(self, judged: Sequence[Judgement], apart: Sequence[Alert] = ()) -> Turn:
+        """What time alone shows, every judgement in its order, alerts apart from them, then what no longer stands."""
         watch = self._book.watch
         if self._book.fresh:
             self._look()
@@ -62,6 +62,9 @@ class Turning:
             for alert in judgement.alerts:
                 if alert.kind is Kind.LEAK and alert.id not in self._withdrawn:
                     self._leak(alert)
+        for alert in apart:
+            if alert.kind is Kind.LEAK and alert.id not in self._withdrawn:
+                self._leak(alert)
         if self._withdrawn:
             self._take_back()
         rolls = list(self._book.rolled.values())

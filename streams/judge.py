@@ -18,6 +18,7 @@ from typing import ClassVar, Final, Protocol
 import structlog
 
 from detector.engine import AGAIN, LATE, Changes, Engine, Knowledge
+from detector.learned import Learned
 from detector.notice import Notice
 from detector.suspension import Transition
 from detector.switchboard import Switchboard
@@ -37,6 +38,7 @@ from models.records import (
     RightChanged,
     StillOpened,
     Verdict,
+    Withdrawal,
 )
 from streams import tracing
 from streams.cloudevents import Message, Rejected, instant
@@ -52,13 +54,17 @@ AHEAD: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """How far a partition was read: from `first` (inclusive) to `next` (exclusive). `lost` of them were gone."""
+    """How far a partition was read: from `first` (inclusive) to `next` (exclusive). `lost` of them were gone.
+
+    `followed`: another matcher keeps the partition's offsets.
+    """
 
     topic: str
     partition: int
     first: int
     next: int
     lost: int = 0
+    followed: bool = False
 
 
 class Unwatched(StrEnum):
@@ -90,7 +96,10 @@ class Covered:
 @dataclass(slots=True)
 class Batch:
     """All that one transaction writes: what the engine's knowledge became, counts, plain facts, notices, what
-    suspensions became, offsets."""
+    suspensions became, offsets.
+
+    `judged` is what the desk is told, `folded` how far the log of other matchers was taken up (None: as before).
+    """
 
     changes: Changes = field(default_factory=Changes)
     covered: Counter[Covered] = field(default_factory=Counter)
@@ -99,6 +108,8 @@ class Batch:
     moves: Sequence[Move] = ()
     notices: list[Notice] = field(default_factory=list)
     turn: Turn | None = None
+    judged: list[Judgement] = field(default_factory=list)
+    folded: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,14 @@ class Begun:
 
     message: Message
     look: Callable[[], Still] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What other matchers have learned, oldest first, up to this number of their log."""
+
+    seq: int
+    learned: Sequence[Learned]
 
 
 class Store(Protocol):
@@ -127,6 +146,9 @@ class Store(Protocol):
 
     def standing(self) -> Standing:
         """How suspensions stand, with what persons said of them."""
+
+    def news(self, after: int | None = None) -> News | None:
+        """What other matchers have told behind a number, or since the last commit of this one; None: nothing."""
 
     def commit(self, batch: Batch) -> None:
         """Write the batch in one transaction, or nothing.
@@ -157,7 +179,8 @@ class Judge:
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
     `fetch` brings a picture named by `dataref`; without it such messages are rejected. With a clock, `now`, events that
     are timed more than `AHEAD` of it are rejected, too. `stored` is called after each batch that was stored,
-    `noticed` after one that held notices. Without a `board` nothing is ever suspended.
+    `noticed` after one that held notices. Without a `board` nothing is ever suspended. With `tells` the desk of several
+    matchers is told every judgement.
     """
 
     def __init__(
@@ -172,6 +195,7 @@ class Judge:
         stored: Callable[[], None] | None = None,
         noticed: Callable[[], None] | None = None,
         board: Switchboard | None = None,
+        tells: bool = False,
     ) -> None:
         self.engine = engine
         self._decoder = decoder
@@ -186,7 +210,10 @@ class Judge:
         self._torn = False
         self._rulings = 0
         self._board = board
+        self._tells = tells
         self._judged: list[Judgement] = []
+        self._apart: list[Alert] = []
+        self._withdrawn: list[Withdrawal] = []
         self._traces: dict[str, str] = {}
         self.transitions: list[Transition] = []
         """What the last batch did to suspensions, in order."""
@@ -240,6 +267,25 @@ class Judge:
         """Count a still that cannot be judged; `when` is Kafka's time, since the message's own may be what is wrong."""
         self._batch.covered[Covered(_hour(when), integration, Unwatched.REJECTED)] += 1
 
+    def fold(self) -> bool:
+        """Take up what other matchers have stored since; whether there was anything, which is then to be committed."""
+        self._require_whole()
+        news = None if self._store is None else self._store.news(self._batch.folded)
+        if news is None:
+            return False
+        for learned in news.learned:
+            self._torn = True
+            raised = self.engine.fold(learned)
+            self._torn = False
+            if self._board is not None:
+                judged = {alert.id for judgement in learned.judged for alert in judgement.alerts}
+                self._judged += learned.judged
+                self._apart += [alert for alert in learned.raised if alert.id not in judged]
+                self._apart += raised
+                self._withdrawn += learned.withdrawn
+        self._batch.folded = news.seq
+        return bool(news.learned)
+
     def commit(self, moves: Sequence[Move] = ()) -> Changes:
         """Store the batch in hand with the offsets that it moves; returns what the engine's knowledge became."""
         self._require_whole()
@@ -255,7 +301,7 @@ class Judge:
             with self._metrics.commit_seconds.time():
                 self._write(batch, self._store, traces)
             self._shelve(self._store)
-        self._judged = []
+        self._judged, self._apart, self._withdrawn = [], [], []
         if self._board is not None:
             self._board.settle()
         if self._tell_noticed is not None and batch.notices:
@@ -282,7 +328,8 @@ class Judge:
         if self._board is None:
             return []
         now = None if self._now is None else self._now()
-        batch.turn = self._board.turn(self._judged, batch.changes.withdrawn, now)
+        withdrawn = [*self._withdrawn, *batch.changes.withdrawn]
+        batch.turn = self._board.turn(self._judged, withdrawn, now, self._apart)
         self.transitions = batch.turn.transitions
         return batch.turn.notices
 
@@ -316,6 +363,8 @@ class Judge:
             self._metrics.late.inc() if judgement.rule == LATE else self._metrics.judged(judgement)
             if self._board is not None:
                 self._judged.append(judgement)
+            if self._tells:
+                self._batch.judged.append(judgement)
         return judgement
 
     def _require_past(self, event: Event) -> None:

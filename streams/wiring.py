@@ -11,10 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from detector.engine import Engine
+from detector.learned import Mine, every
 from detector.memory import Image
 from detector.policy import Mode, Rules
 from detector.switchboard import Switchboard
@@ -24,6 +26,7 @@ from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.share import WHOLE, Share
 from streams.snapshot import Keeper, load
 from streams.store.sql import SqlStore
 from streams.warm import warm
@@ -33,6 +36,17 @@ log = structlog.get_logger(__name__)
 
 def _wall() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of the work is a process's: its share, and the cameras that are in it."""
+
+    share: Share = WHOLE
+    mine: Mine = every
+
+
+ALL: Final = Part()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +77,20 @@ def open_judge(
     processes: int = 1,
     noticed: Callable[[], None] | None = None,
     now: Callable[[], datetime] | None = _wall,
+    part: Part = ALL,
 ) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
     `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
     not loaded. `processes` look at the stills; with one, that is the judging process itself. `noticed` is called when
     notices were stored. `now` is the clock on the wall; without it an order holds from the time of the delivery that
-    led to it, as in a replay, and no event lies in the future. Raises JudgeRunning, BadStoreUrl, StoreUnavailable,
-    StoreRefused, SchemaTooNew, CrewFailed.
+    led to it, as in a replay, and no event lies in the future. `part` is what of the work is this process's.
+    Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
     """
     with ExitStack() as ends:
         store = ends.enter_context(SqlStore(settings.store))
-        store.acquire(settings.lease_seconds, who)  # first: who may not judge is told so at once
-        return _opened(settings, metrics, store, ends, stills, processes, noticed, now)
+        store.acquire(settings.lease_seconds, who, part.share)  # first: who may not judge is told so at once
+        return _opened(settings, metrics, store, ends, stills, processes, noticed, part, now)
 
 
 def await_judge(
@@ -86,13 +101,14 @@ def await_judge(
     who: str,
     processes: int = 1,
     noticed: Callable[[], None] | None = None,
+    part: Part = ALL,
 ) -> OpenJudge | None:
     """The same, but wait while another judges; None when `wait(seconds)` returned True, which gives up."""
     with ExitStack() as ends:
         store = ends.enter_context(SqlStore(settings.store))
-        if store.standby(settings.lease_seconds, wait, who) is None:
+        if store.standby(settings.lease_seconds, wait, who, part.share) is None:
             return None
-        return _opened(settings, metrics, store, ends, True, processes, noticed)
+        return _opened(settings, metrics, store, ends, True, processes, noticed, part)
 
 
 def _opened(
@@ -103,13 +119,14 @@ def _opened(
     stills: bool,
     processes: int,
     noticed: Callable[[], None] | None,
+    part: Part,
     now: Callable[[], datetime] | None = _wall,
 ) -> OpenJudge:
     decode = decoder(settings, store)
     crew = ends.enter_context(crew_of(decode, processes, metrics.look_seconds.observe))
     if stills:
         warm()
-    engine, path = Engine(), Path(settings.snapshot) if settings.snapshot else None
+    engine, path = Engine(mine=part.mine, desk=part.share.is_desk), _snapshot(settings, part.share)
     image = None if path is None else load(path, store.identity())
     _restore(engine, store, image)
     if crew is not None:
@@ -122,9 +139,10 @@ def _opened(
         told = metrics.snapshot_time.set_to_current_time
         keeper = Keeper(path, store.identity(), engine.memory, 60 * settings.snapshot_minutes, written=told)
     stored = None if keeper is None else keeper.stored
-    board = board_of(settings, engine)
-    board.take(store.standing())
-    board.begin(engine.latest)
+    board = board_of(settings, engine) if part.share.is_desk else None
+    if board is not None:
+        board.take(store.standing())
+        board.begin(engine.latest)
     claims = ends.enter_context(ClaimCheck(settings)) if settings.dataref_origins or settings.dataref_folder else None
     judge = Judge(
         engine,
@@ -137,11 +155,22 @@ def _opened(
         stored=stored,
         noticed=noticed,
         board=board,
+        tells=not part.share.is_desk,
     )
+    while judge.fold():  # what other matchers told while this one was away
+        judge.commit()
     opened = OpenJudge(judge, store, ends.pop_all(), claims)
     if keeper is not None:
         opened.ends.callback(lambda: keeper.close(last=judge.whole and not opened.lost))
     return opened
+
+
+def _snapshot(settings: Settings, share: Share) -> Path | None:
+    """Where the snapshot lies: matchers of one machine have one each."""
+    if not settings.snapshot:
+        return None
+    path = Path(settings.snapshot)
+    return path if share.is_whole else path.with_name(f"{path.stem}.{share.number}of{share.of}{path.suffix}")
 
 
 def _restore(engine: Engine, store: SqlStore, image: Image | None) -> None:

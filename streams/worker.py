@@ -29,25 +29,26 @@ import structlog
 
 from detector.engine import Changes
 from models.errors import StrayframeError
-from models.records import Kind
+from models.records import Delivery, Kind
 from streams import log as logs
 from streams import tracing
 from streams.cloudevents import Message, Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
 from streams.judge import Begun, Move, tell_stored
-from streams.kafka.client import Record, require_crc32c
+from streams.kafka.client import KafkaRefused, Record, require_crc32c
 from streams.kafka.deadletters import DeadLetters
-from streams.kafka.reader import Reader, Replaced
-from streams.kafka.topics import require_topics
+from streams.kafka.reader import Reader, Replaced, cameras_of
+from streams.kafka.topics import partitions_of, require_topics
 from streams.messages import Read, age_of, delivery_of, integration_of, parsed
 from streams.metrics import Metrics
 from streams.outbox.dispatch import Dispatcher
 from streams.scenes import Aside, read_record
 from streams.settings import Settings
+from streams.share import WHOLE, Share
 from streams.stop import FAILED, STOPPED, Stop
 from streams.store.database import StoreUnavailable
 from streams.store.lease import Fenced, Holder, JudgeRunning
-from streams.wiring import OpenJudge, await_judge, open_judge
+from streams.wiring import ALL, OpenJudge, Part, await_judge, open_judge
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class Poisoned(StrayframeError):
         self.place = place
 
 
-def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers) -> int:
+def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers, share: Share = WHOLE) -> int:
     """Judge until told to stop; the exit code. `standby` waits while another judge lives instead of giving up."""
     logs.configure(settings.log_level, settings.log_format)
     metrics = Metrics()
@@ -96,7 +97,8 @@ def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers
                 server = HealthServer(health, settings.host, settings.metrics_port)
                 stack.callback(server.close)
             dispatcher = stack.enter_context(Dispatcher(settings, metrics))
-            return Supervisor(settings, metrics, health, stop, standby, read, dispatcher.bell.ring).run()
+            made = Supervisor(settings, metrics, health, stop, standby, read, dispatcher.bell.ring, share=share)
+            return made.run()
     except JudgeRunning as running:
         log.error("worker.refused", reason=str(running))
         return REFUSED
@@ -108,10 +110,15 @@ def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers
         return FAILED
 
 
-def match(settings: Settings, *, standby: bool = False) -> int:
-    """The same for the matcher: it reads what workers have seen in the place of the stills. Which are late they say."""
+def match(settings: Settings, *, standby: bool = False, share: Share = WHOLE) -> int:
+    """The same for a matcher: it reads what workers have seen in the place of the stills. Which are late they say.
+
+    One with a share reads its own partitions; its group, for lag tools, is its own, too.
+    """
     instead = {"topic_stills": settings.topic_scenes, "topic_scenes": "", "when_behind": "all", "processes": 1}
-    return run(settings.model_copy(update=instead), standby=standby, read=read_record)
+    if not share.is_whole:
+        instead["kafka_group"] = f"{settings.kafka_group}.{share.number}of{share.of}"
+    return run(settings.model_copy(update=instead), standby=standby, read=read_record, share=share)
 
 
 @dataclass(slots=True)
@@ -132,6 +139,7 @@ class Supervisor:
     judged: bool = False
     pause: float = FIRST_PAUSE
     poison: dict[Place, str] = field(default_factory=dict)
+    share: Share = WHOLE
 
     def run(self) -> int:
         """Judge until told to stop. Raises what no retry helps against."""
@@ -157,7 +165,8 @@ class Supervisor:
     def _session(self) -> None:
         for problem in require_topics(self.settings):
             log.warning("topics.problem", problem=problem)
-        opened = self._open()
+        part = self._part()
+        opened = self._open(part)
         if opened is None:
             return
         with ExitStack() as stack:
@@ -167,23 +176,32 @@ class Supervisor:
             letters = DeadLetters(self.settings)
             stack.callback(letters.close)
             self.health.now("reading rights")
-            reader = Reader(self.settings, opened.store)
+            reader = Reader(self.settings, opened.store, self.share)
             try:
                 log.info("worker.started", store=opened.store.database.name, kafka=self.settings.kafka)
                 parts = (self.settings, opened, reader, letters, self.health, self.poison, self._went_well)
-                loop = Loop(*parts, read=self.read)
+                loop = Loop(*parts, read=self.read, part=part)
                 loop.run(self.stop)
             except BaseException:
                 reader.close(leave=False)
                 raise
             reader.close(leave=True)
 
-    def _open(self) -> OpenJudge | None:
+    def _open(self, part: Part) -> OpenJudge | None:
         self.health.now("loading the index")
-        more: Any = {"processes": self.settings.processes, "noticed": self.noticed}
+        more: Any = {"processes": self.settings.processes, "noticed": self.noticed, "part": part}
         if not self.standby:
             return open_judge(self.settings, self.metrics, who=WHO, **more)
         return await_judge(self.settings, self.metrics, self._stand_by, who=WHO, **more)
+
+    def _part(self) -> Part:
+        """What of the work is this process's; there may be more partitions in the next session."""
+        if self.share.is_whole:
+            return ALL
+        partitions = partitions_of(self.settings, self.settings.topic_stills)
+        if partitions < self.share.of:
+            raise KafkaRefused(f"{self.settings.topic_stills} has {partitions} partitions: too few for {self.share}")
+        return Part(self.share, cameras_of(self.share, partitions))
 
     def _stand_by(self, seconds: float) -> bool:
         self.health.now("standing by: another judge holds the store, or the store is away")
@@ -229,9 +247,11 @@ class Loop:
         poison: Mapping[Place, str],
         went_well: Callable[[], None] = lambda: None,
         read: Read = parse_headers,
+        part: Part = ALL,
     ) -> None:
         self._settings = settings
         self._read = read
+        self._part = part
         self._judge = opened.judge
         self._claims = opened.claims
         self._lease = opened.store.lease
@@ -250,13 +270,14 @@ class Loop:
         while not stop.asked:
             if self._lease is not None:
                 self._lease.check()
+            folded = not self._part.share.is_whole and self._judge.fold()
             try:
                 taken, moves = self._fill(stop)
             except Replaced:
                 if self._lease is not None:
                     self._lease.beat()  # raises Fenced where it was this store's next judge who took the seat
                 raise
-            if moves:
+            if moves or folded:
                 self._store(moves, taken)
             self._tell_lag()
             if self._reader.rights_read and self._health.state != READY:
@@ -310,7 +331,13 @@ class Loop:
         if (detail := self._poison.get(_place(record))) is not None:
             return Rejected("failed", detail)
         with _boundary(record):
-            return parsed(record, self._settings, self._read)
+            return self._placed(parsed(record, self._settings, self._read))
+
+    def _placed(self, said: Message | Rejected | None) -> Message | Rejected | None:
+        """A still of a camera whose stills another matcher judges is put aside: of one camera only one may say."""
+        if isinstance(said, Message) and isinstance(said.event, Delivery) and not self._part.mine(said.event.camera):
+            return Rejected("misplaced", f"it lies in a partition of share {self._part.share}; its camera's do not")
+        return said
 
     def _begin(self, record: Record, said: Message | Rejected | None) -> Begun | Rejected | None:
         if not isinstance(said, Message):
@@ -416,5 +443,5 @@ def _joined(moves: Iterable[Move]) -> list[Move]:
     for move in moves:
         place = (move.topic, move.partition)
         before = joined.get(place, replace(move, lost=0))
-        joined[place] = Move(*place, before.first, move.next, before.lost + move.lost)
+        joined[place] = Move(*place, before.first, move.next, before.lost + move.lost, move.followed)
     return list(joined.values())

@@ -17,14 +17,18 @@ from kafka import KafkaProducer
 from places import picture
 from places import still as seen
 from programs import wait_until
+from sqlalchemy import select
 
 from models.fingerprint import Still
-from models.records import Delivery, Kind
+from models.records import CameraId, Delivery, Kind
 from streams.cloudevents import Message, Rejected, to_headers
 from streams.decode import Decoder
 from streams.kafka.browse import browsing, every
 from streams.kafka.letters import letters
+from streams.kafka.reader import cameras_of
 from streams.scenes import Aside, read_record, record_of, record_of_rejected
+from streams.share import Share
+from streams.store import schema
 from streams.store.sql import SqlStore
 
 MakeCloud = Callable[..., Cloud]
@@ -196,6 +200,49 @@ def test_killed_again_and_again_worker_and_matcher_lose_nothing_and_double_nothi
     assert len(ids) == len(set(ids)) == len(stills), "committed records hold each still once"
 
 
+def test_two_matchers_of_which_one_is_killed_say_what_one_process_says(cloud: MakeCloud, tmp_path: Path) -> None:
+    """Each judges half of the partitions; what they learned of each other's cameras survives the death of one. A still
+    that lies in the other's half is put aside."""
+    messages = [*(enrolled(camera) for camera in range(8)), *rounds(cameras=8, each=18, leaks_from=6, leak_every=5)]
+    stills = len(messages) - 8
+    _, alerts = in_memory(messages)
+    place = cloud(partitions=4, batch_stills=8, lease_seconds=1.0)
+    place.produce(messages[:88])
+    worker = place.process("worker", tmp_path / "worker.log", "--role", "worker")
+
+    def matcher(name: str, *options: str) -> Any:
+        return place.process("worker", tmp_path / f"{name}.log", "--role", "matcher", *options)
+
+    first, second = matcher("m1", "--share", "1/2"), matcher("m2", "--share", "2/2")
+    assert wait_until(through(place, 80), 90), first.log.read_text() + second.log.read_text()
+    place.produce(messages[88:])
+    stray, there = delivered(900, camera=0), cameras_of(Share(1, 2), 4)(CameraId("cam0"))
+    with KafkaProducer(bootstrap_servers=place.settings.kafka) as producer:
+        sent(producer, place, stray, int(time.time() * 1000), partition=1 if there else 0)
+    second.await_event("batch.stored", len(second.events("batch.stored")) + 1)
+    second.end(signal.SIGKILL)
+    second = matcher("m2b", "--share", "2/2", "--standby")
+    assert wait_until(through(place, stills + 1), 90), first.log.read_text() + second.log.read_text()
+    with SqlStore(place.settings.store) as store:
+        assert wait_until(lambda: told_all(store), 30), "the desk has taken up what the other matcher raised"
+
+    leaks = {(alert.delivery, alert.recipient, alert.owner) for alert in alerts if alert.kind is Kind.LEAK}
+    found = [alert for alert in place.alerts() if alert.kind is Kind.LEAK]
+    assert {(alert.delivery, alert.recipient, alert.owner) for alert in found} == leaks
+    assert len(leaks) >= 10
+    assert place.coverage()["rejected"] == 1
+    assert sum(place.verdicts().values()) == stills
+    assert all(process.end(signal.SIGTERM) == 0 for process in (worker, first, second))
+
+
+def told_all(store: SqlStore) -> bool:
+    """Whether every leak that stands is in the incident, and both shares have taken up the whole log."""
+    with store.database.reading() as connection:
+        loose = connection.execute(select(schema.alerts).where(schema.alerts.c.incident.is_(None)))
+        behind = connection.execute(select(schema.learned.c.seq))
+        return not [row for row in loose if row.kind == Kind.LEAK and row.withdrawn_at is None] and not behind.all()
+
+
 def test_topics_of_unequal_partitions_are_refused(cloud: MakeCloud, tmp_path: Path) -> None:
     place = cloud()
     with place.admin() as admin:
@@ -206,7 +253,8 @@ def test_topics_of_unequal_partitions_are_refused(cloud: MakeCloud, tmp_path: Pa
     assert "they need the same number" in failure["reason"]
 
 
-def sent(producer: KafkaProducer, place: Cloud, message: Message, when: int) -> None:
+def sent(producer: KafkaProducer, place: Cloud, message: Message, when: int, partition: int | None = None) -> None:
     assert isinstance(message.event, Delivery)
     headers, key = to_headers(message.event), message.event.camera.encode()
-    producer.send(place.settings.topic_stills, message.data, key=key, headers=headers, timestamp_ms=when).get(30)
+    topic = place.settings.topic_stills
+    producer.send(topic, message.data, key, headers, partition, when).get(30)

@@ -25,6 +25,7 @@ from api.cli.store import rights, store
 from api.cli.suspensions import integrations, kill_switch, suspensions
 from api.options import CONFIG_HELP, POLICY, fail, takes_settings
 from streams.settings import Settings
+from streams.share import BadShare, Share
 
 
 class Role(StrEnum):
@@ -249,6 +250,9 @@ def worker(
     role: Annotated[
         Role, typer.Option(help="both; worker: look at stills only, any number; matcher: judge what workers saw.")
     ] = Role.BOTH,
+    share: Annotated[
+        str, typer.Option(help="K/N: this matcher is the K-th of N that share the work.", metavar="K/N")
+    ] = "1/1",
     standby: Annotated[
         bool, typer.Option("--standby", help="Wait while another worker judges for the store, then take over.")
     ] = False,
@@ -262,13 +266,25 @@ def worker(
         fail("no Kafka is named: give --kafka HOST:PORT or STRAYFRAME_KAFKA. Without Kafka, `strayframe serve` judges.")
     if role is not Role.BOTH and not settings.topic_scenes:
         fail("a worker that only looks and a matcher meet on a topic: give --topic-scenes NAME, or set it")
+    part = _share(share)
+    if not part.is_whole and role is not Role.MATCHER:
+        fail("only matchers share the work in parts: give --role matcher. Workers share it by themselves")
     if role is Role.WORKER:
         from streams.looking import run as look
 
         raise typer.Exit(look(settings))
     from streams.worker import match, run
 
-    raise typer.Exit((match if role is Role.MATCHER else run)(settings, standby=standby))
+    if role is Role.MATCHER:
+        raise typer.Exit(match(settings, standby=standby, share=part))
+    raise typer.Exit(run(settings, standby=standby))
+
+
+def _share(text: str) -> Share:
+    try:
+        return Share.parse(text)
+    except BadShare as bad:
+        fail(str(bad))
 
 
 @app.command()

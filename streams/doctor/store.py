@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
 
 from models.errors import StrayframeError
 from streams.doctor.finding import Finding, fine, look, wrong
 from streams.settings import Settings
 from streams.store.database import Database
-from streams.store.lease import DISPATCH, JUDGE, state_of
+from streams.store.lease import DISPATCH, JUDGE, judge_of, state_of
 from streams.store.migrations import SchemaOutdated, SchemaTooNew, check
 from streams.store.schema import now as its_now
+from streams.store.schema import shares
 from streams.store.suspensions import Suspensions
 
 ROOM_BYTES: Final = 2_000_000_000
@@ -46,9 +47,17 @@ def looked_at(database: Database, settings: Settings) -> Iterator[Finding]:
         return
     yield fine("store", f"{database.name} answers, its schema is current")
     yield from _postgres(database) if not database.is_sqlite else _disk(settings)
-    yield _lease(database, JUDGE, "judges", "no still is judged: start `strayframe serve` or `strayframe worker`")
+    for judge in judging(database):
+        yield _lease(database, judge, "judges", "no still is judged: start `strayframe serve` or `strayframe worker`")
     yield _lease(database, DISPATCH, "dispatches", "nobody is told anything: start `strayframe serve` or `worker`")
     yield _kill_switch(database)
+
+
+def judging(database: Database) -> list[str]:
+    """The leases of those who are to judge: one, or one for each matcher that shares the work."""
+    with database.reading() as connection:
+        of = connection.scalar(select(func.max(shares.c.of))) or 1
+    return [JUDGE] if of == 1 else [judge_of(f"{number}/{of}") for number in range(1, of + 1)]
 
 
 def clock(database: Database, ours: datetime) -> Finding:

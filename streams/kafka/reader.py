@@ -26,10 +26,12 @@ from kafka.errors import (
 from kafka.partitioner.default import murmur2
 from kafka.structs import OffsetAndMetadata
 
+from detector.learned import Mine, every
 from streams.judge import Move
 from streams.kafka.client import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
 from streams.kafka.stall import Stall, seen_through
 from streams.settings import Settings
+from streams.share import WHOLE, Share
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,19 @@ RIGHTS_AT_ONCE: Final = 5_000
 """Rights taken per batch before the first still: each is a few hundred bytes and takes microseconds."""
 
 
+def cameras_of(share: Share, partitions: int) -> Mine:
+    """Which cameras are the share's, where stills have so many partitions: by the key of their stills."""
+    if share.is_whole:
+        return every
+    return lambda camera: share.has(_partition_of(camera.encode(), partitions))
+
+
+def _partition_of(key: bytes, partitions: int) -> int:
+    """The partition in which Kafka's default partitioner puts a key."""
+    hashed: int = murmur2(key)
+    return hashed % 2**31 % partitions
+
+
 class Replaced(KafkaRefused):
     """Another consumer took this one's seat in the group."""
 
@@ -55,6 +70,9 @@ class Positions(Protocol):
 
     def claim(self, topic: str, partition: int, begin: int) -> int:
         """Take the partition under this judge's epoch; its next offset, which is `begin` where it is new."""
+
+    def follow(self, topic: str, partition: int, begin: int) -> int:
+        """Where to read a partition whose offsets another judge keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +112,18 @@ class Reader:
     """Reads rights, changes and stills in that order within a poll.
 
     Each poll gives its messages with the moves that they make; call `stored` once a transaction holds these. Several
-    hauls may be in hand before the first is stored. Errors: KafkaUnavailable (trying again may help), KafkaRefused.
+    hauls may be in hand before the first is stored. Of stills a share reads its own partitions; rights all of them,
+    whose offsets the desk keeps, and the desk alone changes.
+    Errors: KafkaUnavailable (trying again may help), KafkaRefused.
     """
 
-    def __init__(self, settings: Settings, positions: Positions) -> None:
+    def __init__(self, settings: Settings, positions: Positions, share: Share = WHOLE) -> None:
         self._settings = settings
         self._positions = positions
+        self._share = share
         self._rank = {settings.topic_rights: 0, settings.topic_changes: 1, settings.topic_stills: 2}
+        if not share.is_desk:
+            del self._rank[settings.topic_changes]
         self._client = seen_through(consumer(settings))
         self._stall = Stall(self._client, alone=True)
         self._next: dict[TopicPartition, int] = {}
@@ -147,7 +170,14 @@ class Reader:
     def _moves(self) -> list[Move]:
         """How far each partition was read since the last poll, and how many of its messages were gone."""
         moves = [
-            Move(partition.topic, partition.partition, first, self._next[partition], self._lost.pop(partition, 0))
+            Move(
+                partition.topic,
+                partition.partition,
+                first,
+                self._next[partition],
+                self._lost.pop(partition, 0),
+                self._follows(partition),
+            )
             for partition, first in self._told.items()
             if self._next[partition] != first
         ]
@@ -217,9 +247,10 @@ class Reader:
         """Claim what is new in the store, put it where the store says, and let it be read."""
         self._seats.changed = False
         assigned: set[TopicPartition] = self._client.assignment()
-        new = sorted(assigned - self._next.keys())
+        new = sorted(each for each in assigned - self._next.keys() if self._has(each))
         for partition, begin in self._beginnings(new).items():
-            following = self._positions.claim(partition.topic, partition.partition, begin)
+            place = self._positions.follow if self._follows(partition) else self._positions.claim
+            following = place(partition.topic, partition.partition, begin)
             self._next[partition] = self._told[partition] = self._stored[partition] = following
             self._client.seek(partition, following)
         if self._ends is None and assigned:
@@ -228,6 +259,14 @@ class Reader:
         if assigned:
             log.info("partitions.assigned", assigned=len(assigned), new=len(new))
         self._warn_of_foreign(assigned)
+
+    def _has(self, partition: TopicPartition) -> bool:
+        """Whether the share reads it."""
+        return partition.topic != self._settings.topic_stills or self._share.has(partition.partition)
+
+    def _follows(self, partition: TopicPartition) -> bool:
+        """Whether another share keeps its offsets."""
+        return partition.topic == self._settings.topic_rights and not self._share.is_desk
 
     def _resume(self) -> None:
         """Stills wait until the rights are read."""
@@ -251,23 +290,23 @@ class Reader:
             log.info("rights.read")
 
     def _warn_of_foreign(self, assigned: set[TopicPartition]) -> None:
-        every = {
+        known = {
             TopicPartition(topic, number)
             for topic in self._rank
             for number in self._client.partitions_for_topic(topic) or ()
         }
-        if assigned and every - assigned:
+        if assigned and known - assigned:
             log.warning(
                 "partitions.elsewhere",
                 group=self._settings.kafka_group,
-                missing=sorted(f"{each.topic}/{each.partition}" for each in every - assigned),
+                missing=sorted(f"{each.topic}/{each.partition}" for each in known - assigned),
             )
 
     def _look_at_place(self, partition: TopicPartition, record: Record) -> None:
         """Warn, once, of a still that lies in another partition than its key says, or has none: order within a camera
         holds within a partition only. Also true of stills from before the topic got more partitions."""
-        every = self._client.partitions_for_topic(partition.topic) or ()
-        if record.key is None or (every and murmur2(record.key) % 2**31 % len(every) != partition.partition):
+        there = self._client.partitions_for_topic(partition.topic) or ()
+        if record.key is None or (there and _partition_of(record.key, len(there)) != partition.partition):
             self._misplaced = True
             log.warning(
                 "still.misplaced",

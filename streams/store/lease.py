@@ -23,7 +23,7 @@ from streams.store.database import Database, StoreUnavailable
 from streams.store.schema import leases, now
 
 JUDGE: Final = "judge"
-"""The lease of whoever judges."""
+"""The lease of whoever judges; of matchers that share the work, each has one of its own (`judge_of`)."""
 DISPATCH: Final = "dispatch"
 """The lease of whoever carries notices out."""
 BEATS: Final = 3
@@ -181,8 +181,37 @@ def state_of(database: Database, name: str) -> Held | None:
     return Held(_holder(row), row.since, row.beat_at, silent=row.beat_at is not None)
 
 
+def judge_of(share: str) -> str:
+    """The name of the lease of a share, K/N."""
+    return f"{JUDGE} {share}"
+
+
+def _division(name: str) -> str | None:
+    """In how many shares the judge of this name has the work divided; None for no judge's name."""
+    judge, _, share = name.partition(" ")
+    return (share.partition("/")[2] or "1") if judge == JUDGE else None
+
+
+def _end_others(database: Database, lease: Lease) -> None:
+    """End the leases of judges that have the work divided otherwise, where they are silent. Raises JudgeRunning while
+    one of them lives.
+
+    To be called under the own lease: of two that start at once, at least one sees the other.
+    """
+    with database.writing() as connection:
+        for row in connection.execute(select(leases, now().label("now")).where(leases.c.beat_at.is_not(None))).all():
+            if _division(row.name) in (None, _division(lease.name)):
+                continue
+            _require_free(row)
+            as_seen = (leases.c.name == row.name, leases.c.epoch == row.epoch, leases.c.beat_at == row.beat_at)
+            if connection.execute(update(leases).where(*as_seen).values(beat_at=None)).rowcount != 1:
+                raise StoreUnavailable(f"{row.name} came back at this very moment")
+
+
 def acquire(database: Database, lease_seconds: float, who: str = "strayframe", name: str = JUDGE) -> Lease:
-    """Take the lease. Raises LeaseHeld (JudgeRunning for the judge's) while another holds it, StoreUnavailable.
+    """Take the lease. Raises LeaseHeld (JudgeRunning for a judge's) while another holds it, StoreUnavailable.
+
+    A judge's is also held while judges live that have the work divided in another number of shares.
 
     It is free when it was released, when its holder was silent for the holder's own `lease_seconds`, or when the
     holder ran on this machine and its process is gone.
@@ -196,7 +225,18 @@ def acquire(database: Database, lease_seconds: float, who: str = "strayframe", n
         with database.writing() as connection:
             epoch = _take(database, connection, name, row, mine, lease_seconds)
         if epoch is not None:
-            return Lease(database, epoch, lease_seconds, name)
+            lease = Lease(database, epoch, lease_seconds, name)
+            if _division(name) is not None:
+                _alone(database, lease)
+            return lease
+
+
+def _alone(database: Database, lease: Lease) -> None:
+    try:
+        _end_others(database, lease)
+    except BaseException:
+        lease.release()
+        raise
 
 
 def standby(
@@ -263,7 +303,7 @@ def _require_free(row: Row[Any]) -> None:
     holder = _holder(row)
     free_at = row.beat_at + timedelta(seconds=row.lease_seconds)
     if row.now < free_at and not holder.is_gone():
-        held = JudgeRunning if row.name == JUDGE else LeaseHeld
+        held = LeaseHeld if _division(row.name) is None else JudgeRunning
         raise held(holder, row.since, row.beat_at, free_at)
 
 

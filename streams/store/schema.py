@@ -401,3 +401,21 @@ deployed = Table(
     Column("time", Instant, nullable=False),
     Index("ix_deployed_time", "time"),
 )
+
+shares = Table(
+    "shares",  # matchers that share the store: how far each has taken up what the others learned
+    metadata,
+    Column("share", Integer, primary_key=True, autoincrement=False),
+    Column("of", Integer, nullable=False),
+    Column("folded", BigInteger, nullable=False),
+)
+
+learned = Table(
+    "learned",  # what a batch of one of them changed: streams/store/learned.py
+    metadata,
+    sequence(),
+    Column("share", Integer, nullable=False),
+    Column("of", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)

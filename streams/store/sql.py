@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, or_, select, update
 
 from detector.engine import Changes, Knowledge
 from detector.tally import Counted
@@ -20,8 +20,9 @@ from detector.turn import Standing
 from models.errors import StrayframeError
 from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
-from streams.judge import Batch, Move
-from streams.store import audit, migrations, outbox, rows, schema
+from streams.judge import Batch, Move, News
+from streams.share import WHOLE, Share
+from streams.store import audit, learned, migrations, outbox, rows, schema
 from streams.store import lease as leasing
 from streams.store.answers import Answers
 from streams.store.database import Database
@@ -58,6 +59,9 @@ class SqlStore(Queries):
     def __init__(self, url: str, *, upgrade: bool = True) -> None:
         super().__init__(Database(url))
         self.lease: Lease | None = None
+        self.share = WHOLE
+        self._folded = 0
+        self._followed: dict[tuple[str, int], int] = {}
         self.suspensions = Suspensions(self.database, outbox.put)
         self.answers = Answers(self.database)
         try:
@@ -84,15 +88,29 @@ class SqlStore(Queries):
 
     # --- the lease ---------------------------------------------------------------------------------------
 
-    def acquire(self, lease_seconds: float, who: str = "strayframe") -> Lease:
-        """Take the lease, needed to commit. Raises JudgeRunning."""
-        self.lease = leasing.acquire(self.database, lease_seconds, who)
+    def acquire(self, lease_seconds: float, who: str = "strayframe", share: Share = WHOLE) -> Lease:
+        """Take the lease of a share, needed to commit. Raises JudgeRunning."""
+        self.lease = leasing.acquire(self.database, lease_seconds, who, _judge(share))
+        self._join(share)
         return self.lease
 
-    def standby(self, lease_seconds: float, wait: Callable[[float], bool], who: str = "strayframe") -> Lease | None:
+    def standby(
+        self, lease_seconds: float, wait: Callable[[float], bool], who: str = "strayframe", share: Share = WHOLE
+    ) -> Lease | None:
         """Wait for the lease and take it; None when `wait(seconds)` returned True, which gives up."""
-        self.lease = leasing.standby(self.database, lease_seconds, wait, who)
+        self.lease = leasing.standby(self.database, lease_seconds, wait, who, _judge(share))
+        if self.lease is not None:
+            self._join(share)
         return self.lease
+
+    def _join(self, share: Share) -> None:
+        """Enter the share. Where others keep offsets, these are noted now, before anything is read that they led to."""
+        table = schema.offsets
+        with self.database.writing() as connection:
+            self._folded = learned.join(connection, share)
+            found = connection.execute(select(table.c.topic, table.c.partition, table.c.next_offset))
+            self._followed = {(row.topic, row.partition): row.next_offset for row in found}
+        self.share = share
 
     def release(self) -> None:
         """Give the lease back. Without one nothing happens."""
@@ -106,17 +124,24 @@ class SqlStore(Queries):
         """All that earlier batches added up to. Nothing is read before it is iterated, in chunks, as often as wished.
 
         Rights and alerts come in the order in which they were stored, incidents oldest first; withdrawn alerts
-        stay out. Placeholders alone are read at once. To be read under the lease, when nobody else judges.
+        stay out, but under the lease for those that another share withdrew and `news` will tell of. Placeholders
+        alone are read at once. To be read under the lease: of other shares it may hold some of what `news` tells.
         """
         alerts, incidents, deployed = schema.alerts, schema.incidents, schema.deployed
+        untold: list[str] = []
+        if self.lease is not None:  # who only looks takes nothing up
+            with self.database.reading() as connection:
+                untold = learned.withdrawn_since(connection, self._folded)
+        stands = or_(alerts.c.withdrawn_at.is_(None), alerts.c.id.in_(untold)) if untold else None
         within = select(alerts.c.id, alerts.c.incident).where(
-            alerts.c.withdrawn_at.is_(None), alerts.c.incident.is_not(None)
+            alerts.c.withdrawn_at.is_(None) if stands is None else stands, alerts.c.incident.is_not(None)
         )
+        raised = standing() if stands is None else select(alerts).where(stands)
         return Knowledge(
             rights=self._all(select(schema.rights).order_by(schema.rights.c.seq), rows.to_right),
             cameras=self._all(select(schema.cameras), rows.to_camera),
             scenes=self._all(select(schema.scenes), rows.to_scene),
-            alerts=self._all(standing().order_by(alerts.c.seq), rows.to_alert),
+            alerts=self._all(raised.order_by(alerts.c.seq), rows.to_alert),
             incidents=self._all(select(incidents).order_by(incidents.c.seq), rows.to_incident),
             members=self._all(within.order_by(alerts.c.seq), tuple),
             deployed=self._all(select(deployed).order_by(deployed.c.time, deployed.c.id), rows.to_deployed),
@@ -181,6 +206,18 @@ class SqlStore(Queries):
         assert offset is not None
         return int(offset)
 
+    def follow(self, topic: str, partition: int, begin: int) -> int:
+        """Where to read a partition whose offsets another share keeps: what it read before was in the store when this
+        share was entered; `begin` where it was never read."""
+        return self._followed.get((topic, partition), begin)
+
+    # --- what other matchers learned ---------------------------------------------------------------------------
+
+    def news(self, after: int | None = None) -> News | None:
+        """What other shares told behind a number, or since this one's last commit; None where there is nothing."""
+        with self.database.reading() as connection:
+            return learned.news(connection, self.share, self._folded if after is None else after)
+
     # --- what persons said of suspensions, for the judge ---------------------------------------------------------
 
     def standing(self) -> Standing:
@@ -244,6 +281,8 @@ class SqlStore(Queries):
         """
         held = self._held()
         with self.database.writing() as connection:
+            if not self.share.is_whole:
+                learned.lock(connection)
             if batch.turn is not None:
                 self.suspensions.write(connection, batch.turn)  # first: who was overtaken knows before it writes
             self._write_changes(connection, batch.changes)
@@ -252,11 +291,16 @@ class SqlStore(Queries):
             self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
             outbox.put(connection, batch.notices)
             for move in batch.moves:
-                _move(connection, move, held)
+                if not move.followed:
+                    _move(connection, move, held)
+            learned.write(connection, self.share, batch)
             held.fence(connection)  # last: from here to the end of the transaction nobody can take over
+        if batch.folded is not None:
+            self._folded = batch.folded
 
     def _write_changes(self, connection: Connection, changes: Changes) -> None:
-        self._append(connection, schema.rights, [rows.of_right(right) for right in changes.rights])
+        if self.share.is_desk:  # every share reads them, the desk keeps the offsets of what it stored
+            self._append(connection, schema.rights, [rows.of_right(right) for right in changes.rights])
         self._upsert(connection, schema.cameras, [rows.of_camera(camera) for camera in changes.cameras])
         self._upsert(connection, schema.scenes, [rows.of_scene(scene) for scene in changes.scenes])
         _remove(connection, [{"gone": scene} for scene in changes.removed])
@@ -358,6 +402,10 @@ class _Read(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return self.read()
+
+
+def _judge(share: Share) -> str:
+    return leasing.JUDGE if share.is_whole else leasing.judge_of(str(share))
 
 
 def _meta(connection: Connection, name: str) -> bytes | None:
