@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from detector import telling
-from detector.incident import Incident, Incidents
+from detector.folding import Incidents
+from detector.incident import Incident
 from detector.learned import Mine, every
 from detector.notice import Notice
 from models.records import Alert, AlertId, CameraId, DeliveryId, IncidentId, Kind, Withdrawal

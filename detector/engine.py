@@ -14,7 +14,8 @@ from typing import Final
 
 from detector import verdict
 from detector.alarms import Alarms
-from detector.incident import Incident, Incidents
+from detector.folding import Incidents
+from detector.incident import Incident
 from detector.known import Watched
 from detector.learned import Learned, Mine, Sought, every
 from detector.memory import RING, VERDICTS, Image, Memory, ticket

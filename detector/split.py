@@ -1,6 +1,6 @@
 """Whether an incident's leaks have two causes: which of them belong apart.
 
-Owns the comparison. Refuses to move anything (incident.py does). Two bugs are told apart by different attributes:
+Owns the comparison. Refuses to move anything (folding.py does). Two bugs are told apart by different attributes:
 leaks beside one condition that meet another, which the first ones do not show and which nothing else brings along.
 Two nodes that differ in nothing else may be one bug, and stay together.
 """

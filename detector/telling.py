@@ -1,6 +1,6 @@
 """The notices of alerts and incidents: what the world outside is told of each, in the words of notice.py.
 
-Owns what their data hold. Refuses to decide when one is due (incident.py, alarms.py). No picture, no list that grows:
+Owns what their data hold. Refuses to decide when one is due (folding.py, alarms.py). No picture, no list that grows:
 whom it concerned is at `/v1/incidents/{id}/reach`.
 """
 
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from detector.incident import Incident
 from detector.notice import Notice, NoticeType, notice
 from models.records import Alert, IncidentId, Withdrawal
-
-if TYPE_CHECKING:
-    from detector.incident import Incident
 
 LONGEST: Final = 128
 """Characters of an attribute's value that are told."""

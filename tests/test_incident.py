@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timeline import START, Timeline, alert, without_alerts
 
-from detector.incident import QUIET, REOPEN, Incident, Incidents, fold
+from detector.folding import Incidents, fold
+from detector.incident import QUIET, REOPEN, Incident
 from detector.notice import Notice
 from detector.tally import Tally
 from models.records import Alert, AlertId, IncidentId, Kind

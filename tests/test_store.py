@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 
 from detector.engine import Changes
-from detector.incident import Incidents, State
+from detector.folding import Incidents
+from detector.incident import State
 from detector.tally import Counted, Tally
 from models.errors import NaiveTimeError
 from models.records import (

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from detector.analysis import Analysis
-from detector.incident import Incident, Incidents
+from detector.folding import Incidents
+from detector.incident import Incident
 from detector.notice import Notice
 from detector.tally import Bucket, Slot, Tally
 from models.records import AccountId, Alert, CameraId, ChangeDeployed, DeliveryId, Kind, Level, alert_id
