@@ -67,7 +67,7 @@ def roles_of(text: str) -> dict[str, frozenset[Role]]:
 class Settings(BaseModel):
     """All settings. Field descriptions are what `strayframe settings` and docs/settings.md show."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
     store: str = Field(
         "sqlite:///strayframe.db",
