@@ -22,9 +22,14 @@ demo: .venv/.run ## simulate a leak and catch it, then serve the API on 127.0.0.
 	@$(BIN)/strayframe demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: check ## every check and every test, against a real Kafka broker and a real PostgreSQL
+test: check compiled ## every check and every test, against a real Kafka broker and a real PostgreSQL
 	$(say) tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: compiled
+compiled: .venv/.test ## compile, once, what the first start would compile: about a minute
+	$(say) 'compiling, once: about a minute'
+	@$(BIN)/python -c 'from streams.warm import warm; warm()'
 
 .PHONY: check
 check: lint types layers ## the checks that take seconds: lint, types, layers

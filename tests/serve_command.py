@@ -40,10 +40,14 @@ def serve(store: Path, *more: str, command: Path = COMMAND) -> Iterator[tuple[su
 
 
 def until_ready(
-    process: subprocess.Popen[bytes], client: httpx.Client, status: int = 200, path: str = "/readyz"
+    process: subprocess.Popen[bytes],
+    client: httpx.Client,
+    status: int = 200,
+    path: str = "/readyz",
+    seconds: float = WAIT_SECONDS,
 ) -> httpx.Response:
     never = threading.Event()
-    for _ in range(int(WAIT_SECONDS / 0.05)):
+    for _ in range(int(seconds / 0.05)):
         assert process.poll() is None
         try:
             if (answer := client.get(path)).status_code == status:

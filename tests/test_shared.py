@@ -76,8 +76,8 @@ def test_a_strip_of_a_known_one_names_it_by_what_is_its_own() -> None:
 
 @pytest.mark.parametrize(("cameras", "counts"), [(SEVERAL, False), (SEVERAL + 1, True)])
 def test_only_several_others_count(cameras: int, counts: bool) -> None:
-    memory = watched(*(operated(n) for n in range(cameras)))
-    assert (of_first(memory, seen(operated(0, 1), 0.35)) > 0) is counts
+    memory = watched(*(operated(n, alike=0.75) for n in range(cameras)))
+    assert (of_first(memory, seen(operated(0, 1, alike=0.75), 0.35)) > 0) is counts
 
 
 def test_one_camera_that_shows_all_of_the_part_suffices() -> None:
