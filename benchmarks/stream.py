@@ -60,6 +60,8 @@ class Took:
 
     wall: float
     cpu: float
+    matcher: float = 0.0
+    """Of the CPU, the matcher's part."""
 
     def __str__(self) -> str:
         return f"{self.wall:.2f} s, {self.cpu:.2f} s of CPU"
@@ -104,6 +106,7 @@ def divided_rows(
         rate = {"in memory, one process": stills / median(one.wall for one in memory)}
         out.append(Row(about, "stills/s", stills / median(one.wall for one in took), rate, (), options))
         cpu = {"in memory, one process": median(one.cpu for one in memory) / stills * 1e3}
+        cpu["of ours the matcher"] = median(one.matcher for one in took) / stills * 1e3
         out.append(Row(about, "ms of CPU a still", median(one.cpu for one in took) / stills * 1e3, cpu, (), options))
     out.append(
         Row("a still on the topic of scenes", "bytes", size[1], {"on the topic of stills": size[0]}, (), options)
@@ -172,18 +175,18 @@ def divided(
         for worker in lookers:
             worker.await_event("worker.started")
         every_one = [matcher, *lookers]
-        before = sum(map(cpu_of, every_one))
+        before, judging = sum(map(cpu_of, every_one)), cpu_of(matcher)
         stills = sum(isinstance(message.event, Delivery) for message in messages)
         with SqlStore(store) as watched:
             counted = lambda: sum(watched.counts().stills.values()) >= stills  # noqa: E731
             assert wait_until(counted, PATIENCE_SECONDS), matcher.log.read_text()
-        cpu = sum(map(cpu_of, every_one)) - before
+        cpu, judging = sum(map(cpu_of, every_one)) - before, cpu_of(matcher) - judging
         last = matcher.events("batch.stored")[-1]["time"]
         first = max(worker.events("worker.started")[0]["time"] for worker in lookers)
         wall = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
         sizes = (mean_bytes(place, place.settings.topic_stills), mean_bytes(place, place.settings.topic_scenes))
         assert all(each.end(signal.SIGTERM) == 0 for each in every_one)
-        return Took(wall, cpu), sizes
+        return Took(wall, cpu, judging), sizes
     finally:
         place.remove()
 

@@ -1,18 +1,23 @@
-"""A consumer that stops reading is found out; one that has nothing to read is left alone."""
+"""A consumer that stops reading is found out, one that has nothing to read is left alone, and no wait is for ever."""
 
 from __future__ import annotations
 
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cloud import Cloud
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
+from kafka.producer.transaction_manager import TransactionalRequestResult
+from kafka.structs import OffsetAndMetadata
 
-from streams.kafka import stall
+from streams.kafka import stall, transactions
 from streams.kafka.client import KafkaUnavailable
 from streams.kafka.stall import STALL_SECONDS, Stall, seen_through
+from streams.kafka.transactions import BoundedProducer
 
 HERE = TopicPartition("stills", 0)
 
@@ -104,3 +109,26 @@ def has_within(seconds: float, member: KafkaConsumer, partitions: int, topic: st
         if member.assignment() == every:
             return True
     return False
+
+
+class Silent:
+    """A transaction's coordinator that never answers, as one that went away with the question in its hands."""
+
+    def begin_commit(self) -> TransactionalRequestResult:
+        return TransactionalRequestResult()
+
+    def send_offsets_to_transaction(self, *_: Any) -> TransactionalRequestResult:
+        return TransactionalRequestResult()
+
+
+def test_a_transaction_that_nobody_answers_ends_in_an_error(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kafka-python itself would wait for ever: these are the waits in which workers were seen to stay."""
+    monkeypatch.setattr(transactions, "ANSWER_SECONDS", 0.2)
+    producer = BoundedProducer(bootstrap_servers=kafka, transactional_id=f"test.{uuid.uuid4()}")
+    producer.init_transactions()
+    monkeypatch.setattr(producer, "_transactions", Silent())
+    with pytest.raises(KafkaTimeoutError):
+        producer.commit_transaction()
+    with pytest.raises(KafkaTimeoutError):
+        producer.send_offsets_to_transaction({HERE: OffsetAndMetadata(1, "", -1)}, "group")
+    producer.close()

@@ -50,6 +50,7 @@ from streams.kafka.deadletters import SHAPES, shaped
 from streams.kafka.sockets import DIRECT
 from streams.kafka.stall import Stall, seen_through
 from streams.kafka.topics import largest_message
+from streams.kafka.transactions import TRANSACTION_SECONDS, BoundedProducer
 from streams.settings import Settings
 from streams.stop import Stop
 
@@ -61,10 +62,6 @@ GLANCE_SECONDS: Final = 0.5
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds before Kafka is tried again, doubled each time."""
-
-TRANSACTION_SECONDS: Final = 10.0
-"""How long a transaction may take before the broker aborts it; readers wait for it that long after a crash. One takes
-some 20 ms; where brokers are so slow that it takes longer than this, it is tried again."""
 
 SILENT_SECONDS: Final = 6.0
 """How long the group waits for a silent member, the least that brokers allow. Heartbeats come every 3 s at most, from a
@@ -245,7 +242,7 @@ def _producer(settings: Settings, name: str, largest: int) -> KafkaProducer:
     """A transactional producer. Its id names this process: two never share one."""
     require_crc32c()
     with connecting(settings) as options:
-        return KafkaProducer(
+        return BoundedProducer(
             **options,
             client_id=f"strayframe-{name}",
             transactional_id=f"{settings.kafka_group}.{name}.{socket.gethostname()}.{os.getpid()}",
