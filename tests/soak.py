@@ -206,6 +206,8 @@ class Scene:
             worker.process.wait()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning")
+@pytest.mark.usefixtures("swept")
 @pytest.mark.timeout(SECONDS + 900)
 @pytest.mark.parametrize("scenes", ["", "soak.scenes"], ids=["one process", "workers and matcher"])
 def test_everything_that_goes_wrong_changes_no_pair(tmp_path: Path, services: Services, scenes: str) -> None:
