@@ -25,11 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cloud import Cloud, WorkerProcess, delivered, enrolled
-from programs import wait_until
 from rows import Row, Say, main
 from services import Services
 from snapshot import Pool, stored_scenes
-from stream import PARTITIONS, PATIENCE_SECONDS, database
+from stream import PARTITIONS, await_stills, database
 
 from models.records import Delivery
 from streams.cloudevents import Message
@@ -96,9 +95,9 @@ def _latency(place: Cloud, roles: Sequence[str], known: list[Message], live: lis
     running = [place.process("worker", folder / f"{uuid.uuid4()}.log", "--role", role) for role in roles[1:]]
     judge = place.process("worker", log, "--role", roles[0])
     try:
-        _await_stills(place, judge, len(known) - CAMERAS)
+        await_stills(place, judge, len(known) - CAMERAS)
         sent = _paced(place, live)
-        _await_stills(place, judge, len(known) - CAMERAS + len(live))
+        await_stills(place, judge, len(known) - CAMERAS + len(live))
         stored = {event["delivery"]: datetime.fromisoformat(event["time"]) for event in judge.events("alert.stored")}
     finally:
         for process in (judge, *running):
@@ -127,12 +126,6 @@ def _paced(place: Cloud, messages: list[Message]) -> dict[str, float]:
     return sent
 
 
-def _await_stills(place: Cloud, judge: WorkerProcess, stills: int) -> None:
-    with SqlStore(place.settings.store) as watched:
-        counted = lambda: sum(watched.counts().stills.values()) >= stills  # noqa: E731
-        assert wait_until(counted, PATIENCE_SECONDS), judge.log.read_text()
-
-
 def _recovery(say: Say, place: Cloud, scenes: int, restarts: int, known: list[Message], folder: Path) -> list[Row]:
     with SqlStore(place.settings.store) as store:
         store.acquire(60)
@@ -142,7 +135,7 @@ def _recovery(say: Say, place: Cloud, scenes: int, restarts: int, known: list[Me
     running = {role: _begun(place, role, folder) for role in ("worker", "matcher")}
     place.produce(known)
     stills = len(known) - CAMERAS
-    _await_stills(place, running["matcher"], stills)
+    await_stills(place, running["matcher"], stills)
     assert running["matcher"].end(signal.SIGTERM) == 0  # it leaves a snapshot
     running["matcher"] = _begun(place, "matcher", folder)
     seconds: dict[str, list[float]] = {role: [] for role in running}
@@ -154,7 +147,7 @@ def _recovery(say: Say, place: Cloud, scenes: int, restarts: int, known: list[Me
             place.produce([_one(stills + n, n, leaks=False) for n in range(CAMERAS)])
             stills, began = stills + CAMERAS, time.monotonic()
             running[role] = _begun(place, role, folder)
-            _await_stills(place, running["matcher"], stills)
+            await_stills(place, running["matcher"], stills)
             took.append(time.monotonic() - began)
     for process in running.values():
         process.end(signal.SIGTERM)

@@ -177,9 +177,7 @@ def divided(
         every_one = [matcher, *lookers]
         before, judging = sum(map(cpu_of, every_one)), cpu_of(matcher)
         stills = sum(isinstance(message.event, Delivery) for message in messages)
-        with SqlStore(store) as watched:
-            counted = lambda: sum(watched.counts().stills.values()) >= stills  # noqa: E731
-            assert wait_until(counted, PATIENCE_SECONDS), matcher.log.read_text()
+        await_stills(place, matcher, stills)
         cpu, judging = sum(map(cpu_of, every_one)) - before, cpu_of(matcher) - judging
         last = matcher.events("batch.stored")[-1]["time"]
         first = max(worker.events("worker.started")[0]["time"] for worker in lookers)
@@ -189,6 +187,13 @@ def divided(
         return Took(wall, cpu, judging), sizes
     finally:
         place.remove()
+
+
+def await_stills(place: Cloud, judge: WorkerProcess, stills: int) -> None:
+    """Return once the judge's store has counted so many."""
+    with SqlStore(place.settings.store) as watched:
+        counted = lambda: sum(watched.counts().stills.values()) >= stills  # noqa: E731
+        assert wait_until(counted, PATIENCE_SECONDS), judge.log.read_text()
 
 
 def mean_bytes(place: Cloud, topic: str) -> float:

@@ -60,7 +60,7 @@ class Elsewhere:
 
     def _same_bytes(self, theirs: Known) -> None:
         """Neither matcher knew the other's still: the later of the two is the one that came astray."""
-        same = self._memory.digests.get(theirs.digest, {}) | self._memory.digests.get(theirs.prefix, {})
+        same = self._memory.copies(theirs)
         accounts = {k.record.account for k in same.values()}
         if not theirs.noisy or len(accounts) >= ACCOUNTS:
             return

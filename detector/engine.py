@@ -29,7 +29,6 @@ from models.records import (
     AccountId,
     Alert,
     AlertId,
-    CameraId,
     ChangeDeployed,
     Delivery,
     IncidentId,
@@ -47,9 +46,6 @@ from models.shift import ShiftModel, shipped
 AGAIN: Final = "again"
 """The rule for a delivery that was judged before: it is the same delivery."""
 
-
-OWN_RULES: Final = frozenset({"own-code", "own-look", "own-placed"})
-"""The rules by which a camera's own scenes explain a still (detector/match.py, `own`)."""
 
 LATE: Final = "late"
 """The rule for a delivery that came too late for its picture to be looked at: its rights were, nothing else."""
@@ -120,7 +116,6 @@ class Engine:
         self._placeholders = Placeholders(self._memory, self._rights, self._alarms)
         self._onlooker = Onlooker(self._memory, self._rights, self._alarms, self._placeholders, model)
         self._new_rights: list[RightChanged] = []
-        self._went_on: dict[CameraId, Delivery] = {}
 
     def restore(self, knowledge: Knowledge, image: Image | None = None) -> None:
         """Take up what was stored; an image of the memory shortens it. To be called once, before the first event."""
@@ -188,8 +183,6 @@ class Engine:
         camera.record.first_seen = min(camera.record.first_seen, delivery.time)
         camera.record.last_seen = max(camera.record.last_seen, delivery.time)
         self._memory.changed(camera)
-        if finding.rule in OWN_RULES:
-            self._went_on[delivery.camera] = delivery
         return Judgement(delivery, finding.verdict, finding.rule, finding.numbers, self._alarms.fresh())
 
     def drain(self) -> Changes:
@@ -198,7 +191,7 @@ class Engine:
         folded = self._alarms.drain()
         rights, self._new_rights = self._new_rights, []
         placeholders, sightings, unmet = self._placeholders.drain()
-        went_on, self._went_on = list(self._went_on.values()), {}
+        sought, went_on = self._onlooker.drain()
         return Changes(
             scenes,
             removed,
@@ -213,7 +206,7 @@ class Engine:
             folded.moved,
             self._tally.drain(),
             folded.notices,
-            self._onlooker.sought(),
+            sought,
             went_on,
             self._placeholders.drain_alive(),
         )

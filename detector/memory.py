@@ -195,7 +195,7 @@ class Memory:
             self._scenes[known.record.id] = None
             self._removed.pop(known.record.id, None)
 
-    def copies(self, still: Still) -> dict[SceneId, Known]:
+    def copies(self, still: Still | Known) -> dict[SceneId, Known]:
         """Stills without a fingerprint with the same bytes, or the same first bytes: one of the two may be cut off."""
         found = dict(self.digests.get(still.digest, {}))
         if still.prefix:

@@ -63,8 +63,8 @@ class Onlooker:
         self.elsewhere = Elsewhere(memory, rights, alarms, placeholders, self._accuser, self._sequel)
         self._model = model
 
-    def sought(self) -> list[Sought]:
-        """By which of the own cameras' scenes was searched for stills that others were shown, since the last call."""
+    def drain(self) -> tuple[list[Sought], list[Delivery]]:
+        """What others draw from: see `Sequel.drain`."""
         return self._sequel.drain()
 
     def judge(self, camera: Watched, delivery: Delivery, still: Still) -> Finding:

@@ -18,7 +18,7 @@ from detector.learned import Sought
 from detector.memory import NUMBER, VISITED, Memory, worth
 from detector.placeholder import Placeholders
 from models.placeholder import PlaceholderId
-from models.records import Alert, Delivery, Kind
+from models.records import Alert, CameraId, Delivery, Kind
 from models.rights import Rights
 from models.scene import Standing
 
@@ -52,6 +52,7 @@ class Sequel:
         self._placeholders = placeholders
         self._accuser = accuser
         self._sought: list[Sought] = []
+        self._went_on: dict[CameraId, Delivery] = {}
 
     def confirm(self, camera: Watched, known: Known) -> None:
         """Seen again in different bytes: the scene is the camera's own, and what lay elsewhere is searched again."""
@@ -128,10 +129,12 @@ class Sequel:
                 self._accuser.only(other, camera.record.id)
                 self._memory.forget(other)
 
-    def drain(self) -> list[Sought]:
-        """By which of the own cameras' scenes was searched since the last call."""
+    def drain(self) -> tuple[list[Sought], list[Delivery]]:
+        """By which of the own cameras' scenes was searched for stills that others were shown, since the last call; and
+        the latest delivery of each own camera that went on with a scene of its own."""
         sought, self._sought = self._sought, []
-        return sought
+        went_on, self._went_on = list(self._went_on.values()), {}
+        return sought, went_on
 
     def own_scene_is_back(self, camera: Watched, delivery: Delivery) -> None:
         """The camera shows its own scene again: what came and went in between was foreign."""
@@ -139,6 +142,8 @@ class Sequel:
 
     def owner_goes_on(self, camera: Watched, delivery: Delivery) -> None:
         """A camera whose scene a new home was shown goes on with it: the new home's is not the same camera anew."""
+        if self._memory.mine(camera.record.id):
+            self._went_on[camera.record.id] = delivery
         for cold in list(self._memory.awaited.get(camera.record.id, {}).values()):
             if cold.record.first_seen > delivery.time or not self._memory.mine(cold.record.camera):
                 continue

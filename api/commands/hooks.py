@@ -85,7 +85,7 @@ def test(settings: Settings, id: str, *, as_json: bool) -> int:
         hook = _the(manual, id)
         told = manual.test_notice(hook)
         attempt = asyncio.run(manual.attempt(hook, told))
-        call = _some(manual.hooks.call(hook.id, manual.log(hook, told, attempt)), id)
+        call = _some(manual.hooks.call(hook.id, manual.hooks.note(hook.id, told, attempt)), id)
     return show_attempt(hook.url, call, attempt, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from detector.notice import Notice, NoticeType
-from streams.outbox.call import Attempt, CallId
+from streams.outbox.call import Attempt
 from streams.outbox.reach import Reach
 from streams.outbox.secret import secret_of
 from streams.outbox.trial import attempt, test_notice
@@ -62,7 +62,3 @@ class Manual:
     async def attempt(self, hook: Hook, told: Notice) -> Attempt:
         """Call the hook once, now, whoever dispatches, and whether or not it is disabled."""
         return await attempt(HookTarget(hook, self.key, self.reach), told, self.now)
-
-    def log(self, hook: Hook, told: Notice, made: Attempt) -> CallId:
-        """Write down an attempt that was made by hand."""
-        return self.hooks.note(hook.id, told, made)
