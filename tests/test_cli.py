@@ -7,13 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
-from typer.main import get_command
+from typer.main import get_command, get_group
 from typer.testing import CliRunner
 
-from api.cli import app
+from api import cli
+from api.cli import CONTENTS, app
 from detector.notice import NoticeType
 from detector.suspension import State
 from streams.outbox import call as calling
@@ -148,7 +151,33 @@ def test_the_demo_finds_the_leak_stops_it_by_its_hook_and_accuses_nobody(tmp_pat
 
 
 def test_help_needs_none_of_the_heavy_libraries() -> None:
-    heavy = {"numpy", "numba", "fastapi", "kafka", "sqlalchemy", "sklearn"}
+    heavy = {"pydantic", "numpy", "numba", "fastapi", "kafka", "sqlalchemy", "sklearn"}
     code = f"import sys; import api.cli; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_the_list_says_of_each_command_what_its_own_help_begins_with(name: str) -> None:
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert command.name == name
+    assert command.help.startswith(CONTENTS[name].help)
+
+
+def test_every_command_of_every_room_is_in_the_list() -> None:
+    rooms = [name for _, name, _ in iter_modules(cli.__path__)]
+    held = {(name, command) for name in rooms for command in get_group(import_module(f"api.cli.{name}").room).commands}
+    assert held == {(entry.room, name) for name, entry in CONTENTS.items()}
+
+
+def test_a_misspelt_command_is_answered_with_those_that_are_alike() -> None:
+    said = CliRunner().invoke(app, ["wroker"])
+    assert said.exit_code == 2
+    assert "'worker'" in said.output
+
+
+def test_without_a_word_the_commands_are_listed() -> None:
+    code, said, _ = run()
+    assert code == 0
+    assert said == run("--help")[1]
+    assert all(f"\n  {name} " in said for name in CONTENTS)

@@ -20,6 +20,10 @@ users = typer.Typer(
 )
 tokens = typer.Typer(help="Tokens of programs: make them, list them, revoke them.", no_args_is_help=True)
 audit = typer.Typer(help="Who did what: verify the chain of entries, export it.", no_args_is_help=True)
+room = typer.Typer()
+room.add_typer(users, name="users")
+room.add_typer(tokens, name="tokens")
+room.add_typer(audit, name="audit")
 
 
 class RoleName(StrEnum):

@@ -10,6 +10,8 @@ from api.options import takes_settings
 from streams.settings import Settings
 
 hooks = typer.Typer(help="Hooks: who is told of what, by signed webhooks, and what came of it.", no_args_is_help=True)
+room = typer.Typer()
+room.add_typer(hooks, name="hooks")
 
 
 @hooks.command("add")

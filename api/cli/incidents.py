@@ -14,6 +14,8 @@ from streams.settings import Settings
 incidents = typer.Typer(
     help="Incidents: see what leaked, why and to whom; say what you make of it.", no_args_is_help=True
 )
+room = typer.Typer()
+room.add_typer(incidents, name="incidents")
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
 Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so. Without it, your login name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]

@@ -12,6 +12,9 @@ from streams.settings import Settings
 
 topics = typer.Typer(help="Kafka topics: make them, or say what is wrong with them.", no_args_is_help=True)
 dlq = typer.Typer(help="Dead letters: messages that could not be judged.", no_args_is_help=True)
+room = typer.Typer()
+room.add_typer(topics, name="topics")
+room.add_typer(dlq, name="dlq")
 
 
 @topics.command("create")

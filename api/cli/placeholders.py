@@ -14,6 +14,8 @@ placeholders = typer.Typer(
     help='Pictures that anybody may get, such as a vendor\'s "camera is off": see, add, confirm, reject them.',
     no_args_is_help=True,
 )
+room = typer.Typer()
+room.add_typer(placeholders, name="placeholder")
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]

@@ -10,6 +10,8 @@ from api.options import takes_settings
 from streams.settings import Settings
 
 sinks = typer.Typer(help="Sinks: SIEM, pager and files that are told, and what came of it.", no_args_is_help=True)
+room = typer.Typer()
+room.add_typer(sinks, name="sinks")
 
 Named = Annotated[str, typer.Argument(metavar="NAME", help="The sink's name, its table in the file of sinks.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]

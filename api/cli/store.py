@@ -12,6 +12,9 @@ from streams.settings import Settings
 
 rights = typer.Typer(help="Owners and grants: import them from a file.", no_args_is_help=True)
 store = typer.Typer(help="The store's schema: bring it up to date, or check it.", no_args_is_help=True)
+room = typer.Typer()
+room.add_typer(rights, name="rights")
+room.add_typer(store, name="store")
 
 
 @rights.command("import")

@@ -18,6 +18,10 @@ suspensions = typer.Typer(
 )
 integrations = typer.Typer(help="What the policy may do for each integration, and its warm-up.", no_args_is_help=True)
 kill_switch = typer.Typer(help="Stop everything that acts, at once, or let it go on.", no_args_is_help=True)
+room = typer.Typer()
+room.add_typer(suspensions, name="suspensions")
+room.add_typer(integrations, name="integrations")
+room.add_typer(kill_switch, name="kill-switch")
 
 
 class ModeName(StrEnum):
