@@ -21,6 +21,7 @@ from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
 NAMES: Final = (
+    "start",
     "search",
     "pipeline",
     "growth",
