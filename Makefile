@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Bytecode is kept, whatever the environment says: without it each process that starts compiles for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 JOBS ?= 3
