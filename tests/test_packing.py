@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from places import still
 
 from models.code import code_of
-from models.packing import _ODDS, _SLOT, _SPREAD, PACKED, pack, unpack
+from models.coder import _ODDS, _SLOT, _SPREAD
+from models.packing import PACKED, pack, unpack
 from models.thumbnail import INVALID, SIDE
 
 
