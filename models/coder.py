@@ -32,6 +32,8 @@ STRENGTH: Final = np.array(
 """How strong each wave of a block is in steps of its own, in half octaves, down and along; of 12,596 stills."""
 WEAKEST: Final = -5
 """Half octaves of the weakest block that is written at all (its number is 1)."""
+STRONGEST: Final = 15
+"""The greatest number of a block."""
 MOST: Final = 63
 """Steps that a wave has at most, either way."""
 _SLOTS: Final = 9
@@ -74,7 +76,7 @@ def _odds() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
 
 
 _ODDS, _SLOT = (table.ravel() for table in _odds())
-_SPREAD: Final = np.clip(STRENGTH + np.arange(16)[:, None] + WEAKEST - 1 + 7, 0, 13).astype(np.uint8)
+_SPREAD: Final = np.clip(STRENGTH + np.arange(STRONGEST + 1)[:, None] + WEAKEST - 1 + 7, 0, 13).astype(np.uint8)
 """By the strength of a block and the wave: which odds."""
 _INVERSE: Final = 1 / np.maximum(np.arange(1 << _SLOTS), 1)
 
@@ -91,6 +93,8 @@ def encode(
         if not numbers[k]:
             continue
         row = np.uint64(numbers[k] * WAVES)
+        if numbers[k] == STRONGEST and not _told(flat, spreads, k):
+            return False
         for group in range(WAVES // 4):
             if place - first < 4:
                 return False
@@ -114,6 +118,16 @@ def encode(
     for k in range(place, words.size):
         packed[at], packed[at + 1] = words[k] & 0xFF, words[k] >> 8
         at += 2
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _told(counts: NDArray[np.int8], spreads: NDArray[np.uint8], k: int) -> bool:
+    """Whether a block of the greatest number has odds for all of its waves: it may be stronger than that says."""
+    for wave in range(WAVES):
+        spread = np.int64(spreads[STRONGEST * WAVES + wave])
+        if _ODDS[spread << 7 | np.int64(counts[wave * BLOCKS + k]) + MOST] == 0:
+            return False
     return True
 
 

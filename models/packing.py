@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.coder import CODER, MOST, STRENGTH, WEAKEST, decode, encode
+from models.coder import CODER, MOST, STRENGTH, STRONGEST, WEAKEST, decode, encode
 from models.hidden import HEAD, read_hidden, write_hidden
 from models.thumbnail import INVALID, SIDE
 from models.waves import BLOCK, BLOCKS, WAVES, to_levels, to_waves
@@ -132,7 +132,7 @@ def _strengths(bands: NDArray[np.float32], seen: NDArray[np.bool_], strength: ND
 def _number(strength: np.float32, step: int) -> int:
     """The number by which a block is written whose strength is this one, of which nothing is left at 0."""
     number = int(np.floor(strength - np.float32(2 * step / _A_DOUBLING) + _HALF)) + 1 - WEAKEST
-    return min(max(number, 0), 15) if step < STEPS - 1 else 0
+    return min(max(number, 0), STRONGEST) if step < STEPS - 1 else 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
