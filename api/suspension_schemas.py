@@ -29,9 +29,7 @@ def _said(text: str) -> str:
 
 
 Person = Annotated[Name, Field(max_length=200)]
-Why = Annotated[
-    Text, Field(max_length=1000, description="Why, for whoever reads it later."), AfterValidator(_said)
-]
+Why = Annotated[Text, Field(max_length=1000, description="Why, for whoever reads it later."), AfterValidator(_said)]
 
 
 class _Request(BaseModel):

@@ -247,7 +247,9 @@ def test_a_batch_takes_what_it_can_and_tells_what_it_cannot(served: Served) -> N
 
 def test_an_event_whose_id_is_no_text_spoils_no_batch(served: Served) -> None:
     batch = json.dumps([right("r9", "enrol", "cam-9", "owner-9"), {"id": "half of a character: \ud800"}])
-    answer = served.client.post("/v1/events", content=batch, headers={"content-type": "application/cloudevents-batch+json"})
+    answer = served.client.post(
+        "/v1/events", content=batch, headers={"content-type": "application/cloudevents-batch+json"}
+    )
     assert (answer.status_code, answer.json()["taken"]) == (200, 1)
     assert [(one["index"], one["id"]) for one in answer.json()["refused"]] == [(1, None)]
 
