@@ -169,15 +169,20 @@ def triage_alert(
     if_match: IfMatch = None,
 ) -> TriageBody:
     """A verdict on one alert. The alert stands as it stood: a late grant withdraws alerts, a verdict does not."""
-    alert = _alert(id, here)
+    alert, by = _alert(id, here), actor(said.actor)
+    with here.store().database.together():  # a candidate that is named and said of no alert would be nobody's word
+        acts = [*said.acts(), *(_named(alert, by, here) if said.placeholder else ())]
+        return _said(alert.id, acts, by, if_match, response, here)
+
+
+def _named(alert: Alert, by: str, here: House) -> list[Act]:
+    """The candidate that the alert's picture becomes, as what was done. Raises ProblemError where it cannot."""
     try:
-        named = name_candidate(here.store(), alert, actor(said.actor), here.now()) if said.placeholder else None
+        return [Act(Did.NAMED, name_candidate(here.store(), alert, by, here.now()))]
     except NothingKept as error:
         raise ProblemError(NO_PICTURE_KEPT, f"{error}.") from None
     except SomebodysHome as error:
         raise ProblemError(SOMEBODYS_HOME, f"{error}.") from None
-    acts = said.acts() if named is None else [*said.acts(), Act(Did.NAMED, named)]
-    return _said(alert.id, acts, actor(said.actor), if_match, response, here)
 
 
 def _incident(id: str, here: House) -> IncidentId:

@@ -191,3 +191,9 @@ def test_what_is_done_together_is_seen_by_nobody_before_its_end_and_kept_whole_o
             assert other.suspensions.words() == 0
             raise ZeroDivisionError
         assert store.suspensions.words() == 0
+        with store.database.together():
+            with store.database.together():
+                store.suspensions.say(KILL, "", ON, actor="anna", why="leaks", at=NOON)
+            store.suspensions.say(KILL, "", ON, actor="anna", why="still", at=NOON)
+            assert other.suspensions.words() == 0
+        assert other.suspensions.words() == 2

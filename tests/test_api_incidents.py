@@ -18,8 +18,10 @@ from api.app import create_app
 from api.cli import app
 from api.reach import table
 from detector.reach import Met, Reach
+from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AccountId, CameraId, utc
 from streams.settings import Settings
+from streams.store.sql import SqlStore
 
 OWNERS = range(2)
 
@@ -202,6 +204,19 @@ def test_a_false_alert_s_picture_becomes_a_placeholder_candidate_that_a_person_s
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:strayframe:problem:no-picture-kept")
     assert got(served, "/v1/placeholders") == {"items": []}
     assert served.client.get("/v1/placeholders/ph-none").json()["type"] == "urn:strayframe:problem:no-such-placeholder"
+
+
+def test_a_candidate_is_not_named_by_who_saw_an_older_triage(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(store: SqlStore, *_: object) -> PlaceholderId:
+        store.put_placeholder(Placeholder(PlaceholderId("ph-1"), State.CANDIDATE, b"", label="named by kim"))
+        return PlaceholderId("ph-1")
+
+    monkeypatch.setattr("api.triage.name_candidate", name)
+    alert = got(served, "/v1/alerts", account="viewer-1")["items"][-1]["id"]
+    said = {"actor": "kim", "placeholder": True, "verdict": "false_positive"}
+    stale = served.client.patch(f"/v1/alerts/{alert}/triage", json=said, headers={"If-Match": '"v9"'})
+    assert stale.status_code == 412
+    assert got(served, "/v1/placeholders") == {"items": []}
 
 
 def test_a_notification_s_draft_tells_facts_and_gaps_and_no_account(served: Served) -> None:

@@ -90,13 +90,15 @@ class Database:
 
     @contextmanager
     def together(self) -> Iterator[Connection]:
-        """One transaction of all that this thread reads and writes here within the block, whoever does it."""
+        """One transaction of all that this thread reads and writes here within the block, whoever does it. A block
+        within another one is part of it."""
+        before = self._joined()
         with self.writing() as connection:
             self._mine.connection = connection
             try:
                 yield connection
             finally:
-                self._mine.connection = None
+                self._mine.connection = before
 
     def _joined(self) -> Connection | None:
         """The transaction of the block in which this thread is."""
