@@ -177,6 +177,12 @@ def test_dead_letters_without_kafka_say_what_to_do(command: tuple[str, ...]) -> 
     assert "no Kafka is named" in err
 
 
+@pytest.mark.parametrize("said", [("--by", "", "--why", "drill"), ("--by", "kim", "--why", " ")], ids=["by", "why"])
+def test_nothing_is_switched_by_nobody_or_for_no_reason(said: tuple[str, ...], tmp_path: Path) -> None:
+    code, _, err = run("kill-switch", "on", *said, "--store", f"sqlite:///{tmp_path / 's.db'}")
+    assert (code, "says nothing" in err) == (2, True)
+
+
 def test_a_setting_with_square_brackets_is_shown_as_it_is() -> None:
     assert "/srv/[cold]/s" in run("settings", STRAYFRAME_SNAPSHOT="/srv/[cold]/s")[1]
 
