@@ -24,10 +24,12 @@ from starlette.types import Message as ASGIMessage
 from api.problems import BAD_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA, ProblemError
 from models.records import Delivery, derived_id
 from streams.cloudevents import (
+    LONGEST_VALUE,
     STILL_DELIVERED,
     STRUCTURED,
     Message,
     Rejected,
+    acceptable,
     instant,
     parse_headers,
     parse_http,
@@ -172,7 +174,7 @@ def _batch(body: bytes) -> Iterator[Message | Unread]:
 
 def _id(attributes: Any) -> str | None:
     given = attributes.get("id") if isinstance(attributes, dict) else None
-    return given if isinstance(given, str) else None
+    return given if isinstance(given, str) and acceptable(given) else None
 
 
 def _no_still(message: Message) -> Message:
@@ -219,6 +221,8 @@ async def _form(request: Request, body: bytes) -> AsyncIterator[FormData]:
         form = await parser.parse()
     except MultiPartException as error:
         raise ProblemError(BAD_REQUEST, f"The form cannot be read: {error.message}") from None
+    except UnicodeError:  # some codecs raise more than what the parser foresees
+        raise ProblemError(BAD_REQUEST, "The form cannot be read in the charset that it names.") from None
     try:
         yield form
     finally:
@@ -237,6 +241,8 @@ def _attributes(form: FormData) -> dict[str, str]:
             )
         if name in found:
             raise Rejected("bad_attribute", f"field {name} is given twice")
+        if not acceptable(value):
+            raise Rejected("bad_attribute", f"field {name} must be printable text of at most {LONGEST_VALUE} bytes")
         found[name] = value
     return found
 

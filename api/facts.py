@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import cursor
 from api.house import House, house
 from api.pages import PAGE_HEADERS, Moment, Name, link_next
-from api.problems import BAD_CURSOR, BAD_PARAMETER, STORE_UNAVAILABLE, documented
+from api.problems import BAD_CURSOR, BAD_PARAMETER, STORE_UNAVAILABLE, ProblemError, documented
 from api.schemas import Answer, Instant
 from models.records import RightAction
 from streams.store.cases import Cases
@@ -87,9 +87,7 @@ def list_changes(
     query: Annotated[ChangeQuery, Query()], request: Request, response: Response, here: Annotated[House, Depends(house)]
 ) -> ChangePage:
     """Deploys in the delivery path (`change.deployed`), each a suspect when a leak follows."""
-    until = query.until
-    if query.cursor is not None:
-        until = _EPOCH + cursor.decode(CHANGES, query.cursor) * _MOMENT
+    until = query.until if query.cursor is None else _moment(cursor.decode(CHANGES, query.cursor))
     found, older = Cases(here.store().database).changes(query.since, until, query.limit)
     items = [ChangeBody(component=one.component, version=one.version, time=one.time) for one in found]
     number = None if older is None else (older - _EPOCH) // _MOMENT
@@ -108,3 +106,11 @@ def list_rights(
         for one in page.items
     ]
     return RightPage(items=items, next=link_next(request, response, RIGHTS, page.next))
+
+
+def _moment(number: int) -> datetime:
+    """The time that a cursor of changes stands for. Raises ProblemError for one that no change can have."""
+    try:
+        return _EPOCH + number * _MOMENT
+    except OverflowError:
+        raise ProblemError(BAD_CURSOR, "Take the cursor from `next` of an earlier page, unchanged.") from None

@@ -172,7 +172,8 @@ class Judging:
         while not self._stopping:
             opened = await self._open()
             if opened is None:
-                await self._pause(wait)
+                if not self._stopping:  # else `stop` has called already
+                    await self._pause(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
                 continue
             wait = self._first_wait

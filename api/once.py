@@ -65,8 +65,8 @@ class ActionRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             key = request.headers.get(HEADER)
-            if key is not None:
-                _asked.set(_Asked(_own(_accepted(key)), _digest(request, await request.body())))
+            # set in any case: a request that came in behind another one, on one connection, begins with what that set
+            _asked.set(None if key is None else _Asked(_own(_accepted(key)), _digest(request, await request.body())))
             return await handle(request)
 
         return handler

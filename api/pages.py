@@ -24,6 +24,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL, which PostgreSQL keeps in no text")
+    return text
+
+
 def _in_utc(when: datetime) -> datetime:
     try:
         return utc(when)
@@ -40,6 +46,8 @@ def _written_out(value: object) -> object:
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_printable)]
 """An id or a name as a client may ask for it: no event can bring one of another form."""
+Text = Annotated[str, Field(min_length=1), AfterValidator(_storable)]
+"""What a person writes, in one line or several."""
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 """A time with a zone, in UTC."""
 PAGE_HEADERS: Final[dict[str, Any]] = {

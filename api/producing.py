@@ -23,7 +23,10 @@ WAITERS: Final = 32
 """Threads that wait for acknowledgements: an acknowledgement takes some 10 ms, so these carry about 3,000 stills a
 second, more than one producer sends."""
 WAITING: Final = 512
-"""Requests that may wait for one of them: at 100 kB each, 50 MB; more are told to come again."""
+"""Requests that may wait for one of them; more are told to come again."""
+WAITING_BYTES: Final = 256_000_000
+"""Pictures that may wait to be acknowledged, in bytes, as many as may wait to be judged: 512 stills of 100 kB take a
+fifth of it, and 16 of the largest fill it."""
 WATCH_SECONDS: Final = 10.0
 """Seconds between two looks at the brokers: an orchestrator asks for readiness about as often."""
 
@@ -59,14 +62,16 @@ class Producing:
         *,
         ready: Callable[[bool], None] = lambda _: None,
         watch_seconds: float = WATCH_SECONDS,
+        waiting_bytes: int = WAITING_BYTES,
     ) -> None:
         self._open_outlet = open_outlet
         self._look = look
         self._tell_ready = ready
         self._watch_seconds = watch_seconds
+        self._most_bytes = waiting_bytes
         self._threads = ThreadPoolExecutor(WAITERS, thread_name_prefix="producing")
         self._outlet: Outlet | None = None
-        self._waiting = 0
+        self._waiting = self._bytes = 0
         self._wrong = "not yet connected"
         self._stopped = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
@@ -90,14 +95,15 @@ class Producing:
             raise ProblemError(STOPPING)
         if self._outlet is None:
             raise ProblemError(STREAM_UNAVAILABLE, "Kafka is not connected yet.")
-        if self._waiting >= WAITING:
+        size = sum(len(message.data or b"") for message in messages)
+        if self._waiting >= WAITING or (self._bytes and self._bytes + size > self._most_bytes):
             raise ProblemError(BUSY)
-        self._waiting += 1
+        self._waiting, self._bytes = self._waiting + 1, self._bytes + size
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, _produce, self._outlet, messages)
         finally:
-            self._waiting -= 1
+            self._waiting, self._bytes = self._waiting - 1, self._bytes - size
 
     async def checks(self) -> list[Check]:
         """Whether the brokers answered when last looked at."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from api.pages import Name
+from api.pages import Name, Text
 from api.schemas import Answer, Instant
 from detector.policy import Mode
 from detector.scope import Breadth, Scope
@@ -28,10 +28,8 @@ def _said(text: str) -> str:
     return text
 
 
-Person = Annotated[str, Field(min_length=1, max_length=200)]
-Why = Annotated[
-    str, Field(min_length=1, max_length=1000, description="Why, for whoever reads it later."), AfterValidator(_said)
-]
+Person = Annotated[Name, Field(max_length=200)]
+Why = Annotated[Text, Field(max_length=1000, description="Why, for whoever reads it later."), AfterValidator(_said)]
 
 
 class _Request(BaseModel):

@@ -6,6 +6,7 @@ Owns the body of a PATCH and the version in ETag and If-Match (RFC 9110, 13.1.1)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Self
 
@@ -16,7 +17,7 @@ from api.dossier import DeedBody, TriageBody, TriageDetail
 from api.gate.who import actor
 from api.house import House, house
 from api.once import ActionRoute
-from api.pages import Moment, Name
+from api.pages import Moment, Name, Text
 from api.problems import (
     BAD_PARAMETER,
     NO_PICTURE_KEPT,
@@ -42,6 +43,7 @@ LONGEST_NOTE: Final = 10_000
 _ETAG: Final[dict[str, Any]] = {
     "headers": {"ETag": {"description": "Its version, for If-Match.", "schema": {"type": "string"}, "example": '"v3"'}}
 }
+_TAG: Final = re.compile(r'"v(0|[1-9][0-9]{0,17})"')
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", description="The ETag that was read: refused if it is another one by now.")
 ]
@@ -56,7 +58,7 @@ class _Triage(BaseModel):
         examples=["kim@example.com"],
     )
     verdict: Ruling | None = Field(None, description="true_positive or false_positive.")
-    note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE)
+    note: Text | None = Field(None, max_length=LONGEST_NOTE)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -167,15 +169,20 @@ def triage_alert(
     if_match: IfMatch = None,
 ) -> TriageBody:
     """A verdict on one alert. The alert stands as it stood: a late grant withdraws alerts, a verdict does not."""
-    alert = _alert(id, here)
+    alert, by = _alert(id, here), actor(said.actor)
+    with here.store().database.together():  # a candidate that is named and said of no alert would be nobody's word
+        acts = [*said.acts(), *(_named(alert, by, here) if said.placeholder else ())]
+        return _said(alert.id, acts, by, if_match, response, here)
+
+
+def _named(alert: Alert, by: str, here: House) -> list[Act]:
+    """The candidate that the alert's picture becomes, as what was done. Raises ProblemError where it cannot."""
     try:
-        named = name_candidate(here.store(), alert, actor(said.actor), here.now()) if said.placeholder else None
+        return [Act(Did.NAMED, name_candidate(here.store(), alert, by, here.now()))]
     except NothingKept as error:
         raise ProblemError(NO_PICTURE_KEPT, f"{error}.") from None
     except SomebodysHome as error:
         raise ProblemError(SOMEBODYS_HOME, f"{error}.") from None
-    acts = said.acts() if named is None else [*said.acts(), Act(Did.NAMED, named)]
-    return _said(alert.id, acts, actor(said.actor), if_match, response, here)
 
 
 def _incident(id: str, here: House) -> IncidentId:
@@ -218,8 +225,7 @@ def _version(if_match: str | None) -> int | None:
     """The version that If-Match names; None where any will do. What is no tag of ours matches none."""
     if if_match is None or if_match.strip() == "*":
         return None
-    tag = if_match.strip()
-    number = tag.removeprefix('"v').removesuffix('"')
-    if not number.isascii() or not number.isdigit() or tag != _etag(int(number)):
+    tag = _TAG.fullmatch(if_match.strip())
+    if tag is None:
         raise ProblemError(PRECONDITION_FAILED, 'If-Match takes one ETag as it was read, such as "v3".')
-    return int(number)
+    return int(tag[1])

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -25,6 +25,7 @@ from urllib.parse import unquote
 import httpx
 
 from streams.cloudevents import Rejected
+from streams.outbox.reach import is_public
 from streams.settings import Settings
 
 TRIES: Final = 3
@@ -153,7 +154,7 @@ class ClaimCheck:
 
     def _allowed(self, url: httpx.URL) -> list[str]:
         addresses = self._resolve(_host(url), _port(url))
-        allowed = addresses if self._private else [each for each in addresses if _is_public(each)]
+        allowed = addresses if self._private else [each for each in addresses if is_public(ip_address(each))]
         if addresses and not allowed:
             raise Rejected(
                 "bad_dataref", f"{origin_of(url)} has a private address; dataref_private allows such, if that is meant"
@@ -229,13 +230,6 @@ def _read(answer: httpx.Response, url: httpx.URL, max_bytes: int, deadline: floa
 def _addresses(host: str, port: int) -> list[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-def _is_public(text: str) -> bool:
-    address = ip_address(text)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_global and not address.is_multicast
 
 
 def _host(url: httpx.URL) -> str:

@@ -63,7 +63,9 @@ database's index, whose entries hold some 2,700 bytes in PostgreSQL."""
 
 _NAME = re.compile(r"[a-z0-9]{1,64}")
 """What CloudEvents allows in an attribute's name."""
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+"""Between these a time may lie: a clock that was never set shows the first, and of what is later than the last nobody
+could say what is a day after it."""
 MOST_EXTENSIONS = 64
 """Attributes of a delivery beside CloudEvents' own, at most: each is kept with every alert."""
 
@@ -282,6 +284,8 @@ def _time(attributes: Mapping[str, Any]) -> datetime:
         raise Rejected("bad_time", f"time {text!r} is not RFC 3339") from None
     if when < EARLIEST:
         raise Rejected("bad_time", f"time {text!r} lies before {EARLIEST.year}: the sender's clock is not set")
+    if when >= LATEST:
+        raise Rejected("bad_time", f"time {text!r} lies behind {LATEST.year - 1}")
     return when
 
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -19,6 +19,8 @@ from models.errors import StrayframeError
 from streams.metrics import Metrics
 
 READY = "judging"
+SILENT_SECONDS: Final = 10.0
+"""How long who connects may be silent: a probe asks at once, and each connection has a thread."""
 
 
 class PortTaken(StrayframeError):
@@ -95,6 +97,7 @@ class HealthServer:
 
 class _Handler(BaseHTTPRequestHandler):
     health: ClassVar[Health]
+    timeout = SILENT_SECONDS
 
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:

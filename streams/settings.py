@@ -370,8 +370,8 @@ def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return "(set)" if value.get_secret_value() else ""
     text = ",".join(value) if isinstance(value, tuple) else str(value)
-    if "://" in text and "@" in text:  # a database URL: show it without its password
-        scheme, rest = text.split("://", 1)
-        credentials, place = rest.rsplit("@", 1)
-        return f"{scheme}://{credentials.split(':', 1)[0]}:***@{place}"
-    return text
+    scheme, is_url, rest = text.partition("://")  # of a database: shown without its password, wherever that stands
+    credentials, at, place = rest.rpartition("@")
+    place, asks, _ = place.partition("?")
+    named = f"{credentials.split(':', 1)[0]}:***@" if at else ""
+    return f"{scheme}{is_url}{named}{place}{'?...' if asks else ''}"

@@ -28,10 +28,20 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 @pytest.mark.parametrize(
     "words", [("check", "config", "prometheus.yml"), ("test", "rules", "rules.test.yml")], ids=["config", "rules"]
 )
-def test_promtool_finds_nothing_wrong(words: tuple[str, ...]) -> None:
+def test_promtool_finds_nothing_wrong(words: tuple[str, ...], tmp_path: Path) -> None:
     promtool = need(partial(shutil.which, "promtool"), "prometheus", "promtool")
-    done = subprocess.run([promtool, *words], cwd=RULES.parent, capture_output=True, text=True, check=False)
+    folder = shutil.copytree(RULES.parent, tmp_path / "prometheus")
+    (folder / "token").write_text("sf_...")
+    done = subprocess.run([promtool, *words], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_whoever_asks_for_a_sign_in_is_scraped_with_a_token() -> None:
+    assert "STRAYFRAME_ACCESS=sign-in" in (DOCKER / "Dockerfile").read_text()
+    for job in yaml.safe_load((RULES.parent / "prometheus.yml").read_text())["scrape_configs"]:
+        for target in (each for config in job["static_configs"] for each in config["targets"]):
+            serves = COMPOSE["services"][target.partition(":")[0]]["command"] == ["serve"]
+            assert ("authorization" in job) is serves, target
 
 
 def test_every_alarm_is_tested_says_how_bad_it_is_and_leads_to_what_to_do() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -103,6 +105,20 @@ def test_what_says_something_of_the_answer_comes_again_with_it(tmp_path: Path) -
         assert unkeyed.json()["dry_run"] is False
 
 
+def test_a_request_behind_another_on_one_connection_has_no_key_but_its_own(served: Served) -> None:
+    def request(on: str, *headers: str) -> bytes:
+        body = f'{{"on": {on}, "actor": "anna", "why": "drill"}}'
+        head = ["PUT /v1/kill-switch HTTP/1.1", "host: 127.0.0.1", "content-type: application/json", *headers]
+        return "\r\n".join([*head, f"content-length: {len(body)}", "", body]).encode()
+
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname, address.port), 60) as line:
+        line.sendall(request("true", f"{HEADER}: k") + request("false", "connection: close"))
+        answers_ = b"".join(iter(lambda: line.recv(65536), b""))
+    assert answers_.count(b"HTTP/1.1 200 OK") == 2
+    assert served.client.get("/v1/kill-switch").json()["on"] is False
+
+
 def test_every_route_that_acts_takes_a_key(tmp_path: Path) -> None:
     document = create_app(Settings(store=f"sqlite:///{tmp_path / 's.db'}")).openapi()
     for path, methods in document["paths"].items():
@@ -175,3 +191,9 @@ def test_what_is_done_together_is_seen_by_nobody_before_its_end_and_kept_whole_o
             assert other.suspensions.words() == 0
             raise ZeroDivisionError
         assert store.suspensions.words() == 0
+        with store.database.together():
+            with store.database.together():
+                store.suspensions.say(KILL, "", ON, actor="anna", why="leaks", at=NOON)
+            store.suspensions.say(KILL, "", ON, actor="anna", why="still", at=NOON)
+            assert other.suspensions.words() == 0
+        assert other.suspensions.words() == 2

@@ -18,8 +18,10 @@ from api.app import create_app
 from api.cli import app
 from api.reach import table
 from detector.reach import Met, Reach
+from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AccountId, CameraId, utc
 from streams.settings import Settings
+from streams.store.sql import SqlStore
 
 OWNERS = range(2)
 
@@ -159,7 +161,8 @@ def test_triage_is_versioned_and_every_act_keeps_its_actor(tmp_path: Path) -> No
         assert (said.status_code, said.headers["etag"]) == (200, '"v1"')
         late = say('"v0"', actor="max", verdict="false_positive")
         assert (late.status_code, late.json()["type"]) == (412, "urn:strayframe:problem:precondition-failed")
-        assert say("nonsense", actor="max", note="x").status_code == 412
+        for no_tag in ("nonsense", f'"v{"9" * 5000}"'):
+            assert say(no_tag, actor="max", note="x").status_code == 412
         assert say("*", actor="max", note="looked at the cache").status_code == 200
         assert say(None, actor="lee", snoozed_until="2999-01-01T00:00:00Z").json()["snoozed_by"] == "lee"
         assert say(None, actor="lee", snoozed_until=None).json()["snoozed_until"] is None
@@ -201,6 +204,19 @@ def test_a_false_alert_s_picture_becomes_a_placeholder_candidate_that_a_person_s
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:strayframe:problem:no-picture-kept")
     assert got(served, "/v1/placeholders") == {"items": []}
     assert served.client.get("/v1/placeholders/ph-none").json()["type"] == "urn:strayframe:problem:no-such-placeholder"
+
+
+def test_a_candidate_is_not_named_by_who_saw_an_older_triage(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(store: SqlStore, *_: object) -> PlaceholderId:
+        store.put_placeholder(Placeholder(PlaceholderId("ph-1"), State.CANDIDATE, b"", label="named by kim"))
+        return PlaceholderId("ph-1")
+
+    monkeypatch.setattr("api.triage.name_candidate", name)
+    alert = got(served, "/v1/alerts", account="viewer-1")["items"][-1]["id"]
+    said = {"actor": "kim", "placeholder": True, "verdict": "false_positive"}
+    stale = served.client.patch(f"/v1/alerts/{alert}/triage", json=said, headers={"If-Match": '"v9"'})
+    assert stale.status_code == 412
+    assert got(served, "/v1/placeholders") == {"items": []}
 
 
 def test_a_notification_s_draft_tells_facts_and_gaps_and_no_account(served: Served) -> None:

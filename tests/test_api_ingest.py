@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -242,6 +243,15 @@ def test_a_batch_takes_what_it_can_and_tells_what_it_cannot(served: Served) -> N
         (4, "d", "no_picture"),
         (5, None, "bad_attribute"),
     ]
+
+
+def test_an_event_whose_id_is_no_text_spoils_no_batch(served: Served) -> None:
+    batch = json.dumps([right("r9", "enrol", "cam-9", "owner-9"), {"id": "half of a character: \ud800"}])
+    answer = served.client.post(
+        "/v1/events", content=batch, headers={"content-type": "application/cloudevents-batch+json"}
+    )
+    assert (answer.status_code, answer.json()["taken"]) == (200, 1)
+    assert [(one["index"], one["id"]) for one in answer.json()["refused"]] == [(1, None)]
 
 
 def test_rights_hold_from_the_moment_they_were_answered(served: Served) -> None:

@@ -286,6 +286,20 @@ def test_more_than_fits_in_memory_is_told_to_come_again() -> None:
     running(desk, story, waiting_bytes=11_000)
 
 
+def test_it_stops_at_once_where_no_judge_could_be_opened_meanwhile() -> None:
+    desk = Desk()
+    desk.may_open.clear()
+    desk.open_errors = [StoreUnavailable("the store is away")]
+
+    async def story(judging: Judging) -> None:
+        stopping = asyncio.create_task(judging.stop())
+        await asyncio.sleep(0)
+        desk.may_open.set()
+        await asyncio.wait_for(stopping, 30)
+
+    running(desk, story, first_wait=3600)
+
+
 def test_what_is_in_hand_when_told_to_stop_is_judged_and_stored() -> None:
     desk = Desk()
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from serving import Served, headers, serving, still
 
-from api import problems
+from api import cursor, problems
 from api.app import create_app
 from api.problems import BUSY, MEDIA_TYPE, ProblemError
 from streams.settings import Settings
@@ -38,6 +38,20 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
 
 
 JPEG = headers(still("d", "a", "c", 1))
+OFF = {"on": False, "actor": "kim", "why": "drill over"}
+JSON = {"content-type": "application/json"}
+HALF = r"\ud800bcdefghijklmnop"
+"""Half of a character, as JSON writes it, in a password that is long enough."""
+
+
+def form(charset: str, account: bytes) -> dict[str, Any]:
+    """A request with a form whose account is written in that charset."""
+    head = b'--B\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    file = b'--B\r\ncontent-disposition: form-data; name="still"; filename="a.jpg"\r\n\r\nx\r\n'
+    kind = f"multipart/form-data; boundary=B; charset={charset}"
+    return {"content": file + head % (b"account", account) + b"--B--\r\n", "headers": {"content-type": kind}}
+
+
 ERRORS: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/nothing", {}, 404, "not-found"),
     ("GET", "/docs", {}, 404, "not-found"),
@@ -66,6 +80,29 @@ ERRORS: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/v1/stills", {"files": {"other": b"x"}}, 422, "rejected"),
     ("POST", "/v1/events", {"json": []}, 422, "rejected"),
     ("POST", "/v1/events", {"content": b"x", "headers": {"content-type": "text/csv"}}, 415, "unsupported-media-type"),
+    ("GET", f"/v1/changes?cursor={cursor.encode('changes', 10**18 - 1)}", {}, 400, "bad-cursor"),
+    ("PUT", "/v1/kill-switch", {"json": OFF | {"why": "a\0b"}}, 422, "bad-parameter"),
+    ("PUT", "/v1/kill-switch", {"json": OFF | {"actor": "a\0b"}}, 422, "bad-parameter"),
+    ("PATCH", "/v1/alerts/none/triage", {"json": {"actor": "kim", "note": "a\0b"}}, 422, "bad-parameter"),
+    ("PUT", "/v1/kill-switch", {"json": OFF, "headers": {"host": "[::1"}}, 403, "not-local"),
+    ("PUT", "/v1/kill-switch", {"json": OFF, "headers": {"origin": "http://["}}, 403, "not-allowed"),
+    ("PUT", "/v1/kill-switch", {"json": OFF, "headers": {"origin": "null"}}, 403, "not-allowed"),
+    (
+        "POST",
+        "/v1/users",
+        {"content": f'{{"name": "kim", "password": "{HALF}", "roles": ["viewer"]}}', "headers": JSON},
+        422,
+        "bad-parameter",
+    ),
+    (
+        "POST",
+        "/v1/session",
+        {"content": f'{{"name": "kim", "password": "{HALF}"}}', "headers": JSON},
+        422,
+        "bad-parameter",
+    ),
+    ("POST", "/v1/stills", form("utf-7", b"+2AA-"), 422, "rejected"),
+    ("POST", "/v1/stills", form("punycode", b"a-\xff.."), 400, "bad-request"),
     (
         "POST",
         "/v1/events",

@@ -24,6 +24,7 @@ from detector.chain import GENESIS, Anchor, BadAnchor, Entry, Said, Wrong, after
 from detector.scope import named
 from detector.suspension import Do
 from detector.triage import Act, Did
+from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import IncidentId
 from streams.acting import acting_as, the_operator
 from streams.settings import Settings
@@ -127,6 +128,8 @@ def test_every_act_leaves_its_entry_and_what_fails_leaves_none(store: SqlStore) 
         Cases(store.database).act(IncidentId("in-1"), [Act(Did.ACKNOWLEDGED), Act(Did.NOTED, "a secret")], "kim", NOON)
         store.suspensions.say(KILL, "", ON, actor="kim", why="drill", at=NOON)
         store.suspensions.act(NODE, Asked(Do.PROPOSE, "kim", "leaks", NOON))
+        store.put_placeholder(Placeholder(PlaceholderId("ph-1"), State.CANDIDATE, b""))
+        store.rule(PlaceholderId("ph-1"), State.REJECTED, "kim", NOON)
         store.suspensions.act(named("homeview", {}), Asked(Do.PROPOSE, "kim", "why", NOON), dry_run=True)
         hook = hooks.add("https://hooks.example/T0P-S3CRET", NOON)
         hooks.change(hook.id, {"dry_run": True}, NOON)
@@ -138,6 +141,8 @@ def test_every_act_leaves_its_entry_and_what_fails_leaves_none(store: SqlStore) 
         ("triage", "in-1"),
         ("kill-switch", ""),
         ("suspension.propose", NODE.id),
+        ("placeholder.added", "ph-1"),
+        ("placeholder.ruled", "ph-1"),
         ("hook.added", hook.id),
         ("hook.changed", hook.id),
         ("hook.rotated", hook.id),
@@ -145,7 +150,8 @@ def test_every_act_leaves_its_entry_and_what_fails_leaves_none(store: SqlStore) 
     ]
     assert {entry.said.actor for entry in entries} == {"kim", operator.name}
     assert entries[0].said.via == f"store:{operator.name}"
-    assert entries[3].said.via == "store"
+    assert (entries[3].said.actor, entries[3].said.via) == (operator.name, "store")
+    assert (entries[4].said.actor, entries[4].said.via) == ("kim", f"store:{operator.name}")
     told = json.dumps([entry.record() for entry in entries])
     assert "a secret" not in told
     assert "S3CRET" not in told

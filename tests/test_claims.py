@@ -149,7 +149,11 @@ def test_a_private_address_is_never_asked_unless_that_is_allowed(pictures: Pictu
 
 
 @pytest.mark.parametrize(
-    "address", ["10.1.2.3", "192.168.1.1", "169.254.169.254", "::1", "fe80::1", "::ffff:10.0.0.1", "224.0.0.1"]
+    "address",
+    [
+        *("10.1.2.3", "192.168.1.1", "169.254.169.254", "::1", "fe80::1", "224.0.0.1"),
+        *("::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "2002:a00:1::"),
+    ],
 )
 def test_a_name_that_leads_inside_is_not_followed(address: str) -> None:
     settings = Settings(dataref_origins="http://pictures.example")  # type: ignore[arg-type]

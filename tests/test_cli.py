@@ -170,6 +170,23 @@ def test_every_command_of_every_room_is_in_the_list() -> None:
     assert held == {(entry.room, name) for name, entry in CONTENTS.items()}
 
 
+@pytest.mark.parametrize("command", [("list",), ("show", "0:1"), ("replay", "0:1")], ids=lambda c: c[0])
+def test_dead_letters_without_kafka_say_what_to_do(command: tuple[str, ...]) -> None:
+    code, _, err = run("dlq", *command)
+    assert code == 2
+    assert "no Kafka is named" in err
+
+
+@pytest.mark.parametrize("said", [("--by", "", "--why", "drill"), ("--by", "kim", "--why", " ")], ids=["by", "why"])
+def test_nothing_is_switched_by_nobody_or_for_no_reason(said: tuple[str, ...], tmp_path: Path) -> None:
+    code, _, err = run("kill-switch", "on", *said, "--store", f"sqlite:///{tmp_path / 's.db'}")
+    assert (code, "says nothing" in err) == (2, True)
+
+
+def test_a_setting_with_square_brackets_is_shown_as_it_is() -> None:
+    assert "/srv/[cold]/s" in run("settings", STRAYFRAME_SNAPSHOT="/srv/[cold]/s")[1]
+
+
 def test_a_misspelt_command_is_answered_with_those_that_are_alike() -> None:
     said = CliRunner().invoke(app, ["wroker"])
     assert said.exit_code == 2

@@ -111,6 +111,7 @@ def test_times_are_read_in_any_zone_and_kept_in_utc() -> None:
         ({"time": "2026-01-05T06:00:00"}, "bad_time"),
         ({"time": "yesterday"}, "bad_time"),
         ({"time": "1969-12-31T23:59:59Z"}, "bad_time"),
+        ({"time": "9999-01-01T00:00:00Z"}, "bad_time"),
         ({"Shard": "1"}, "bad_attribute"),
         ({"shard\0": "1"}, "bad_attribute"),
         ({"x" * 65: "1"}, "bad_attribute"),

@@ -98,6 +98,8 @@ def test_a_letter_is_shown_with_its_headers_and_its_picture_only_into_a_file(pla
     assert "key: cam0" in out
     assert "JFIF" not in out
     assert (tmp_path / "value.jpg").read_bytes() == still.data
+    code, out = dlq(place, "show", str(letter["place"]), "--value", str(tmp_path / "nowhere" / "value.jpg"))
+    assert (code, "No such file" in out) == (2, True)
 
 
 def test_copies_that_a_crash_left_behind_are_one_letter(place: Cloud) -> None:

@@ -392,6 +392,11 @@ def test_what_is_anothers_is_not_there(guarded: Guarded, leaked: dict[str, str])
         assert said.status_code == status
         moved = guarded.ask(own, f"POST /v1/suspensions/{ids[name]['suspensions']}/reject", json={"why": "no"})
         assert (moved.status_code == 404) is (status == 404)
+    key = {"idempotency-key": "seen-again"}
+    for replayed in (None, "true"):
+        path = f"{guarded.served.url}/v1/incidents/{leaked['homeview']}/triage"
+        again = httpx.patch(path, json={"note": "seen again"}, headers=own | key)
+        assert (again.status_code, again.headers.get("idempotency-replayed")) == (200, replayed)
     begin = {"action": "suspend", "integration": "other", "why": "not mine"}
     assert guarded.ask(own, "POST /v1/suspensions", json=begin).status_code == 404
 

@@ -172,6 +172,7 @@ def test_nobody_gets_in_without_a_role_or_under_anothers_name(
     cases = [
         ("u-2", {"email": "max@example.com", "groups": ["kitchen"]}, 403, "not-allowed"),
         ("u-3", {"email": "eve@example.com", "email_verified": False, "groups": ["soc"]}, 403, "not-allowed"),
+        ("u-7", {"email": "eve@example.com", "email_verified": "false", "groups": ["soc"]}, 403, "not-allowed"),
         ("u-4", {"groups": ["soc"]}, 403, "not-allowed"),
         ("u-5", {"email": "KIM@example.com", "groups": ["soc-lead"]}, 409, "name-taken"),
         ("u-6", {"email": "lee@example.com", "groups": ["soc"]}, 409, "name-taken"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -542,6 +543,23 @@ def test_a_person_adds_lists_and_settles_placeholders_while_a_judge_runs(tmp_pat
         code, out = command("placeholder", "add", card, *at)
         assert (code, "confirmed: offline.jpg" in out) == (0, True)
         assert command("placeholder", "confirm", "ph-nothing", *at)[0] == 1
+
+
+def test_a_placeholder_is_settled_where_the_process_has_no_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs under a number which no file of users names."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with SqlStore(url) as store:
+        store.put_placeholder(counted(9, id="ph-card"))
+        code, out = command("placeholder", "reject", "ph-card", "--store", url)
+        assert code == 0, out
+        assert store.placeholder(PlaceholderId("ph-card")).ruled_by == f"uid-{os.getuid()}"  # type: ignore[union-attr]
 
 
 def test_a_file_that_is_no_placeholder_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def test_secrets_are_never_shown() -> None:
     shown = {o.name: o.value for o in origins(environment=environment)}
     assert shown["kafka_password"] == "(set)"
     assert shown["store"] == "postgresql://anna:***@db/strayframe"
+    asked = {o.name: o.value for o in origins(environment={"STRAYFRAME_STORE": "postgresql://db/n?password=hunter2"})}
+    assert asked["store"] == "postgresql://db/n?..."
     assert "hunter2" not in repr(load(environment={"STRAYFRAME_KAFKA_PASSWORD": "hunter2"}))
 
 

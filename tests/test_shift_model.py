@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -255,10 +256,23 @@ def test_what_an_analyst_rules_changes_the_model_that_is_trained(tmp_path: Path)
     assert other.probability(clue) > after
 
 
-@pytest.mark.parametrize("line", ["[]", "{", '{"camera": "ca-1", "verdict": "maybe", "rule": "held", "evidence": {}}'])
-def test_a_file_that_holds_no_rulings_is_told_with_its_line(tmp_path: Path, line: str) -> None:
+RULED: dict[str, Any] = {"camera": "ca-1", "verdict": "false_positive", "rule": "held"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"{",
+        b'"\xff"',
+        json.dumps(RULED | {"verdict": "maybe", "evidence": {}}).encode(),
+        json.dumps(RULED | {"camera": 7, "evidence": dict.fromkeys(FEATURES, 0)}).encode(),
+        json.dumps(RULED | {"evidence": dict.fromkeys(FEATURES, 0) | {"wander": float("nan")}}).encode(),
+    ],
+)
+def test_a_file_that_holds_no_rulings_is_told_with_its_line(tmp_path: Path, line: bytes) -> None:
     file = tmp_path / "r.jsonl"
-    file.write_text(line)
+    file.write_bytes(line)
     with pytest.raises(BadRulings, match="line 1"):
         read(file, 2)
 

@@ -39,6 +39,7 @@ from streams.outbox.dispatch import Dispatcher
 from streams.settings import Settings
 from streams.sinks import alertmanager, trial
 from streams.sinks import syslog as syslog_sink
+from streams.sinks.alertmanager import AlertmanagerSink
 from streams.sinks.configuration import SinkError
 from streams.sinks.file import append
 from streams.sinks.roster import sinks_of
@@ -361,6 +362,21 @@ def test_a_restart_says_again_what_stood_before(housed: Any, monkeypatch: pytest
             receiver.until(before + 1)
     (again,) = json.loads(receiver.arrived[before].body)
     assert again["labels"]["incident"] == opened.data["incident"]
+
+
+def test_an_alertmanager_remembers_no_notice_that_is_recorded(housed: Any) -> None:
+    opened, *_ = incidents()
+    now = datetime.now(UTC)
+
+    async def story(sink: AlertmanagerSink) -> None:
+        assert (await sink.attempt(opened, now)).result is Result.DELIVERED
+        assert list(sink._said.values()) == [opened]
+        again = await sink.repeat([opened], now)
+        assert again is not None
+        assert sink._said == {}
+
+    with Receiver([status(200), status(200)]) as receiver:
+        asyncio.run(story(housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"').sink("am")))
 
 
 def test_an_alertmanager_without_its_secret_ends_no_dispatcher(housed: Any, tmp_path: Path) -> None:

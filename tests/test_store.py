@@ -632,9 +632,10 @@ def test_a_bad_url_is_told_in_one_sentence_without_its_password(bad: str, says: 
     assert not caught.value.retry
 
 
-def test_a_server_that_does_not_answer_is_worth_another_try() -> None:
+@pytest.mark.parametrize("url", ["postgresql://u:secret@127.0.0.1:1/n", "postgresql://127.0.0.1:1/n?password=secret"])
+def test_a_server_that_does_not_answer_is_worth_another_try(url: str) -> None:
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1") as caught:
-        SqlStore("postgresql://u:secret@127.0.0.1:1/n")
+        SqlStore(url)
     assert caught.value.retry
     assert "secret" not in str(caught.value)
 

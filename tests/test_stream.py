@@ -21,9 +21,11 @@ from serving import Served, serving
 from api.app import create_app
 from api.live import AT_ONCE, READERS, Live
 from detector.notice import Notice, NoticeType, notice
+from streams.outbox.call import Attempt, Outcome, Result
 from streams.settings import Settings
 from streams.store.feed import ANY, Feed, Told, Wanted
 from streams.store.forgetting import Forgetting
+from streams.store.hooks import Hooks
 from streams.store.outbox import Outbox, put
 from streams.store.sql import SqlStore
 
@@ -126,6 +128,23 @@ def test_a_notice_that_is_committed_late_has_no_lower_number_than_one_that_was_r
         other.join()
         heard += feed.after(heard[-1].seq if heard else 0, 9)
     assert [each.notice for each in heard] == [told(1), told(2)]
+
+
+def test_a_hook_that_is_tried_out_meanwhile_hides_nothing_from_who_begins_then(url: str) -> None:
+    def try_out() -> None:
+        with SqlStore(url) as other:
+            attempt = Attempt(NOON, 0.1, Outcome(Result.DELIVERED, "HTTP 204", 204))
+            Hooks(other.database).note("hk-1", told(2, NoticeType.TEST), attempt)
+
+    with SqlStore(url) as store:
+        feed, trial = Feed(store.database), threading.Thread(target=try_out)
+        with store.database.writing() as connection:
+            put(connection, [told(1)])
+            trial.start()
+            trial.join(0.3)
+            _, begun = feed.span()
+        trial.join()
+        assert [each.notice for each in feed.after(begun, 9)] == [told(1)]
 
 
 def test_filters_narrow_what_is_heard(tmp_path: Path) -> None:

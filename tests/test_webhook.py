@@ -139,6 +139,9 @@ def test_a_network_that_is_none_is_told_by_the_setting(tmp_path: Path) -> None:
 def test_a_name_without_an_address_and_a_silent_receiver_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreachable, match="no address"):
         asyncio.run(post("https://nowhere.invalid/", b"{}", {}, LOOPBACK))
+    for no_name in ("a..invalid", f"{'a' * 64}.invalid"):
+        with pytest.raises(Unreachable, match="no address"):
+            asyncio.run(post(f"https://{no_name}/", b"{}", {}, LOOPBACK, seconds=5))
     with Receiver([hang]) as receiver, pytest.raises(NoAnswer, match=r"within 0\.3 s"):
         asyncio.run(post(receiver.url, b"{}", {}, LOOPBACK, seconds=0.3))
     with pytest.raises(NoAnswer, match="ConnectError"):
@@ -149,10 +152,9 @@ def test_a_name_without_an_address_and_a_silent_receiver_are_no_answer(monkeypat
 
 def test_an_answer_may_ask_for_a_pause_in_seconds_or_until_a_date() -> None:
     later = (datetime.now(UTC) + timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    with Receiver(
-        [status(503, f"retry-after: {later}"), status(429, "retry-after: 7"), status(429, "retry-after: soon")]
-    ) as r:
-        after = [asyncio.run(post(r.url, b"{}", {}, LOOPBACK)).after for _ in range(3)]
+    asked = (later, "7", "soon", "9" * 5000, "Fri, 01 Jan 99999999999 00:00:00 GMT")
+    with Receiver([status(503, f"retry-after: {value}") for value in asked]) as r:
+        after = [asyncio.run(post(r.url, b"{}", {}, LOOPBACK)).after for _ in asked]
     assert after[0] is not None
     assert timedelta(seconds=60) < after[0] <= timedelta(seconds=90)
-    assert after[1:] == [timedelta(seconds=7), None]
+    assert after[1:] == [timedelta(seconds=7), None, None, None]

@@ -28,7 +28,7 @@ def list_(
     settings: Settings,
     json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False,
 ) -> None:
-    """List the pictures that three or more unrelated accounts got, and those that were added."""
+    """List the pictures that five or more unrelated accounts got, and those that were named or added."""
     from api.commands.placeholder import show
 
     raise typer.Exit(show(settings, as_json=json))

@@ -33,8 +33,16 @@ class ModeName(StrEnum):
     auto = "auto"
 
 
-By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are. It is kept with what you do.")]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for whoever reads it later.")]
+def _said(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("says nothing")
+    return text
+
+
+By = Annotated[
+    str, typer.Option("--by", metavar="NAME", help="Who you are. It is kept with what you do.", callback=_said)
+]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for whoever reads it later.", callback=_said)]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; keep nothing, tell nobody.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]

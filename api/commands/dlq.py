@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import typer
 
+from api.commands.topics import require_kafka
 from api.options import fail
 from models.errors import StrayframeError
 from streams.cloudevents import instant
@@ -32,6 +33,7 @@ def show_all(settings: Settings, reason: str | None, *, replayed: bool, as_objec
 
 def show(settings: Settings, place: str, value: Path | None) -> int:
     """Say what one letter holds; its value, which may be somebody's picture, only goes into a file."""
+    require_kafka(settings)
     try:
         letter, message = open_letter(settings, Place.parse(place))
     except StrayframeError as error:
@@ -42,7 +44,10 @@ def show(settings: Settings, place: str, value: Path | None) -> int:
     for name, raw in message.headers:
         typer.echo(f"header {name}: {_text(raw)}")
     if value is not None:
-        value.write_bytes(message.value or b"")
+        try:
+            value.write_bytes(message.value or b"")
+        except OSError as error:
+            fail(f"{value}: {error.strerror}")
     return 0
 
 
@@ -50,6 +55,7 @@ def send_back(settings: Settings, places: list[str], reason: str | None, *, agai
     """Send letters back; exit code 1 when one of them could not be."""
     if not places and reason is None:
         fail("say which: places as `strayframe dlq list` shows them, or --reason")
+    require_kafka(settings)
     left = 0
     try:
         for letter, why_not in replay(settings, _chosen(settings, places, reason, again=again)):
@@ -67,8 +73,7 @@ def _chosen(settings: Settings, places: list[str], reason: str | None, *, again:
 
 
 def _letters(settings: Settings, reason: str | None) -> list[Letter]:
-    if not settings.kafka:
-        fail("no Kafka is named: give --kafka HOST:PORT or STRAYFRAME_KAFKA")
+    require_kafka(settings)
     try:
         return [each for each in letters(settings) if reason is None or each.reason == reason]
     except StrayframeError as error:

@@ -118,8 +118,9 @@ def say(settings: Settings, id: str, actor: str | None, **said: Any) -> int:
         except ValidationError as error:
             fail("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()))
         now = datetime.now(UTC)
-        acts = [*body.acts(), *_named(store, subject, body, now)]
-        after = cases.act(AlertId(subject), acts, body.actor or login(), now)
+        with store.database.together():
+            acts = [*body.acts(), *_named(store, subject, body, now)]
+            after = cases.act(AlertId(subject), acts, body.actor or login(), now)
     typer.echo(f"{subject}: {_told(TriageBody.of(after))}")
     for act in acts:
         if act.did is Did.NAMED:

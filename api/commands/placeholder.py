@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from api.commands.opened import opened
 from api.options import fail
 from api.placeholders import PlaceholderBody
 from models.placeholder import Gallery, Look, Placeholder, PlaceholderId, State
+from streams.acting import login
 from streams.cloudevents import instant
 from streams.placeholder import from_file
 from streams.settings import Settings
@@ -57,7 +57,7 @@ def add(settings: Settings, files: Sequence[Path]) -> int:
                 store.put_placeholder(one)
                 typer.echo(f"{one.id} confirmed: {one.label}")
             else:
-                store.rule(same, State.CONFIRMED, getpass.getuser(), _now())
+                store.rule(same, State.CONFIRMED, login(), _now())
                 typer.echo(f"{same} confirmed: {one.label} is the picture that was met before")
     return 0
 
@@ -67,7 +67,7 @@ def confirm(settings: Settings, id: str, by: str | None) -> int:
     with opened(settings) as store:
         one = _the(store, id)
         try:
-            store.rule(one.id, State.CONFIRMED, by or getpass.getuser(), _now())
+            store.rule(one.id, State.CONFIRMED, by or login(), _now())
         except SomebodysHome as error:
             fail(str(error), 1)
     typer.echo(f"{one.id} confirmed: it is never judged again, and what was learned from it is taken out")
@@ -76,7 +76,7 @@ def confirm(settings: Settings, id: str, by: str | None) -> int:
 
 def reject(settings: Settings, id: str, by: str | None) -> int:
     """A candidate is no placeholder: it is judged like any still, and not shown as a candidate again."""
-    said = (State.REJECTED, by or getpass.getuser(), _now())
+    said = (State.REJECTED, by or login(), _now())
     return _ruled(settings, id, lambda store, one: store.rule(one, *said), "rejected")
 
 

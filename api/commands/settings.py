@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from api.options import fail
@@ -31,6 +32,6 @@ def run(config: Path | None, *, as_json: bool) -> int:
     for heading in ("setting", "value", "source", "meaning"):
         table.add_column(heading, overflow="fold")
     for origin in found:
-        table.add_row(origin.name, origin.value, origin.source, origin.meaning)
+        table.add_row(*map(escape, (origin.name, origin.value, origin.source, origin.meaning)))
     console.print(table)
     return 0

@@ -12,7 +12,7 @@ from streams.settings import Settings
 
 def create(settings: Settings, partitions: int, replication: int) -> int:
     """Make what is missing and say what was made."""
-    _require_kafka(settings)
+    require_kafka(settings)
     try:
         created = create_topics(settings, partitions, replication)
     except StrayframeError as error:
@@ -23,7 +23,7 @@ def create(settings: Settings, partitions: int, replication: int) -> int:
 
 def check(settings: Settings) -> int:
     """Print each problem on a line of its own; exit code 1 when there is one."""
-    _require_kafka(settings)
+    require_kafka(settings)
     try:
         problems = check_topics(settings)
     except StrayframeError as error:
@@ -37,7 +37,7 @@ def check(settings: Settings) -> int:
 
 def grow(settings: Settings, partitions: int) -> int:
     """Raise the number of partitions of the topic of stills."""
-    _require_kafka(settings)
+    require_kafka(settings)
     try:
         grown = grow_topics(settings, partitions)
     except StrayframeError as error:
@@ -46,6 +46,7 @@ def grow(settings: Settings, partitions: int) -> int:
     return 0
 
 
-def _require_kafka(settings: Settings) -> None:
+def require_kafka(settings: Settings) -> None:
+    """End the command where no Kafka is named."""
     if not settings.kafka:
         fail("no Kafka is named: give --kafka HOST:PORT or STRAYFRAME_KAFKA")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from api.gate.secret import PASSWORD_LEAST, PASSWORD_MOST
+from api.gate.secret import PASSWORD_LEAST, PASSWORD_MOST, is_text
 from api.pages import Name
 from api.schemas import Answer, Instant
 from detector.access import PERSONS_ONLY, SCOPES, BadName, Caller, Permission, Role, Via, user_name
@@ -31,6 +31,13 @@ def _for_tokens(scopes: list[Permission]) -> list[Permission]:
     return scopes
 
 
+def _as_text(password: SecretStr) -> SecretStr:
+    if not is_text(password.get_secret_value()):
+        raise ValueError("is not text")
+    return password
+
+
+Password = Annotated[SecretStr, AfterValidator(_as_text)]
 UserName = Annotated[str, Field(examples=["kim@example.com"]), AfterValidator(_as_user_name)]
 
 
@@ -42,14 +49,14 @@ class Credentials(_Request):
     """A local user's name and password."""
 
     name: UserName
-    password: SecretStr = Field(min_length=1, max_length=PASSWORD_MOST)
+    password: Password = Field(min_length=1, max_length=PASSWORD_MOST)
 
 
 class NewUser(_Request):
     """A local user."""
 
     name: UserName
-    password: SecretStr = Field(min_length=PASSWORD_LEAST, max_length=PASSWORD_MOST)
+    password: Password = Field(min_length=PASSWORD_LEAST, max_length=PASSWORD_MOST)
     roles: list[Role] = Field(min_length=1, examples=[["analyst"]])
 
 

@@ -198,14 +198,29 @@ def _is_foreign(headers: Headers, site: str) -> bool:
     if fetched is not None:
         return fetched not in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc not in (headers.get("host", ""), site)
+    return origin is not None and _place(origin) not in {headers.get("host", ""), site} - {""}
 
 
 def _refuse_strangers(headers: Headers) -> None:
     """Where nobody signs in: refuse what was sent on from elsewhere, by a proxy or by a name that leads here."""
-    name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    if not is_loopback(name) or "x-forwarded-for" in headers or "forwarded" in headers:
+    if not is_loopback(_name(headers.get("host", ""))) or "x-forwarded-for" in headers or "forwarded" in headers:
         raise ProblemError(NOT_LOCAL, "Set access to sign-in before others reach this; docs/access.md says how.")
+
+
+def _place(origin: str) -> str:
+    """Host and port of an origin; empty where it has none, as `null` has."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def _name(host: str) -> str:
+    """The host without its port; empty for what is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

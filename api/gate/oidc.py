@@ -172,7 +172,8 @@ async def come_back(request: Request, here: Here, at: Annotated[Provider, Depend
 def person_of(claims: Mapping[str, Any], settings: Settings) -> tuple[str, frozenset[Role]]:
     """Name and roles by the claims. Raises Unusable when there is no name that holds, or no role."""
     given = claim_of(claims, settings.oidc_name)
-    if settings.oidc_name == "email" and claims.get("email_verified") is False:
+    verified = claims.get("email_verified", True)  # some providers say it as text
+    if settings.oidc_name == "email" and str(verified).lower() == "false":
         raise Unusable("the provider did not verify the email address")
     try:
         name = user_name(given if isinstance(given, str) else "")

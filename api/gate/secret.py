@@ -27,7 +27,7 @@ _AT_ONCE: Final = threading.BoundedSemaphore(2)
 
 
 class BadPassword(StrayframeError):
-    """The password is too short or too long."""
+    """The password is too short or too long, or no text."""
 
 
 def drawn_token() -> str:
@@ -45,10 +45,21 @@ def digest(secret: str) -> str:
     return sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
+def is_text(password: str) -> bool:
+    """Whether it can be written as UTF-8: JSON may hold half of a character, which nothing digests."""
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def password_digest(password: str) -> str:
     """What is kept of a password. Raises BadPassword."""
     if not PASSWORD_LEAST <= len(password) <= PASSWORD_MOST:
         raise BadPassword(f"a password has {PASSWORD_LEAST} to {PASSWORD_MOST} characters")
+    if not is_text(password):
+        raise BadPassword("a password is text")
     with _AT_ONCE:
         return _hasher().hash(password)
 

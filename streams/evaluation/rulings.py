@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,10 +55,10 @@ def teaches(alert: Alert) -> bool:
 def read(path: Path, folds: int) -> list[Sample]:
     """The samples of a file, dealt to folds by their camera. Raises BadRulings, OSError."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             found.append(_sample(json.loads(line), folds))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadRulings(f"{path}, line {number}: no ruling as `strayframe incidents rulings` writes it") from error
     return found
 
@@ -65,6 +66,8 @@ def read(path: Path, folds: int) -> list[Sample]:
 def _sample(said: dict[str, Any], folds: int) -> Sample:
     camera, verdict, rule = said["camera"], Ruling(said["verdict"]), said["rule"]
     values = {name: (int if name in _COUNTS else float)(said["evidence"][name]) for name in FEATURES}
+    if not all(map(isfinite, values.values())):
+        raise ValueError("evidence is finite")
     fold = int(derived_id("fo", camera)[-8:], 16) % folds
     foreign = ANOTHER if verdict is Ruling.TRUE_POSITIVE else ""
     told = Told.AT_ONCE if rule == AT_ONCE else Told.ON_RETURN

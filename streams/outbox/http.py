@@ -144,11 +144,11 @@ def _after(status: int, value: str | None) -> timedelta | None:
     """The pause that an answer asks for, in seconds or as a date (RFC 9110, 10.2.3); what cannot be read is none."""
     if status not in ASKS_TO_WAIT or value is None:
         return None
-    if value.strip().isdecimal():
-        return timedelta(seconds=min(int(value), 10**9))
     try:
+        if value.strip().isdecimal():
+            return timedelta(seconds=min(int(value), 10**9))
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(when - datetime.now(UTC), timedelta(0))

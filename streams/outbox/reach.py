@@ -60,7 +60,7 @@ class Reach:
         address = ipaddress.ip_address(text.partition("%")[0])
         if self.names(address):
             return
-        if not all(each.is_global and not each.is_multicast for each in (address, *_within(address))):
+        if not is_public(address):
             raise Unreachable(f"{address} is not public; hook_networks names the others that hooks may reach")
         if plain:
             raise Unreachable(f"{address} is public, and http is not encrypted: use https")
@@ -86,6 +86,11 @@ class Reach:
             raise BadHookUrl(str(error)) from None
 
 
+def is_public(address: Address) -> bool:
+    """Whether the address is one of the open internet, and so is what it stands for."""
+    return all(each.is_global and not each.is_multicast for each in (address, *_within(address)))
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """The addresses of a host, in the order in which they are to be tried. Raises OSError.
 
@@ -101,6 +106,8 @@ async def resolve(host: str, port: int) -> list[str]:
             settle = partial(_settle, found, addresses)
         except OSError as error:
             settle = partial(_settle, found, error)
+        except UnicodeError:  # an empty or an overlong part: no name server is asked
+            settle = partial(_settle, found, OSError(f"{host} is no name of a host"))
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle)
 

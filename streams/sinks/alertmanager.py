@@ -58,6 +58,7 @@ class AlertmanagerSink(WebSink):
     async def repeat(self, told: Sequence[Notice], at: datetime) -> Outcome | None:
         """Say again what stands of what was told last; None where nothing does."""
         async with self._lock:
+            self._forget(told)
             stands = [self.alert(notice, at) for notice in map(self._last, told) if self._stands(notice)]
             try:
                 outcomes = [await self._post(stands[n : n + AT_ONCE]) for n in range(0, len(stands), AT_ONCE)]
@@ -93,6 +94,13 @@ class AlertmanagerSink(WebSink):
     async def _post(self, alerts: list[dict[str, Any]]) -> Outcome:
         headers = {} if self._given.authorization is None else {"authorization": self._given.authorization.read()}
         return await self.post(alerts, headers)
+
+    def _forget(self, recorded: Sequence[Notice]) -> None:
+        """What is recorded by now need not be remembered: else all that was ever said would be."""
+        for notice in recorded:
+            found = episode(notice)
+            if found is not None and (said := self._said.get(found.key)) is not None and said.id == notice.id:
+                del self._said[found.key]
 
     def _last(self, notice: Notice) -> Notice:
         found = episode(notice)

@@ -58,7 +58,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         parsed = _parsed(url)
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = parsed.set(query={}).render_as_string(hide_password=True)  # a password may stand in the query, too
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgres_engine(parsed)
         self.insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
@@ -90,13 +90,15 @@ class Database:
 
     @contextmanager
     def together(self) -> Iterator[Connection]:
-        """One transaction of all that this thread reads and writes here within the block, whoever does it."""
+        """One transaction of all that this thread reads and writes here within the block, whoever does it. A block
+        within another one is part of it."""
+        before = self._joined()
         with self.writing() as connection:
             self._mine.connection = connection
             try:
                 yield connection
             finally:
-                self._mine.connection = None
+                self._mine.connection = before
 
     def _joined(self) -> Connection | None:
         """The transaction of the block in which this thread is."""

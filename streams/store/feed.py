@@ -1,8 +1,8 @@
 """What happened, in the order in which it was stored: the notices again, for whoever reads along.
 
-Owns the question. Their numbers are a cursor: `streams.store.outbox.put` sees to it that a lower one never comes after
-a higher one. Refuses to hand out tests of hooks, which are meant for one receiver. Notices are never deleted, so that a
-reader who was away for a month finds the place where it stopped.
+Owns the question. Their numbers are a cursor: `streams.store.outbox.in_order` sees to it that a lower one never comes
+after a higher one. Refuses to hand out tests of hooks, which are meant for one receiver. What is old and done with is
+forgotten (forgetting.py), and `span` says up to where: a reader who was away for longer is told so.
 """
 
 from __future__ import annotations

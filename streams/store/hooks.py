@@ -20,7 +20,7 @@ from detector.notice import Notice, NoticeType
 from streams.outbox.call import SINK, Attempt, CallId, Outcome, Result, State, call_id, lane, rank
 from streams.store import audit, outbox_schema
 from streams.store.database import Database
-from streams.store.outbox import NOTICE, disable, of_attempt, of_notice, ring, to_notice
+from streams.store.outbox import NOTICE, disable, in_order, of_attempt, of_notice, ring, to_notice
 from streams.store.outbox_schema import attempts, calls, notices
 from streams.store.queries import Page
 from streams.store.words import is_killed
@@ -220,6 +220,7 @@ class Hooks:
             "settled_at": attempt.at,
         }
         with self._database.writing() as connection:
+            in_order(connection)
             connection.execute(notices.insert(), of_notice(notice) | {"stored_at": attempt.at, "routed_at": attempt.at})
             connection.execute(calls.insert(), row)
             connection.execute(attempts.insert(), of_attempt(id_, attempt))

@@ -37,16 +37,21 @@ def put(connection: Connection, told: Iterable[Notice]) -> None:
     The same notice twice is one: what is stored first stays. Data that would make a body of more than 20 kB lose
     their largest members, which `omitted` then names. Raises TypeError for data that are not JSON.
 
-    From here to the end of the transaction nobody else numbers a notice: whoever reads number 7 will never find a 6
-    that was not there. A sequence alone does not give that, since a lower number may be committed after a higher one.
     """
     rows = [of_notice(notice) for notice in told]
     if rows:
-        if connection.dialect.name == "postgresql":  # on SQLite there is one writing transaction at a time
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ORDER})
+        in_order(connection)
         insert: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(notices)
         connection.execute(insert.values(stored_at=now()).on_conflict_do_nothing(index_elements=["id"]), rows)
         ring(connection)
+
+
+def in_order(connection: Connection) -> None:
+    """From here to the end of the transaction nobody else numbers a notice: whoever reads number 7 will never find a 6
+    that was not there. A sequence alone does not give that, since a lower number may be committed after a higher one.
+    """
+    if connection.dialect.name == "postgresql":  # on SQLite there is one writing transaction at a time
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ORDER})
 
 
 def ring(connection: Connection) -> None:

@@ -34,6 +34,7 @@ class OwnStore(SqlStore):
     def __init__(self, whole: SqlStore, integrations: frozenset[str]) -> None:
         Queries.__init__(self, whole.database)
         self.lease = None
+        self.answers = whole.answers
         self.suspensions = OwnSuspensions(whole.database, integrations)
         self._own = integrations
 

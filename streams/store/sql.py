@@ -248,7 +248,7 @@ class SqlStore(Queries):
                 raise SomebodysHome(f"{id} shows the home of camera {camera}: who else got it is told as a leak")
             found = connection.execute(update(table).where(table.c.id == id).values(said)).rowcount == 1
             if found:
-                self._ruled(connection, "placeholder.ruled", id, state=state.value)
+                self._ruled(connection, "placeholder.ruled", id, actor, state=state.value)
             return found
 
     def remove_placeholder(self, id: PlaceholderId) -> bool:
@@ -259,9 +259,11 @@ class SqlStore(Queries):
                 self._ruled(connection, "placeholder.removed", id)
             return found
 
-    def _ruled(self, connection: Connection, what: str, id: PlaceholderId, **detail: str) -> None:
+    def _ruled(
+        self, connection: Connection, what: str, id: PlaceholderId, actor: str | None = None, **detail: str
+    ) -> None:
         self.count_ruling(connection)
-        audit.write(connection, what, id, **detail)
+        audit.write(connection, what, id, actor=actor, **detail)
 
     def count_ruling(self, connection: Connection) -> None:
         """Let judges know that a person said something of a placeholder: they look after their next commit."""
