@@ -1,0 +1,94 @@
+"""The bytes of stills under way to other processes: one piece of memory without a name, which all of them have open.
+
+Owns which part of it holds what. One process puts bytes in and gives their room up; the others only read. Refuses to
+know who reads what and when that is done. The memory is nobody's file: whoever dies, nothing of a still is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from multiprocessing.reduction import DupFd
+from typing import Any
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the bytes of a still lie, until their room is given up."""
+
+    at: int
+    size: int
+    held: bool = True
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.at + self.size
+
+
+class Ring:
+    """Room for `size` bytes of stills, or for a single larger one. Can be handed to a process that is started."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._file = os.memfd_create("stills")
+        self._places: deque[Place] = deque()
+
+    def close(self) -> None:
+        """Give the memory up; it goes once the last process that has it open has ended."""
+        os.close(self._file)
+
+    def put(self, data: bytes) -> Place | None:
+        """Put the bytes of a still in; None while there is no room for them."""
+        at = self._room(len(data))
+        if at is None:
+            return None
+        place = Place(at, len(data))
+        self._places.append(place)
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._file, memoryview(data)[written:], at + written)
+        return place
+
+    def free(self, place: Place) -> None:
+        """Give up the room of a still. What came after the oldest one still held stays taken until that goes."""
+        place.held = False
+        while self._places and not self._places[0].held:
+            gone = self._places.popleft()
+            if gone.end > self._size:  # it was alone
+                os.ftruncate(self._file, 0)
+
+    def _room(self, size: int) -> int | None:
+        if not self._places:
+            return 0
+        first, end = self._places[0].at, self._places[-1].end
+        if self._places[-1].at < first:  # it has begun anew from 0; the two never touch, so that this tells
+            return end if end + size < first else None
+        if end + size <= self._size:
+            return end
+        return 0 if size < first else None
+
+    def get(self, place: Place) -> bytes:
+        """A copy of the bytes that lie there."""
+        return _read(self._file, place.at, place.size)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reading, (DupFd(self._file),)
+
+
+class Reading:
+    """The ring as a process sees it that was given it at its start."""
+
+    def __init__(self, file: Any) -> None:
+        self._file: int = file.detach()
+
+    def get(self, at: int, size: int) -> bytes:
+        """A copy of the bytes that lie there."""
+        return _read(self._file, at, size)
+
+
+def _read(file: int, at: int, size: int) -> bytes:
+    data = os.pread(file, size, at)
+    assert len(data) == size, "what is read was put in and is still held"
+    return data
