@@ -48,6 +48,9 @@ ANSWERS_BYTES: Final = 1024 * 1024
 ANSWER_BYTES: Final = 12288
 """Room that one answer takes in its pipe: 9.7 kB, the greater part levels and greys of 4,096 cells. The answers of all
 that a process was given fit into the pipe, so that neither end ever waits for the other for good."""
+HEARD_BYTES: Final = 64 * 1024
+"""Bytes of answers that are read at once: some seven. Room for many more would be had from the system each time, which
+takes as long as all the rest of a reading."""
 DEATHS: Final = 2
 """Processes that a still may take with it before it counts as undecodable: the first may have been killed from
 outside, for want of memory."""
@@ -256,7 +259,7 @@ class _Looker:
     def receive(self) -> bool:
         """Take in what it has said, waiting for it if that is nothing yet. False when the process is gone."""
         try:
-            said = os.read(self.number, ANSWERS_BYTES)
+            said = os.read(self.number, HEARD_BYTES)
         except OSError:
             return False
         words, self._half = _words(self._half + said)

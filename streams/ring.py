@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass
+from mmap import mmap
 from multiprocessing.reduction import DupFd
 from typing import Any
 
@@ -27,16 +28,34 @@ class Place:
         return self.at + self.size
 
 
+class Reading:
+    """The memory as a process sees it that was given it at its start. One size is mapped, what lies beyond is read."""
+
+    def __init__(self, file: Any, size: int) -> None:
+        self._file: int = file.detach()
+        self._size = size
+        self._memory = mmap(self._file, size)
+
+    def get(self, at: int, size: int) -> bytes:
+        """A copy of the bytes that lie there."""
+        if at + size <= self._size:
+            return self._memory[at : at + size]
+        return os.pread(self._file, size, at)
+
+
 class Ring:
     """Room for `size` bytes of stills, or for a single larger one. Can be handed to a process that is started."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._file = os.memfd_create("stills")
+        os.ftruncate(self._file, size)
+        self._memory = mmap(self._file, size)
         self._places: deque[Place] = deque()
 
     def close(self) -> None:
         """Give the memory up; it goes once the last process that has it open has ended."""
+        self._memory.close()
         os.close(self._file)
 
     def put(self, data: bytes) -> Place | None:
@@ -45,11 +64,16 @@ class Ring:
         if at is None:
             return None
         place = Place(at, len(data))
+        if place.end <= self._size:
+            self._memory[at : place.end] = data
+        else:
+            os.pwrite(self._file, data, at)
         self._places.append(place)
-        written = 0
-        while written < len(data):
-            written += os.pwrite(self._file, memoryview(data)[written:], at + written)
         return place
+
+    def get(self, place: Place) -> bytes:
+        """A copy of the bytes that lie there."""
+        return os.pread(self._file, place.size, place.at)
 
     def free(self, place: Place) -> None:
         """Give up the room of a still. What came after the oldest one still held stays taken until that goes."""
@@ -57,7 +81,10 @@ class Ring:
         while self._places and not self._places[0].held:
             gone = self._places.popleft()
             if gone.end > self._size:  # it was alone
-                os.ftruncate(self._file, 0)
+                os.ftruncate(self._file, self._size)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reading, (DupFd(self._file), self._size)
 
     def _room(self, size: int) -> int | None:
         if not self._places:
@@ -68,27 +95,3 @@ class Ring:
         if end + size <= self._size:
             return end
         return 0 if size < first else None
-
-    def get(self, place: Place) -> bytes:
-        """A copy of the bytes that lie there."""
-        return _read(self._file, place.at, place.size)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Reading, (DupFd(self._file),)
-
-
-class Reading:
-    """The ring as a process sees it that was given it at its start."""
-
-    def __init__(self, file: Any) -> None:
-        self._file: int = file.detach()
-
-    def get(self, at: int, size: int) -> bytes:
-        """A copy of the bytes that lie there."""
-        return _read(self._file, at, size)
-
-
-def _read(file: int, at: int, size: int) -> bytes:
-    data = os.pread(file, size, at)
-    assert len(data) == size, "what is read was put in and is still held"
-    return data
