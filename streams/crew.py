@@ -4,39 +4,53 @@ Owns those processes: how they start and end, how much each is given ahead, and 
 kill the process that decodes them. Refuses to judge, and to decode in the process that does: there, such a still
 would take all that is known with it.
 
-Each process has a pipe for stills and one for answers, and answers in the order in which it was given stills. So a
+The bytes of stills lie in one piece of memory that all of them have open (streams/ring.py). Each process has a pipe
+that says where its next stills lie and one for answers, and answers in the order in which it was given stills. So a
 process that dies names the still that it had in hand, and one that outlives its judge finds its pipes closed and ends.
+
+The judge is a process beside them. Each time that it asks for a still it takes in whatever was answered and hands out
+what there is room for, so that those that look have work while it is busy with a verdict or a transaction.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import pickle
+import select
 import signal
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
-from typing import IO, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import structlog
 
 from models.errors import StrayframeError
 from models.fingerprint import Still
 from streams.decode import Decoder
+from streams.ring import Place, Reading, Ring
 from streams.stop import SIGNALS
 from streams.warm import warm_look
 
 log = structlog.get_logger(__name__)
 
-PIPE_BYTES: Final = 1024 * 1024
-"""Bytes that wait in a pipe: the most that Linux gives without asking. As stills they are some 30 ms of work, so that
-a process has enough to do while the judge is busy with a verdict or a transaction (10 to 50 ms)."""
+AHEAD_BYTES: Final = 2 * 1024 * 1024
+"""Bytes of stills that lie ready, for each process: of 140 kB some 14, 8 ms of work. So long the judge may be busy with
+a verdict, or wait for its turn on a core (3 to 5 ms each). Neither half as many nor twice as many do better, and of
+what lies ready when the last still was handed over the judge judges the rest alone (benchmarks/processes.py)."""
+ANSWERS_BYTES: Final = 1024 * 1024
+"""Bytes that wait in a pipe of answers: the most that Linux gives without asking."""
 ANSWER_BYTES: Final = 12288
 """Room that one answer takes in its pipe: 9.7 kB, the greater part levels and greys of 4,096 cells. The answers of all
 that a process was given fit into the pipe, so that neither end ever waits for the other for good."""
+HEARD_BYTES: Final = 64 * 1024
+"""Bytes of answers that are read at once: some seven. Room for many more would be had from the system each time, which
+takes as long as all the rest of a reading."""
 DEATHS: Final = 2
 """Processes that a still may take with it before it counts as undecodable: the first may have been killed from
 outside, for want of memory."""
@@ -44,9 +58,12 @@ STARTS: Final = 3
 """Starts in a row that may fail before the crew is given up."""
 LAST_SECONDS: Final = 5.0
 """How long a process that has closed its pipes may take to end and say why."""
-GONE: Final = (EOFError, OSError, pickle.UnpicklingError)
-"""What reading from a process says that is gone: nothing is left, or half a word is."""
 DIED: Final = "undecodable: its decoder died"
+
+PLACE: Final = struct.Struct("=QQ")
+"""What a process is told of a still: where in the ring it lies, and its length."""
+LENGTH: Final = struct.Struct("=I")
+"""What stands before each word that a process says: the word's length."""
 
 
 class CrewFailed(StrayframeError):
@@ -58,18 +75,40 @@ class CrewFailed(StrayframeError):
 class Look:
     """A still that was handed over to be looked at. Calling it waits for what was seen."""
 
-    __slots__ = ("_crew", "data", "deaths", "looker", "still")
+    __slots__ = ("_crew", "_data", "_ring", "deaths", "place", "size", "still")
 
-    def __init__(self, crew: Crew, data: bytes) -> None:
+    def __init__(self, crew: Crew, ring: Ring, data: bytes) -> None:
         self._crew = crew
-        self.data = data
+        self._ring = ring
+        self._data = data
+        self.size = len(data)
+        self.place: Place | None = None
         self.deaths = 0
-        self.looker: _Looker | None = None
         self.still: Still | None = None
 
     def __call__(self) -> Still:
         """What is compared of the still. Raises CrewFailed."""
         return self._crew.await_(self)
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes, until it was seen."""
+        return self._data if self.place is None else self._ring.get(self.place)
+
+    def lay_ready(self) -> bool:
+        """Lay its bytes where others can read them, unless they lie there; whether there was room."""
+        if self.place is None:
+            self.place = self._ring.put(self._data)
+            if self.place is None:
+                return False
+            self._data = b""
+        return True
+
+    def tell(self, still: Still) -> None:
+        """This is what was seen; the bytes are not needed any more."""
+        self.still = still
+        if self.place is not None:
+            self._ring.free(self.place)
 
 
 class Crew:
@@ -84,7 +123,11 @@ class Crew:
         self._took = took
         self._waiting: deque[Look] = deque()
         self._stillborn = 0
-        self._lookers = [_Looker(decoder, took) for _ in range(processes)]
+        self._ring = Ring(processes * AHEAD_BYTES)
+        self._poll = select.poll()
+        self._lookers: dict[int, _Looker] = {}  # by the number of the file that their answers come from
+        for _ in range(processes):
+            self._start()
 
     def __enter__(self) -> Crew:
         return self
@@ -94,57 +137,65 @@ class Crew:
 
     def close(self) -> None:
         """End the processes. What they had in hand is forgotten."""
-        for looker in self._lookers:
+        for looker in self._lookers.values():
             looker.end()
+        self._ring.close()
 
     def await_ready(self) -> None:
         """Return once every process has loaded its compiled code. Raises CrewFailed."""
-        while unready := next((looker for looker in self._lookers if not looker.ready), None):
-            self._receive(unready)
+        while not all(looker.ready for looker in self._lookers.values()):
+            self._receive()
 
     @property
     def hungry(self) -> bool:
         """Whether some process has room for another still: who reads ahead goes on for as long as this holds."""
-        return not self._waiting and any(looker.has_room(0) for looker in self._lookers)
+        return not self._waiting and any(looker.has_room for looker in self._lookers.values())
 
     def look(self, data: bytes) -> Look:
         """Hand a still over. The looks may be asked for what they saw in any order, or never."""
-        look = Look(self, data)
+        look = Look(self, self._ring, data)
         self._waiting.append(look)
         self._hand_out()
         return look
 
     def await_(self, look: Look) -> Still:
-        """What `look` saw; while it still waits for its turn, what was handed out before is received."""
+        """What `look` saw. Whatever else was seen until then is taken in, too, and its room given to the next."""
+        self._receive(wait=look.still is None)
         while look.still is None:
-            self._receive(look.looker or max(self._lookers, key=lambda looker: len(looker.given)))
-            self._hand_out()
+            self._receive()
         return look.still
 
     def _hand_out(self) -> None:
         while self._waiting:
-            looker = min(self._lookers, key=lambda each: each.bytes)
-            if not looker.has_room(len(self._waiting[0].data)):
+            free = [looker for looker in self._lookers.values() if looker.has_room]
+            if not free or not self._waiting[0].lay_ready():
                 return
-            look = self._waiting.popleft()
+            looker = min(free, key=lambda each: each.bytes)
             try:
-                looker.give(look)
+                looker.give(self._waiting.popleft())
             except OSError:
                 self._bury(looker)
 
-    def _receive(self, looker: _Looker) -> None:
-        try:
-            looker.receive()
-        except GONE:
-            self._bury(looker)
-        else:
-            self._stillborn = 0
+    def _receive(self, *, wait: bool = True) -> None:
+        for number, _ in self._poll.poll(None if wait else 0):
+            looker = self._lookers[number]
+            if looker.receive():
+                self._stillborn = 0
+            else:
+                self._bury(looker)
+        self._hand_out()
+
+    def _start(self) -> None:
+        looker = _Looker(self._decoder, self._ring, self._took)
+        self._lookers[looker.number] = looker
+        self._poll.register(looker.number, select.POLLIN)
 
     def _bury(self, dead: _Looker) -> None:
         """Put a fresh process in the place of one that died, and have what it was given looked at again."""
-        with suppress(*GONE):
-            while True:
-                dead.receive()  # what it answered before it died
+        while dead.receive():
+            pass  # what it answered before it died
+        self._poll.unregister(dead.number)
+        del self._lookers[dead.number]
         code = dead.end(LAST_SECONDS)
         again = list(dead.given)
         log.warning("looker.died", exit_code=code, given=len(again))
@@ -154,16 +205,13 @@ class Crew:
                 raise CrewFailed(f"a process that looks at stills ended at its start {STARTS} times, with code {code}")
         elif again:
             self._blame(again[0])
-        for look in reversed(again):
-            look.looker = None
-            if look.still is None:
-                self._waiting.appendleft(look)
-        self._lookers[self._lookers.index(dead)] = _Looker(self._decoder, self._took)
+        self._waiting.extendleft(look for look in reversed(again) if look.still is None)
+        self._start()
 
     def _blame(self, look: Look) -> None:
         look.deaths += 1
         if look.deaths == DEATHS:
-            look.still = self._decoder.unseen(look.data, DIED)
+            look.tell(self._decoder.unseen(look.data, DIED))
 
 
 @contextmanager
@@ -179,89 +227,102 @@ def crew_of(decoder: Decoder, processes: int, took: Callable[[float], None]) -> 
 class _Looker:
     """One process as the judge sees it: what it was given, in order, and whether it is ready."""
 
-    def __init__(self, decoder: Decoder, took: Callable[[float], None]) -> None:
+    def __init__(self, decoder: Decoder, ring: Ring, took: Callable[[float], None]) -> None:
         spawn = get_context("spawn")  # a fork would copy the threads of Kafka's client and of the store
         to_do, self._work = spawn.Pipe(duplex=False)
         self._answers, said = spawn.Pipe(duplex=False)
-        self._work_bytes, answer_bytes = _widened(self._work), _widened(self._answers)
-        self._most = max(1, answer_bytes // ANSWER_BYTES)
-        self._process = spawn.Process(target=_work, args=(to_do, said, decoder), name="looker")
+        self._most = max(1, _widened(self._answers) // ANSWER_BYTES)
+        self._process = spawn.Process(target=_work, args=(to_do, said, ring, decoder), name="looker")
         with _deaf():
             self._process.start()
         to_do.close()
         said.close()
-        self._to, self._from = _writer(self._work), _reader(self._answers)
+        self.number = self._answers.fileno()
         self._took = took
+        self._half = b""
         self.given: deque[Look] = deque()
         self.bytes = 0
         self.ready = False
 
-    def has_room(self, size: int) -> bool:
-        """Whether a still of so many bytes can wait in the pipe. An idle process takes one of any size."""
-        return not self.given or (len(self.given) < self._most and self.bytes + size < self._work_bytes)
+    @property
+    def has_room(self) -> bool:
+        """Whether one more answer would fit into the pipe."""
+        return len(self.given) < self._most
 
     def give(self, look: Look) -> None:
-        """Hand over a still. Raises OSError when the process is gone; the still counts as given all the same."""
-        look.looker = self
+        """Hand over a still that lies ready. Raises OSError when the process is gone; it is given all the same."""
+        assert look.place is not None
         self.given.append(look)
-        self.bytes += len(look.data)
-        _say(self._to, look.data)
+        self.bytes += look.size
+        os.write(self._work.fileno(), PLACE.pack(look.place.at, look.size))  # few are under way: this never waits
 
-    def receive(self) -> None:
-        """Wait for its next word. Raises EOFError, OSError, UnpicklingError when the process is gone."""
-        said = pickle.load(self._from)  # noqa: S301 - written by our own process
-        if said is None:
-            self.ready = True
-            return
-        look = self.given.popleft()
-        self.bytes -= len(look.data)
-        look.data, look.looker = b"", None
-        seconds, look.still = said
-        self._took(seconds)
+    def receive(self) -> bool:
+        """Take in what it has said, waiting for it if that is nothing yet. False when the process is gone."""
+        try:
+            said = os.read(self.number, HEARD_BYTES)
+        except OSError:
+            return False
+        words, self._half = _words(self._half + said)
+        for word in words:
+            self._hear(word)
+        return bool(said)
 
     def end(self, seconds: float = 0.0) -> int | None:
         """Give it so long to end by itself, then end it; its exit code, negative for a signal."""
         self._process.join(seconds)
         self._process.kill()
         self._process.join()
-        with suppress(OSError):
-            self._to.close()  # left to itself it would write its rest to whatever has its number by then
         self._work.close()
         self._answers.close()
         return self._process.exitcode
 
+    def _hear(self, word: tuple[float, Still] | None) -> None:
+        if word is None:
+            self.ready = True
+            return
+        seconds, still = word
+        look = self.given.popleft()
+        self.bytes -= look.size
+        look.tell(still)
+        self._took(seconds)
 
-def _work(stills: Connection, answers: Connection, decoder: Decoder) -> None:
+
+def _work(stills: Connection, answers: Connection, ring: Reading, decoder: Decoder) -> None:
     """What a looking process does until nobody is left to answer to."""
     warm_look(decoder)  # the decoder's libraries and compiled code
-    to_do, said = _reader(stills), _writer(answers)
-    with suppress(*GONE):
-        _say(said, None)
-        while True:
-            data = pickle.load(to_do)  # noqa: S301 - written by the judge
-            begin = time.perf_counter()
-            still = decoder.still(data)
-            _say(said, (time.perf_counter() - begin, still))
+    with suppress(OSError):
+        _say(answers, None)
+        while places := os.read(stills.fileno(), select.PIPE_BUF):
+            for at, size in PLACE.iter_unpack(places):
+                begin = time.perf_counter()
+                still = decoder.still(ring.get(at, size))
+                _say(answers, (time.perf_counter() - begin, still))
 
 
-def _say(pipe: IO[bytes], word: object) -> None:
-    pickle.dump(word, pipe, pickle.HIGHEST_PROTOCOL)
-    pipe.flush()
+def _say(pipe: Connection, word: object) -> None:
+    said = pickle.dumps(word, pickle.HIGHEST_PROTOCOL)
+    said = LENGTH.pack(len(said)) + said
+    while said:
+        said = said[os.write(pipe.fileno(), said) :]
 
 
-def _writer(pipe: Connection) -> IO[bytes]:
-    """The pipe as a file: pickle writes a picture to it, and reads it, in one piece without a copy of its own."""
-    return open(pipe.fileno(), "wb", closefd=False)
-
-
-def _reader(pipe: Connection) -> IO[bytes]:
-    return open(pipe.fileno(), "rb", closefd=False)
+def _words(said: bytes) -> tuple[list[Any], bytes]:
+    """The words that were said, and the half of one behind them."""
+    words, view, at = [], memoryview(said), 0
+    while at + LENGTH.size <= len(said):
+        begin = at + LENGTH.size
+        end = begin + LENGTH.unpack_from(said, at)[0]
+        if end > len(said):
+            break
+        words.append(pickle.loads(view[begin:end]))  # noqa: S301 - written by our own process
+        at = end
+    return words, said[at:]
 
 
 def _widened(pipe: Connection) -> int:
     """Make a pipe as wide as is allowed; how wide it is."""
     with suppress(OSError):
-        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, ANSWERS_BYTES)
     return fcntl.fcntl(pipe.fileno(), fcntl.F_GETPIPE_SZ)
 
 

@@ -19,7 +19,7 @@ from api.cli import app
 from detector.engine import Engine
 from models.fingerprint import Still
 from models.records import Verdict
-from streams.crew import DIED, Crew, CrewFailed, crew_of
+from streams.crew import AHEAD_BYTES, DIED, Crew, CrewFailed, crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
@@ -40,9 +40,9 @@ def same(one: Still, other: Still) -> bool:
     return marks[0] == marks[1] and prints[0] == prints[1]
 
 
-def processes_of(crew: Crew) -> list[int]:
-    """Their ids, by the system's own account."""
-    found = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+def processes_of(judge: int) -> list[int]:
+    """The ids of those that look, by the system's own account."""
+    found = Path(f"/proc/{judge}/task/{judge}/children").read_text().split()
     return [pid for pid in map(int, found) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
@@ -90,7 +90,7 @@ def test_verdicts_do_not_depend_on_the_number_of_processes(replay: Path, tmp_pat
 
 def test_looks_may_be_asked_for_in_any_order_or_never(crew: Crew) -> None:
     stills = [still(camera, moment) for camera in range(4) for moment in range(6)]
-    stills[3] = os.urandom(3_000_000)  # more than a pipe holds
+    stills[3] = os.urandom(9_000_000)  # more than lies ready at a time
     looks = [crew.look(data) for data in stills]
     for number in (23, 3, 0, 11, 22):
         assert same(looks[number](), alone(stills[number]))
@@ -101,7 +101,7 @@ def test_what_is_handed_out_ahead_is_bounded(crew: Crew) -> None:
     looks = []
     while crew.hungry:
         looks.append(crew.look(bytes(200_000)))
-        assert len(looks) < 20, "two pipes of a megabyte hold some ten of these"
+        assert len(looks) <= 2 * AHEAD_BYTES // 200_000 + 1, "what fits, and one that waits for room"
     assert [look().reason for look in looks] == [looks[0]().reason] * len(looks)
     assert crew.hungry
 
@@ -109,12 +109,12 @@ def test_what_is_handed_out_ahead_is_bounded(crew: Crew) -> None:
 def test_a_killed_process_loses_no_still(crew: Crew) -> None:
     stills = [still(camera, moment) for camera in range(4) for moment in range(10)]
     looks = [crew.look(data) for data in stills]
-    before = processes_of(crew)
+    before = processes_of(os.getpid())
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     assert all(same(look(), alone(data)) for look, data in zip(looks, stills, strict=True))
-    assert len(processes_of(crew)) == len(before) == 2
-    assert not set(processes_of(crew)) & set(before)
+    assert len(processes_of(os.getpid())) == len(before) == 2
+    assert not set(processes_of(os.getpid())) & set(before)
 
 
 def test_a_still_that_kills_two_processes_is_undecodable_and_the_others_are_seen(crew: Crew) -> None:
@@ -153,28 +153,37 @@ def test_processes_that_cannot_start_are_told_not_waited_for() -> None:
 
 
 def test_one_who_asks_the_group_to_stop_does_not_reach_those_that_look(crew: Crew) -> None:
-    before = processes_of(crew)
+    before = processes_of(os.getpid())
     for pid in before:
         os.kill(pid, signal.SIGTERM)
         os.kill(pid, signal.SIGINT)
     looks = [crew.look(still(camera, 3)) for camera in range(6)]
     assert all(same(look(), alone(still(camera, 3))) for camera, look in enumerate(looks))
-    assert processes_of(crew) == before
+    assert processes_of(os.getpid()) == before
+
+
+def files_of(pid: int) -> set[str]:
+    """What a process has open, as the system names it."""
+    return {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_no_process_outlives_its_judge(end: signal.Signals) -> None:
+def test_no_process_outlives_its_judge_and_no_still_either(end: signal.Signals) -> None:
     program = (
-        "import sys, time\nfrom streams.crew import Crew\nfrom streams.decode import Decoder\n"
+        "import os, time\nfrom streams.crew import Crew\nfrom streams.decode import Decoder\n"
         "crew = Crew(Decoder(b'k'), 2)\ncrew.await_ready()\n"
-        "print(*(looker._process.pid for looker in crew._lookers), flush=True)\ntime.sleep(600)"
+        "looks = [crew.look(os.urandom(50_000)) for _ in range(100)]\n"
+        "print(flush=True)\ntime.sleep(600)"
     )
     judge = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert judge.stdout is not None
     with judge.stdout:
-        pids = [int(pid) for pid in judge.stdout.readline().split()]
+        judge.stdout.readline()
+    pids = processes_of(judge.pid)
     assert len(pids) == 2
-    assert all(start_tick(pid) for pid in pids)
+    for pid in [judge.pid, *pids]:
+        assert [name for name in files_of(pid) if "stills" in name] == ["/memfd:stills (deleted)"]
+        assert not [name for name in files_of(pid) if name.startswith("/dev/shm")]
     judge.send_signal(end)
     judge.wait(30)
     assert wait_until(lambda: not any(start_tick(pid) for pid in pids), 30)

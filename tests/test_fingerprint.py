@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,6 +99,17 @@ def test_the_byte_form_round_trips(seed: int, cut: int) -> None:
     assert np.array_equal(again.levels, found.levels)
     assert np.array_equal(again.code, found.code)
     assert np.array_equal(again.mask, found.mask)
+
+
+def test_what_arrives_in_another_process_is_all_that_was_sent() -> None:
+    """Also that it may be written to, since compiled code is compiled for that."""
+    for sent in (of(place(3, 1)), Fingerprint.of(of(place(3, 1)).levels)):
+        arrived = pickle.loads(pickle.dumps(sent, pickle.HIGHEST_PROTOCOL))
+        for field in fields(Fingerprint):
+            one, other = getattr(sent, field.name), getattr(arrived, field.name)
+            assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
+            if isinstance(one, np.ndarray):
+                assert (other.dtype, other.flags.writeable, other.flags.c_contiguous) == (one.dtype, True, True)
 
 
 def test_a_torn_body_is_refused() -> None:
