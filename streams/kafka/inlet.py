@@ -27,7 +27,7 @@ size are decoded from a copy, as the client does it."""
 STEP_BYTES: Final = 1024 * 1024
 """Room grows by so much, so that answers that differ a little share one buffer."""
 
-KEPT_BYTES: Final = 8 * 1024 * 1024
+KEPT_BYTES: Final = 16 * 1024 * 1024
 """Room that a connection keeps, at most: a fetch is half of it, and a message that is larger comes alone and rarely."""
 
 
