@@ -212,7 +212,7 @@ def connecting(settings: Settings) -> Iterator[dict[str, Any]]:
 
     def make(**options: Any) -> KafkaNetClient:
         net = NetworkSelector(**options)
-        made.append(KafkaNetClient(net, Manager(net, **options)))
+        made.append(KafkaNetClient(net, Manager(net, **options)))  # type: ignore[no-untyped-call]
         return made[-1]
 
     try:

@@ -35,7 +35,7 @@ class Manager(KafkaConnectionManager):
     """kafka-python's connections, each with an inlet."""
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        transport = await super()._build_transport(node, timeout_at=timeout_at)  # type: ignore[no-untyped-call]
         transport._sock_recv = Inlet(transport).receive
         return transport
 

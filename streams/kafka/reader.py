@@ -163,7 +163,8 @@ class Reader:
         waiting = 0
         for partition in self._client.assignment() & self._next.keys():
             end = self._client.highwater(partition)
-            if end is not None:  # by the position: compaction and transactions leave holes at the end
+            if end is not None and end > self._next[partition]:
+                # by the position: compaction and transactions leave holes at the end
                 waiting += max(0, end - self._client.position(partition, timeout_ms=LOOKUP_MS))
         return waiting
 
