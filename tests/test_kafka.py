@@ -16,14 +16,17 @@ from programs import free_port
 from models.records import AccountId, ChangeDeployed, Delivery, DeliveryId, StillOpened
 from streams.cloudevents import Message, parse_headers
 from streams.kafka import client as clients
+from streams.kafka import inlet
 from streams.kafka.client import (
     KafkaRefused,
     KafkaUnavailable,
     MessageTooLarge,
     Outlet,
+    admin,
     message_bytes,
     require_crc32c,
 )
+from streams.kafka.inlet import Inlet
 from streams.kafka.topics import check_topics, create_topics, require_topics, topics
 from streams.settings import Settings
 
@@ -68,6 +71,20 @@ def test_created_topics_have_nothing_wrong_with_them(settings: Settings) -> None
     assert len(check_topics(settings)) == 4
     assert len(create_topics(settings, partitions=3)) == 4
     assert check_topics(settings) == []
+
+
+def test_every_connection_has_an_inlet(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[int] = []
+
+    class Watched(Inlet):
+        def receive(self) -> tuple[bytes, Exception | None]:
+            received.append(id(self))
+            return super().receive()
+
+    monkeypatch.setattr(inlet, "Inlet", Watched)
+    with admin(settings) as client:
+        client.describe_cluster()
+    assert received
 
 
 def test_creating_topics_twice_changes_nothing(settings: Settings) -> None:

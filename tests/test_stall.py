@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud import Cloud
+from cloud import PATIENCE_SECONDS, Cloud, delivered
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 from kafka.producer.transaction_manager import TransactionalRequestResult
 from kafka.structs import OffsetAndMetadata
+from programs import wait_until
 
+from streams.kafka import client as clients
 from streams.kafka import stall, transactions
 from streams.kafka.client import KafkaUnavailable
+from streams.kafka.reader import Reader
 from streams.kafka.stall import STALL_SECONDS, Stall, seen_through
 from streams.kafka.transactions import BoundedProducer
 
@@ -109,6 +112,30 @@ def has_within(seconds: float, member: KafkaConsumer, partitions: int, topic: st
         if member.assignment() == every:
             return True
     return False
+
+
+class Unread:
+    """A store that has read nothing yet."""
+
+    def claim(self, topic: str, partition: int, begin: int) -> int:
+        return begin
+
+    def follow(self, topic: str, partition: int, begin: int) -> int:
+        return begin
+
+
+def test_what_comes_next_arrives_without_a_further_poll(
+    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kafka-python alone asks for nothing behind a poll that had to wait."""
+    monkeypatch.setattr(clients, "FETCH_BYTES", 1000)  # one batch of some stills at a time
+    place = Cloud(kafka, f"sqlite:///{tmp_path}/store.db")
+    place.produce([delivered(number, 1) for number in range(40)])
+    reader = Reader(place.settings, Unread())
+    assert wait_until(lambda: bool(reader.poll(1.0, 5000).records), PATIENCE_SECONDS)
+    assert wait_until(lambda: bool(reader._client._fetcher._completed_fetches), PATIENCE_SECONDS)
+    reader.close(leave=True)
+    place.remove()
 
 
 class Silent:

@@ -21,7 +21,6 @@ from streams.kafka.client import (
     require_crc32c,
     said,
 )
-from streams.kafka.sockets import DIRECT
 from streams.settings import Settings
 
 GLANCE_MS: Final = 500
@@ -44,7 +43,6 @@ def browsing(settings: Settings) -> Iterator[KafkaConsumer]:
             isolation_level="read_committed",
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-            proxy_url=DIRECT,
             metrics_enabled=False,
         )
     try:

@@ -47,8 +47,7 @@ from streams.kafka.client import (
     said,
 )
 from streams.kafka.deadletters import SHAPES, shaped
-from streams.kafka.sockets import DIRECT
-from streams.kafka.stall import Stall, seen_through
+from streams.kafka.stall import Stall, ask_ahead, seen_through
 from streams.kafka.topics import largest_message
 from streams.kafka.transactions import TRANSACTION_SECONDS, BoundedProducer
 from streams.settings import Settings
@@ -147,6 +146,7 @@ class Forwarder:
                 self._health.now(READY)
             self._stall.look(fetched)
             if fetched:
+                ask_ahead(self._consumer)
                 self._move(fetched)
 
     def _move(self, fetched: dict[TopicPartition, list[Record]]) -> None:
@@ -231,7 +231,6 @@ def _consumer(settings: Settings, route: Route) -> KafkaConsumer:
             max_poll_interval_ms=int(POLL_SECONDS * 1000),
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-            proxy_url=DIRECT,
             metrics_enabled=False,
         )
     consumer.subscribe([route.topic])

@@ -29,7 +29,7 @@ from kafka.structs import OffsetAndMetadata
 from detector.learned import Mine, every
 from streams.judge import Move
 from streams.kafka.client import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
-from streams.kafka.stall import Stall, seen_through
+from streams.kafka.stall import Stall, ask_ahead, seen_through
 from streams.settings import Settings
 from streams.share import WHOLE, Share
 
@@ -163,7 +163,8 @@ class Reader:
         waiting = 0
         for partition in self._client.assignment() & self._next.keys():
             end = self._client.highwater(partition)
-            if end is not None:  # by the position: compaction and transactions leave holes at the end
+            if end is not None and end > self._next[partition]:
+                # by the position: compaction and transactions leave holes at the end
                 waiting += max(0, end - self._client.position(partition, timeout_ms=LOOKUP_MS))
         return waiting
 
@@ -233,13 +234,16 @@ class Reader:
             kind = KafkaUnavailable if error.retriable else KafkaRefused
             raise kind(f"Kafka at {self._settings.kafka}: {said(error)}") from None
         else:
-            self._look_for_stall(fetched)
+            self._look_on(fetched)
             return fetched
         return {}
 
-    def _look_for_stall(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
+    def _look_on(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
+        """See to it that reading goes on. While rights are read nothing is asked ahead: it would not bring stills."""
         try:
             self._stall.look(fetched)
+            if fetched and self.rights_read:
+                ask_ahead(self._client)
         except KafkaError as error:
             raise KafkaUnavailable(f"Kafka at {self._settings.kafka}: {said(error)}") from None
 

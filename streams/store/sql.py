@@ -7,7 +7,7 @@ commit is all of the batch or nothing, and a judge that was replaced writes noth
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -292,9 +292,7 @@ class SqlStore(Queries):
             self._append(connection, schema.opened, [rows.of_opened(fact) for fact in batch.opened])
             self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
             outbox.put(connection, batch.notices)
-            for move in batch.moves:
-                if not move.followed:
-                    _move(connection, move, held)
+            _move(connection, [move for move in batch.moves if not move.followed], held)
             learned.write(connection, self.share, batch)
             held.fence(connection)  # last: from here to the end of the transaction nobody can take over
         if batch.folded is not None:
@@ -454,17 +452,25 @@ def _withdraw(connection: Connection, withdrawals: Iterable[Withdrawal]) -> None
         connection.execute(statement.values(withdrawn_at=bindparam("at"), withdrawn_why=bindparam("because")), values)
 
 
-def _move(connection: Connection, move: Move, lease: Lease) -> None:
+def _move(connection: Connection, moves: Sequence[Move], lease: Lease) -> None:
+    """Move the offsets. Raises Fenced where one is not where its batch began."""
+    if not moves:
+        return
     table = schema.offsets
     as_known = (
-        table.c.topic == move.topic,
-        table.c.partition == move.partition,
+        table.c.topic == bindparam("of"),
+        table.c.partition == bindparam("number"),
         table.c.epoch == lease.epoch,
-        table.c.next_offset == move.first,
+        table.c.next_offset == bindparam("first"),
     )
-    moved = update(table).where(*as_known).values(next_offset=move.next, lost=table.c.lost + move.lost)
-    if connection.execute(moved).rowcount != 1:
+    moved = update(table).where(*as_known).values(next_offset=bindparam("next"), lost=table.c.lost + bindparam("gone"))
+    values = [
+        {"of": each.topic, "number": each.partition, "first": each.first, "next": each.next, "gone": each.lost}
+        for each in moves
+    ]
+    if connection.execute(moved, values).rowcount != len(moves):
+        begins = ", ".join(f"{each.topic}[{each.partition}] at {each.first}" for each in moves)
         raise Fenced(
-            f"{move.topic}[{move.partition}] is not at offset {move.first} under epoch {lease.epoch}: another judge "
-            "moved it, or it was never claimed; nothing was written"
+            f"not all is where the batch began under epoch {lease.epoch} ({begins}): another judge moved it, or it was "
+            "never claimed; nothing was written"
         )
