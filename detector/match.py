@@ -85,6 +85,8 @@ def nearest(memory: Memory, scenes: Sequence[Known], found: Fingerprint) -> list
 
 def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | None, float, str]:
     """The own scene that explains the still (None without), the best score of any, and the rule."""
+    if not scenes:
+        return None, 0.0, ""
     ranked = nearest(memory, scenes, query.found)
     if ranked and ranked[0][0] <= OWN_RADIUS:
         distance, common, known = ranked[0]
