@@ -118,11 +118,14 @@ def unstuffed(data: NDArray[np.uint8], at: Whole, out: NDArray[np.uint8], ends: 
     after as many restarts, in order, as `ends` has room for. That is filled with where each interval ends, in bytes."""
     n: Whole = 0
     done = 0
-    while at + 8 <= data.size:
-        word = eight_bytes(data, at)
+    while at + 16 <= data.size:
+        word, other = eight_bytes(data, at), eight_bytes(data, at + 8)
         put_eight_bytes(out, n, word)
-        low = np.uint64(0x7F7F7F7F7F7F7F7F)
-        ones = (word & low) + np.uint64(0x0101010101010101) & word & ~low
+        ones = _ones(word)
+        if not ones | _ones(other):
+            put_eight_bytes(out, n + 8, other)
+            n, at = n + 16, at + 16
+            continue
         if not ones:
             n, at = n + 8, at + 8
             continue
@@ -146,6 +149,13 @@ def unstuffed(data: NDArray[np.uint8], at: Whole, out: NDArray[np.uint8], ends: 
         out[n] = byte
         n, at = n + 1, at + (2 if byte == 0xFF else 1)
     return False
+
+
+@njit(cache=True, nogil=True)
+def _ones(word: np.uint64) -> np.uint64:
+    """The highest bit of each of eight bytes that is all ones."""
+    low = np.uint64(0x7F7F7F7F7F7F7F7F)
+    return (word & low) + np.uint64(0x0101010101010101) & word & ~low
 
 
 @njit(cache=True, nogil=True)
@@ -370,26 +380,28 @@ def read_greys(
     A mean is said as its difference from the one before, anew after so many blocks (`interval`), in so many eighths
     (`step`) of a grey.
     """
-    n, width, across = np.uint64(rows.size), out.shape[1], out.shape[1] // wide
-    greys, told_of, shift = out.ravel(), differences.ravel(), np.uint64(64 - AHEAD)
+    width, across, greys = out.shape[1], out.shape[1] // wide, out.ravel()
+    told_of, shift, units = differences.ravel(), np.uint64(64 - AHEAD), interval // rows.size
     where = np.array([block // wide * width + block % wide for block in range(tall * wide)])
     mean: Whole = 0
-    fits = True
-    for unit in range(begins.size // rows.size):
-        if unit * rows.size % interval == 0:
-            mean = 0
-        corner, first = unit // across * tall * width + unit % across * wide, np.uint64(unit) * n
-        for block in range(where.size):
-            at = np.uint64(begins[first + np.uint64(block)])
-            row = rows[block]
-            word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
-            value = np.int64(told_of[np.uint64(row >> 1 << AHEAD) | word >> shift])
-            if value == UNKNOWN:
-                told = _symbol(np.int64(word >> np.uint64(48)), limits[row], firsts[row], symbols[row])
-                size = told & 15
-                value = _signed(np.int64(word >> np.uint64(64 - (told >> 8) - size)) & (1 << size) - 1, size)
-            mean += value
-            grey = (mean * step + 4) >> 3
-            fits &= -512 <= grey < 512
-            greys[np.uint64(corner + where[block])] = min(max(grey + 128, 0), 255)
+    first, left, fits = 0, units, True
+    for y in range(out.shape[0] // tall):
+        for x in range(across):
+            if left == 0:
+                mean, left = 0, units
+            left -= 1
+            corner = np.uint64(y * tall * width + x * wide)
+            for block in range(where.size):
+                at, row = np.uint64(begins[np.uint64(first + block)]), rows[block]
+                word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
+                value = np.int64(told_of[np.uint64(row >> 1 << AHEAD) | word >> shift])
+                if value == UNKNOWN:
+                    told = _symbol(np.int64(word >> np.uint64(48)), limits[row], firsts[row], symbols[row])
+                    size = told & 15
+                    value = _signed(np.int64(word >> np.uint64(64 - (told >> 8) - size)) & (1 << size) - 1, size)
+                mean += value
+                grey = (mean * step + 4) >> 3
+                fits &= -512 <= grey < 512
+                greys[corner + np.uint64(where[block])] = min(max(grey + 128, 0), 255)
+            first += rows.size
     return fits
