@@ -89,8 +89,14 @@ def looked_ahead(
     differences = np.full(1 << AHEAD, UNKNOWN, np.int16)
     one = np.empty((2, 1 << AHEAD), np.int64)
     for k in range(2):
+        length = 1  # of the code that the bits begin with: the higher the bits, the longer
         for bits in range(1 << AHEAD):
-            one[k, bits] = _symbol(bits << (16 - AHEAD), limits[k], firsts[k], symbols[k])
+            ahead = bits << (16 - AHEAD)
+            while length <= 16 and ahead >= limits[k, length]:
+                length += 1
+            one[k, bits] = -1
+            if length <= 16:
+                one[k, bits] = length << 8 | symbols[k, (firsts[k, length] + (ahead >> (16 - length))) & 255]
     for bits in range(1 << AHEAD):
         for k in range(2):
             taken: Whole = 0
@@ -244,7 +250,9 @@ def _read_parts(
                 word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
                 kind = np.int64(block) % n
                 taken, now = _one(word, np.int64(place >> np.uint64(8)), rows[kind], limits, firsts, symbols)
-                if taken < 0:  # it began at a wrong bit: once more from the next one
+                if taken < 0 and at + np.uint64(8) > lasts[k]:  # bits that fill up the interval's last byte
+                    at, now = lasts[k], 0
+                elif taken < 0:  # it began at a wrong bit: once more from the next one
                     at, now, block = at + np.uint64(1), 0, block + np.uint64(n - kind)
                     kept[mine[k], 0], base = block, begin
                     flat[first + block] = at
