@@ -230,7 +230,8 @@ def _seam(shares: NDArray[np.float32]) -> int:
 @njit(cache=True, nogil=True)
 def _twice(levels: NDArray[np.int8]) -> bool:
     """Whether the still shows one picture twice, one below the other."""
-    both, ab, aa, bb = 0, 0, 0, 0
+    both = 0
+    ab, aa, bb = np.int64(0), np.int64(0), np.int64(0)
     for y in range(SIDE // 2):
         for x in range(SIDE):
             a, b = np.int64(levels[y, x]), np.int64(levels[y + SIDE // 2, x])
@@ -336,7 +337,7 @@ def _steps_down(cells: NDArray[np.uint8]) -> NDArray[np.float32]:
     for y in range(SIDE - 1):
         total = 0
         for x in range(SIDE):
-            total += min(abs(np.int64(cells[y + 1, x]) - np.int64(cells[y, x])), SEAM_CAP)
+            total += min(abs(int(cells[y + 1, x]) - int(cells[y, x])), SEAM_CAP)
         out[y] = total
     return out
 

@@ -106,7 +106,7 @@ def _greys(data: bytes, at: int, form: Form) -> NDArray[np.uint8] | None:
 def _form(said: tuple[bytes, ...]) -> Form | None:
     """What the segments say, each from its kind on; None for any but one plain frame in one scan."""
     steps: dict[int, int] = {}
-    codes: dict[int, Codes] = {}
+    codes: dict[int, bytes] = {}
     frame, restart = b"", 0
     try:
         for kind, body in ((each[0], each[3:]) for each in said[:-1]):
@@ -125,7 +125,7 @@ def _form(said: tuple[bytes, ...]) -> Form | None:
         return None
 
 
-def _framed(frame: bytes, scan: bytes, steps: dict[int, int], codes: dict[int, Codes], restart: int) -> Form | None:
+def _framed(frame: bytes, scan: bytes, steps: dict[int, int], codes: dict[int, bytes], restart: int) -> Form | None:
     n = frame[5]
     parts = [frame[6 + 3 * k : 9 + 3 * k] for k in range(n)]
     named = bytes(part[0] for part in parts)

@@ -315,6 +315,7 @@ def block_begins(
     if parts:
         _read_parts(code, ends, rows, limits, firsts, symbols, ahead, begins, kept)
     part, first = 0, 0
+    at: Whole
     for k in range(ends.size):
         at = 8 * ends[k - 1] if k else 0
         block, end = first, min(first + interval, out.size)
@@ -356,6 +357,8 @@ def _block_end(
 ) -> Whole:
     """The bit behind the block that begins at a bit; -1 where it is none."""
     place: Whole = 0
+    taken: Whole
+    beyond: Whole
     while place < 64:
         word = eight_bytes(code, at >> 3) << np.uint64(at & 7)
         told = np.int64(ahead[row + (place > 0), np.int64(word >> np.uint64(64 - AHEAD))])
@@ -402,14 +405,14 @@ def read_greys(
             for block in range(where.size):
                 at, row = np.uint64(begins[np.uint64(first + block)]), rows[block]
                 word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
-                value = np.int64(told_of[np.uint64(row >> 1 << AHEAD) | word >> shift])
+                value: Whole = np.int64(told_of[np.uint64(row >> 1 << AHEAD) | word >> shift])
                 if value == UNKNOWN:
                     told = _symbol(np.int64(word >> np.uint64(48)), limits[row], firsts[row], symbols[row])
                     size = told & 15
                     value = _signed(np.int64(word >> np.uint64(64 - (told >> 8) - size)) & (1 << size) - 1, size)
                 mean += value
                 grey = (mean * step + 4) >> 3
-                fits &= -512 <= grey < 512
-                greys[corner + np.uint64(where[block])] = min(max(grey + 128, 0), 255)
+                fits = fits and bool(-512 <= grey < 512)
+                greys[corner + np.uint64(where[block])] = min(max(int(grey) + 128, 0), 255)
             first += rows.size
     return fits

@@ -10,12 +10,13 @@ from test_eighth import flat, jpeg
 
 from streams import entropy
 from streams.eighth import Form, _form
-from streams.entropy import BEYOND, LEAST, block_begins, unstuffed
+from streams.entropy import BEYOND, LEAST, Whole, block_begins, unstuffed
 
 
 def opened(data: bytes) -> tuple[Form, Any, Any]:
     """The form of a JPEG, its code and where its intervals end."""
-    at, said = 2, []
+    at = 2
+    said: list[bytes] = []
     while data[at + 1] != 0xDA or not said:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         said.append(data[at + 1 : end])
@@ -40,9 +41,10 @@ def test_who_reads_in_parts_finds_what_one_reader_finds(data: bytes) -> None:
     assert 8 * ends[-1] >= LEAST
     found = np.empty(blocks, np.int32)
     assert block_begins(code, ends, form.rows, *form.codes, form.ahead, blocks, found)
-    at, alone = 0, []
+    at: Whole = 0
+    alone = []
     for block in range(blocks):
-        alone.append(at)
+        alone.append(int(at))
         at = entropy._block_end(code, at, form.rows[block % form.rows.size], *form.codes, form.ahead)
     assert np.array_equal(found, alone)
     assert 8 * ends[-1] - 8 < at <= 8 * ends[-1]
