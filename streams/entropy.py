@@ -314,23 +314,20 @@ def block_begins(
     begins = np.empty((parts + 1, ROOM * out.size // max(parts, 1) + 2 * SPARE), np.int32)
     if parts:
         _read_parts(code, ends, rows, limits, firsts, symbols, ahead, begins, kept)
-    part, first = 0, 0
+    first = 0
     at: Whole
+    part: Whole
+    noted: Whole
     for k in range(ends.size):
+        # without restarts all parts are of one interval
+        part, last = (0, parts) if ends.size == 1 else (min(k, parts), min(k + 1, parts))
         at = 8 * ends[k - 1] if k else 0
-        block, end = first, min(first + interval, out.size)
-        noted = kept[part, 0]
+        block, end, noted = first, min(first + interval, out.size), kept[part, 0]
         while block < end:
             out[block] = at
-            while part < parts and (ends.size == 1 or part == k):
-                while noted < kept[part, 1] and begins[part, noted] < at:
-                    noted += 1
-                if noted < kept[part, 1]:
-                    break
-                part += 1
-                noted = kept[part, 0]
-            here = part < parts and (ends.size == 1 or part == k)
-            if here and begins[part, noted] == at and (noted - kept[part, 0] - block + first) % rows.size == 0:
+            part, noted = _noted(begins, kept, part, last, noted, at)
+            kind = (block - first) % rows.size
+            if part < last and begins[part, noted] == at and (noted - kept[part, 0]) % rows.size == kind:
                 count = min(kept[part, 1] - noted, end - block)
                 out[block : block + count] = begins[part, noted : noted + count]
                 block, noted = block + count - 1, noted + count - 1
@@ -341,8 +338,24 @@ def block_begins(
                 return False
         if at <= 8 * ends[k] - 8:
             return False
-        part, first = max(part, k + 1) if ends.size > 1 else part, end
+        first = end
     return True
+
+
+@njit(cache=True, nogil=True)
+def _noted(
+    begins: NDArray[np.int32], kept: Table, part: Whole, last: Whole, noted: Whole, at: Whole
+) -> tuple[Whole, Whole]:
+    """The first begin that counts, from one on, at a bit or behind it: its part, which is `last` without one, and its
+    place there."""
+    while part < last:
+        while noted < kept[part, 1] and begins[part, noted] < at:
+            noted += 1
+        if noted < kept[part, 1]:
+            break
+        part += 1
+        noted = kept[part, 0]
+    return part, noted
 
 
 @njit(cache=True, nogil=True)
