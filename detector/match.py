@@ -22,7 +22,6 @@ from detector.shared import its_own, shared
 from models.code import Hypotheses, fine_of, hypotheses
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
-from models.keys import LANES
 from models.placing import AS_IS, RARE, USUAL, Placing, inverse
 from models.registration import Agreement, Looked, compare, glance
 from models.view import PARTIAL, View, cleaned
@@ -86,6 +85,8 @@ def nearest(memory: Memory, scenes: Sequence[Known], found: Fingerprint) -> list
 
 def own(memory: Memory, scenes: Sequence[Known], query: Query) -> tuple[Match | None, float, str]:
     """The own scene that explains the still (None without), the best score of any, and the rule."""
+    if not scenes:
+        return None, 0.0, ""
     ranked = nearest(memory, scenes, query.found)
     if ranked and ranked[0][0] <= OWN_RADIUS:
         distance, common, known = ranked[0]
@@ -150,8 +151,8 @@ def _rarely(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
 
 def _anew(memory: Memory, query: Query, skip: Sequence[int], standings: Sequence[int]) -> list[Match]:
     matches = []
-    for reading in query.anew:
-        rows = memory.candidates(reading.given, skip, standings, whole=LANES)
+    found = memory.candidates_of([reading.given for reading in query.anew], skip, standings)
+    for reading, rows in zip(query.anew, found, strict=True):
         _, codes, masks, _ = reading.given
         short = reading.box is not None
         hits = memory.index.match(rows, codes, masks, radius=SEARCH_RADIUS, least=SEARCH_BITS, short=short)

@@ -21,7 +21,7 @@ from detector.learned import Learned, Mine, every
 from models.code import Hypotheses, code_of
 from models.fingerprint import Fingerprint, Still
 from models.index import FREE, Index
-from models.keys import keys_of, lookup
+from models.keys import keys_of, lookup, lookups
 from models.packing import unpack
 from models.records import CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
 from models.registration import Looked
@@ -220,6 +220,15 @@ class Memory:
             return self.index.rows(skip=skip, standings=standings)
         query = lookup(given, scenes=len(self.index), usual=usual, whole=whole, as_is=usual > 0)
         return self.index.candidates(query, skip=skip, standings=standings)
+
+    def candidates_of(
+        self, givens: Sequence[Hypotheses], skip: Sequence[int], standings: Sequence[int]
+    ) -> list[NDArray[np.int64]]:
+        """The same of each of several thumbnails under placings of which none is common."""
+        if len(self.index) <= FEW:
+            return [self.index.rows(skip=skip, standings=standings)] * len(givens)
+        queries = lookups(givens, scenes=len(self.index))
+        return [self.index.candidates(query, skip=skip, standings=standings) for query in queries]
 
     def looked(self, known: Known) -> Looked:
         """The scene made ready for the second look."""

@@ -16,6 +16,7 @@ looks at for it (docs/decisions/index.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,19 +139,23 @@ def _lines(placings: NDArray[np.float32], axis: int, size: int, at: NDArray[np.i
 @njit(cache=True, nogil=True)
 def _sample(
     fine: NDArray[np.float32],
+    planes: NDArray[np.int64],
     xs: NDArray[np.int64],
     ys: NDArray[np.int64],
     sampled: NDArray[np.float32],
     lost: NDArray[np.uint32],
 ) -> None:
-    """Fill `sampled` (x, y, placing), 0 where nothing is seen, and in which y that is so, as bits, (x, placing)."""
+    """Fill `sampled` (x, y, placing), 0 where nothing is seen, and in which y that is so, as bits, (x, placing).
+
+    `planes` says which of the thumbnails each placing is of."""
     flat, width = fine.ravel(), fine.shape[1]
+    first = planes * (width * width)
     for x in range(SAMPLES):
         for h in range(LANES):
             lost[x, h] = 0
         for y in range(SAMPLES):
             for h in range(LANES):
-                v = flat[np.uint64(ys[y, h] * width + xs[x, h])]
+                v = flat[np.uint64(first[h] + ys[y, h] * width + xs[x, h])]
                 gone = np.isnan(v)
                 sampled[x, y, h] = np.float32(0.0) if gone else v
                 lost[x, h] |= np.uint32(gone) << np.uint32(y)
@@ -187,6 +192,7 @@ def _strengths(rows: NDArray[np.float32], window: int, strengths: NDArray[np.flo
 @njit(cache=True, nogil=True)
 def _keys(
     fine: NDArray[np.float32],
+    planes: NDArray[np.int64],
     placings: NDArray[np.float32],
     free_of: NDArray[np.int64],
     whole: int,
@@ -197,6 +203,7 @@ def _keys(
 ) -> None:
     """Fill keys, the bits of their weakest signs, and which windows are seen, (n, KEYS) each.
 
+    Each placing is of one of the thumbnails `fine` (m, FINE + 1, FINE + 1), by `planes` (n,).
     `free_of` (n, 2) says how many signs of the two parts are free; `as_is` that the first placing has more if it sees
     few windows; of placings beyond the first `whole` only the `RARE_WINDOWS` are taken. Rows beyond the placings are
     those of the first ones once more, to be inverted: they may have other signs free.
@@ -209,14 +216,15 @@ def _keys(
     strengths = np.empty((KEYS * BITS, LANES), np.float32)
     bits, some = strengths.view(np.int32), np.empty(KEYS, np.bool_)
     lanes, counts = np.empty((LANES, 4), np.float32), np.zeros((2, LANES), np.int32)
+    of = np.empty(LANES, np.int64)
     found = np.empty((2, LANES), np.uint32)
     for first in range(0, n, LANES):
         size = min(LANES, n - first)
         for h in range(LANES):
-            lanes[h] = placings[first + min(h, size - 1)]
-        _lines(lanes, 0, fine.shape[0] - 1, xs)
-        _lines(lanes, 1, fine.shape[0] - 1, ys)
-        _sample(fine, xs, ys, sampled, lost)
+            lanes[h], of[h] = placings[first + min(h, size - 1)], planes[first + min(h, size - 1)]
+        _lines(lanes, 0, fine.shape[1] - 1, xs)
+        _lines(lanes, 1, fine.shape[1] - 1, ys)
+        _sample(fine, of, xs, ys, sampled, lost)
         np.dot(_ACROSS, sampled.reshape(SAMPLES, -1), rows.reshape(_ACROSS.shape[0], -1))
         for t in range(KEYS):
             some[t] = (first < whole or _RARE[t]) and _seen(lost, t, hidden[t])
@@ -280,10 +288,33 @@ def lookup(
     if as_is:
         counts[0] = FREE_AS_IS
     counts[:, 1] = np.minimum(counts[:, 1] + _spare(scenes), LAST)
-    keys, free, seen = _taken(given.fine, given.placings, counts, n if whole is None else whole, as_is=as_is)
+    planes = np.zeros(n, np.int64)
+    keys, free, seen = _taken(
+        given.fine[None], planes, given.placings, counts, n if whole is None else whole, as_is=as_is
+    )
     keys[n:] = ~keys[n:] & np.uint32((1 << BITS) - 1)
     codes, masks = given.codes, given.masks
     return Lookup(keys, free, seen, np.concatenate([codes, ~codes[:usual]]), np.concatenate([masks, masks[:usual]]))
+
+
+def lookups(givens: Sequence[Hypotheses], *, scenes: int = MANY) -> list[Lookup]:
+    """Several thumbnails, each as `lookup` makes it ready under its first `LANES` placings by every window, the others
+    by `RARE_WINDOWS`. Those with few placings are worked out together, side by side."""
+    few = [given for given in givens if len(given.placings) <= LANES]
+    if not few:
+        return [lookup(given, scenes=scenes, whole=LANES) for given in givens]
+    sizes = [len(given.placings) for given in few]
+    n = sum(sizes)
+    counts = np.full((n, 2), (FREE_RARE[0], min(FREE_RARE[1] + _spare(scenes), LAST)), np.int64)
+    planes, placings = np.repeat(np.arange(len(few)), sizes), np.concatenate([given.placings for given in few])
+    taken = _taken(np.stack([given.fine for given in few]), planes, placings, counts, n)
+    ends = np.cumsum(sizes)[:-1]
+    each = zip(few, *(np.split(part, ends) for part in taken), strict=True)
+    together = iter([Lookup(keys, free, seen, given.codes, given.masks) for given, keys, free, seen in each])
+    return [
+        next(together) if len(given.placings) <= LANES else lookup(given, scenes=scenes, whole=LANES)
+        for given in givens
+    ]
 
 
 def as_it_is(levels: NDArray[np.int8]) -> Lookup:
@@ -298,12 +329,14 @@ def _spare(scenes: int) -> int:
 
 def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:
     """The keys of a stored scene, (KEYS,); `NO_KEY` for windows that are not seen."""
-    keys, _, seen = _taken(fine_of(levels), AS_IS, np.zeros((1, 2), np.int64), 1)
+    counts = np.zeros((1, 2), np.int64)
+    keys, _, seen = _taken(fine_of(levels)[None], counts[:, 0], AS_IS, counts, 1)
     return np.where(seen[0], keys[0], NO_KEY)
 
 
 def _taken(
     fine: NDArray[np.float32],
+    planes: NDArray[np.int64],
     placings: NDArray[np.float32],
     free_of: NDArray[np.int64],
     whole: int,
@@ -312,5 +345,5 @@ def _taken(
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.bool_]]:
     shape = len(free_of), KEYS
     keys, free, seen = np.zeros(shape, np.uint32), np.zeros(shape, np.uint32), np.zeros(shape, np.bool_)
-    _keys(fine, placings, free_of, whole, as_is, keys, free, seen)
+    _keys(fine, planes, placings, free_of, whole, as_is, keys, free, seen)
     return keys, free, seen

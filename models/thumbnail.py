@@ -274,7 +274,9 @@ def _across(w: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np
 
     One row each for a cell's first column, its second one, and so on; short ones repeat their last, with no part in it.
     """
-    most = (w + SIDE - 1) // SIDE + 1
+    most = 1
+    for i in range(SIDE):
+        most = max(most, ((i + 1) * w - 1) // SIDE - i * w // SIDE + 1)
     at = np.empty((most, SIDE), np.uint32)
     part = np.zeros((most, SIDE), np.float32)
     mine = np.empty((most, SIDE), np.uint32)

@@ -190,13 +190,17 @@ def rolled(cells: NDArray[np.uint8]) -> bool:
     return _joined(cells) and _joined(np.ascontiguousarray(cells.T))
 
 
+@njit(cache=True, nogil=True)
 def _joined(cells: NDArray[np.uint8]) -> bool:
     if _flat(cells, 0, 1, 0, SIDE) or _flat(cells, SIDE - 1, SIDE, 0, SIDE):
         return False
-    steps = np.abs(np.diff(cells.astype(np.int16), axis=1, append=cells[:, :1]))
-    mean = np.minimum(steps, SEAM_CAP).mean(axis=0)
-    join, inner = float(mean[-1]), mean[:-1]
-    return join < JOINED * float(inner.max() + 1) and join < JOIN_STEP * float(np.median(inner) + 1)
+    sums = np.zeros(SIDE, np.int64)  # of the steps across each line between columns, the join last
+    for y in range(SIDE):
+        for x in range(SIDE):
+            right = cells[y, x + 1] if x + 1 < SIDE else cells[y, 0]
+            sums[x] += min(abs(np.int64(right) - np.int64(cells[y, x])), SEAM_CAP)
+    join, inner = sums[SIDE - 1] / SIDE, np.sort(sums[: SIDE - 1]) / SIDE
+    return bool(join < JOINED * (inner[-1] + 1) and join < JOIN_STEP * (inner[SIDE // 2 - 1] + 1))
 
 
 def windows(cells: NDArray[np.uint8], levels: NDArray[np.int8]) -> list[Window]:
@@ -223,12 +227,17 @@ def _seam(shares: NDArray[np.float32]) -> int:
     return at if shares[at] >= SEAM else 0
 
 
+@njit(cache=True, nogil=True)
 def _twice(levels: NDArray[np.int8]) -> bool:
     """Whether the still shows one picture twice, one below the other."""
-    above, below = levels[: SIDE // 2].astype(np.float32), levels[SIDE // 2 :].astype(np.float32)
-    both = (above != INVALID) & (below != INVALID)
-    a, b = above[both], below[both]
-    return bool(2 * both.mean() > 1 and a @ b > TWICE * np.sqrt((a @ a) * (b @ b)))
+    both = 0
+    ab, aa, bb = np.int64(0), np.int64(0), np.int64(0)
+    for y in range(SIDE // 2):
+        for x in range(SIDE):
+            a, b = np.int64(levels[y, x]), np.int64(levels[y + SIDE // 2, x])
+            if a != INVALID and b != INVALID:
+                both, ab, aa, bb = both + 1, ab + a * b, aa + a * a, bb + b * b
+    return bool(4 * both > SIDE * SIDE and ab > TWICE * np.sqrt(np.float64(aa * bb)))
 
 
 def upright(cells: NDArray[np.uint8], levels: NDArray[np.int8]) -> list[tuple[int, NDArray[np.int8]]]:
@@ -321,10 +330,22 @@ def _twined() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 _PARTS, _CHANGES = _twined()
 
 
+@njit(cache=True, nogil=True)
+def _steps_down(cells: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much the cells change from each row to the next, (SIDE - 1,)."""
+    out = np.empty(SIDE - 1, np.float32)
+    for y in range(SIDE - 1):
+        total = 0
+        for x in range(SIDE):
+            total += min(abs(int(cells[y + 1, x]) - int(cells[y, x])), SEAM_CAP)
+        out[y] = total
+    return out
+
+
 def bands(cells: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
     """How much of each row of cells is every third band's of a still that two writers filled by turns, (SIDE,), under
     the height and the place of the bands that explain the steps from row to row best; and their correlation with it."""
-    steps = np.minimum(np.abs(np.diff(cells.astype(np.int16), axis=0)), SEAM_CAP).sum(axis=1).astype(np.float32)
+    steps = _steps_down(cells)
     steps -= steps.mean()
     explained = _CHANGES @ steps
     best = int(explained.argmax())

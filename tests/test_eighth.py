@@ -39,6 +39,15 @@ def turbo(data: bytes) -> NDArray[np.uint8]:
     return grey[:, :, 0]
 
 
+def flat(width: int, height: int, **options: Any) -> bytes:
+    """One grey, with a seam of noise in its middle: the same few bits for each block, wherever one begins to read."""
+    shown = Image.new("RGB", (width, height), (90, 92, 95))
+    shown.paste(picture(64, height), (width // 2, 0))
+    out = io.BytesIO()
+    shown.save(out, "JPEG", quality=85, **options)
+    return out.getvalue()
+
+
 PLAIN = {
     "as cameras write it": jpeg(1280, 720),
     "of odd size": jpeg(637, 359),
@@ -54,6 +63,8 @@ PLAIN = {
     "of the best quality": jpeg(quality=100, subsampling=0),
     "with a comment": jpeg(comment=b"\xff\xda noon \xff\xd9"),
     "with something behind its end": jpeg() + b"\xff\xd9 and more",
+    "of one grey for the most part": flat(1600, 1200),
+    "of one grey, with restarts": flat(1600, 400, restart_marker_rows=3),
 }
 
 
@@ -77,6 +88,7 @@ UNUSUAL = {
     "with a lost restart": jpeg(restart_marker_rows=1).replace(b"\xff\xd1", b"", 1),
     "with restarts out of order": jpeg(restart_marker_rows=1).replace(b"\xff\xd1", b"\xff\xd2", 1),
     "with a marker in its midst": SMALL[: SCAN + 500] + b"\xff\xfe" + SMALL[SCAN + 502 :],
+    "with more restarts than any camera makes": jpeg(restart_marker_blocks=1, width=768),
     "empty": b"",
     "no JPEG": bytes(100),
 }

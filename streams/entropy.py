@@ -1,0 +1,431 @@
+"""Where each block of a plain JPEG's entropy code begins, and the mean that it begins with.
+
+Owns the reading of the sequential code (ITU-T T.81, annex F), compiled. Refuses whatever is not as it should be, down
+to the last bit, and says nothing of it. Where a code ends is known only once it is read, so one reader waits for each
+look into a table, and several of them do not: the code is read in parts, four at a time, in turns. Nobody knows where
+in its part a block begins; but who begins anywhere falls in with the right blocks after a dozen as a rule, since most
+wrong codes end soon. So a part is read from its first bit, as if a unit began there, and what was noted of it counts
+from the first block on that the reader of what is before it comes to as well: at the same bit, as the same block of a
+unit. From there on two readers cannot differ. Between restarts, which are where they are, each interval is a part.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.lanes import eight_bytes, leading, put_eight_bytes
+
+AHEAD: Final = 13
+"""Bits that one look into a table sees: three coefficients of a camera's still. 16 kB a table."""
+LOOKS: Final = 3
+"""Looks that are taken of eight bytes."""
+MOST: Final = (64 - 7 - AHEAD) // (LOOKS - 1)
+"""Bits that a look passes over at most, so that the last one of eight bytes still sees `AHEAD`."""
+DIFFERENCE: Final = 11
+"""Bits of the difference between two means, at most, in pictures of 8 bits a colour."""
+LAST: Final = 128
+"""Stands for the rest of a block: more than there are coefficients, so that both can be added."""
+UNTOLD: Final = 64 << 8
+"""What a table says of bits that do not tell: more coefficients than a block has."""
+UNKNOWN: Final = np.int16(-32768)
+"""What the table of differences says of bits that do not hold the whole of one."""
+BEYOND: Final = 264
+"""Bytes of zeros behind the code: more than a block can take that begins inside of it."""
+READERS: Final = 4
+"""Parts that are read in turns."""
+PARTS: Final = 12
+"""Parts of a code without restarts: three for each reader, so that all are done at about the same time."""
+LEAST: Final = 1 << 15
+"""Bits that the code has at least where it is read in parts."""
+ROOM: Final = 4
+"""Times as many blocks as the usual part has find room in one, since blocks are not all of one length,"""
+SPARE: Final = 32
+"""and so many more, that one round of a reader cannot fill."""
+
+Whole = int | np.int64
+"""A whole number in compiled code, which makes no difference between the two."""
+Table = NDArray[np.int64]
+
+
+@njit(cache=True, nogil=True)
+def _symbol(ahead: Whole, limits: Table, firsts: Table, symbols: NDArray[np.uint8]) -> Whole:
+    """The symbol that 16 bits begin with, and above its 8 bits the length of its code; -1 when it is none."""
+    bits = 1
+    for length in range(1, 17):
+        bits += ahead >= limits[length]
+    if bits > 16:
+        return -1
+    return bits << 8 | np.int64(symbols[(firsts[bits] + (ahead >> (16 - bits))) & 255])
+
+
+@njit(cache=True, nogil=True)
+def _passed(symbol: Whole) -> Whole:
+    """How many coefficients a symbol stands for; `LAST` for the one that says that no more follow."""
+    return (symbol >> 4) + 1 if symbol & 15 or symbol == 0xF0 else LAST
+
+
+@njit(cache=True, nogil=True)
+def _signed(bits: Whole, size: Whole) -> Whole:
+    """The difference that so many bits stand for: from half of what they can say on as they are, below less all of
+    that."""
+    return bits if 2 * bits >= 1 << size else bits - (1 << size) + 1
+
+
+@njit(cache=True, nogil=True)
+def looked_ahead(
+    limits: Table, firsts: Table, symbols: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint16], NDArray[np.int16]]:
+    """What `AHEAD` bits begin with, by the code of a component's first coefficients and that of the others (two rows).
+
+    First (2, 2^AHEAD), at a block's begin and inside of it: how many bits are passed over (the low byte), and how many
+    coefficients, as many as lie in these bits, and `LAST` more where no more follow; else `UNTOLD`. Second (2^AHEAD,):
+    the difference that a block begins with, or `UNKNOWN`.
+    """
+    found = np.full((2, 1 << AHEAD), UNTOLD, np.uint16)
+    differences = np.full(1 << AHEAD, UNKNOWN, np.int16)
+    one = np.empty((2, 1 << AHEAD), np.int64)
+    for k in range(2):
+        length = 1  # of the code that the bits begin with: the higher the bits, the longer
+        for bits in range(1 << AHEAD):
+            ahead = bits << (16 - AHEAD)
+            while length <= 16 and ahead >= limits[k, length]:
+                length += 1
+            one[k, bits] = -1
+            if length <= 16:
+                one[k, bits] = length << 8 | symbols[k, (firsts[k, length] + (ahead >> (16 - length))) & 255]
+    for bits in range(1 << AHEAD):
+        for k in range(2):
+            taken: Whole = 0
+            passed: Whole = k
+            while taken < AHEAD and passed < LAST:
+                told = one[min(passed, 1), bits << taken & (1 << AHEAD) - 1]
+                length, size = told >> 8, told & 15
+                on = _passed(told & 255) if passed else 1
+                short = taken + length <= AHEAD and taken + length + size <= MOST
+                if told < 0 or not short or 64 <= passed - k + on < LAST:
+                    break
+                taken, passed = taken + length + size, passed + on
+            if taken:
+                found[k, bits] = taken | (passed - k) << 8
+        told = one[0, bits]
+        length, size = told >> 8, told & 15
+        if told >= 0 and length + size <= AHEAD:
+            differences[bits] = _signed(bits >> (AHEAD - length - size) & (1 << size) - 1, size)
+    return found, differences
+
+
+@njit(cache=True, nogil=True)
+def unstuffed(data: NDArray[np.uint8], at: Whole, out: NDArray[np.uint8], ends: Table) -> bool:
+    """Copy the code at `at` without the zeros behind bytes of ones, and zeros behind it; whether it ends with the image
+    after as many restarts, in order, as `ends` has room for. That is filled with where each interval ends, in bytes."""
+    n: Whole = 0
+    done = 0
+    while at + 16 <= data.size:
+        word, other = eight_bytes(data, at), eight_bytes(data, at + 8)
+        put_eight_bytes(out, n, word)
+        ones = _ones(word)
+        if not ones | _ones(other):
+            put_eight_bytes(out, n + 8, other)
+            n, at = n + 16, at + 16
+            continue
+        if not ones:
+            n, at = n + 8, at + 8
+            continue
+        first = np.int64(leading(ones) >> np.uint64(3))
+        n, at = n + first, at + first
+        if at + 2 > data.size:
+            return False
+        if data[at + 1] == 0:
+            n, at = n + 1, at + 2
+            continue
+        if not _ended(data[at + 1], n, done, ends):
+            return done == ends.size - 1 and _last(data[at + 1], n, out, ends)
+        done, at = done + 1, at + 2
+    while at + 2 <= data.size:
+        byte, after = data[at], data[at + 1]
+        if byte == 0xFF and after != 0:
+            if not _ended(after, n, done, ends):
+                return done == ends.size - 1 and _last(after, n, out, ends)
+            done, at = done + 1, at + 2
+            continue
+        out[n] = byte
+        n, at = n + 1, at + (2 if byte == 0xFF else 1)
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _ones(word: np.uint64) -> np.uint64:
+    """The highest bit of each of eight bytes that is all ones."""
+    low = np.uint64(0x7F7F7F7F7F7F7F7F)
+    return (word & low) + np.uint64(0x0101010101010101) & word & ~low
+
+
+@njit(cache=True, nogil=True)
+def _ended(marker: int, n: Whole, done: int, ends: Table) -> bool:
+    """Note the end of an interval; False unless the marker is the restart that follows."""
+    if done + 1 >= ends.size or marker != 0xD0 + done % 8:
+        return False
+    ends[done] = n
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _last(marker: int, n: Whole, out: NDArray[np.uint8], ends: Table) -> bool:
+    out[n : n + BEYOND] = 0
+    ends[-1] = n
+    return marker == 0xD9
+
+
+@njit(cache=True, nogil=True)
+def _one(
+    word: np.uint64, place: Whole, row: Whole, limits: Table, firsts: Table, symbols: NDArray[np.uint8]
+) -> tuple[Whole, Whole]:
+    """By one symbol: how many bits it takes and at which coefficient the reader is then, `LAST` at a block's end.
+    (-1, 0) for what is no symbol, or has no place in the block."""
+    row = row + 1 if place else row
+    told = _symbol(np.int64(word >> np.uint64(48)), limits[row], firsts[row], symbols[row])
+    beyond = place + _passed(told & 255) if place else 1
+    if told < 0 or 64 < beyond < LAST:
+        return -1, 0
+    return (told >> 8) + (told & 15), beyond if beyond < 64 else LAST
+
+
+@njit(cache=True, nogil=True)
+def _read_parts(
+    code: NDArray[np.uint8],
+    ends: Table,
+    rows: Table,
+    limits: Table,
+    firsts: Table,
+    symbols: NDArray[np.uint8],
+    ahead: NDArray[np.uint16],
+    begins: NDArray[np.int32],
+    kept: Table,
+) -> None:
+    """Note where blocks begin in each part of the code, as its reader sees it: a row of `begins` each, and of it
+    [kept[0], kept[1]) counts, of which the first begins a unit. The last row of `begins` is for readers that idle."""
+    table, n, parts, room = ahead.ravel(), rows.size, len(begins) - 1, begins.shape[1]
+    flat, shift, byte = begins.ravel(), np.uint64(64 - AHEAD), np.uint64(255)
+    bases = _bases(rows, room)
+    begin, total = np.uint64(bases[n - 1] >> np.uint32(16)), 8 * ends[-1]
+    # by reader: its bit, coefficient, table and block; where its row of `begins` is, its last bit, and its part
+    state = np.zeros((6, READERS), np.uint64)
+    ats, places, its, blocks, rooms, lasts = state[0], state[1], state[2], state[3], state[4], state[5]
+    mine, full = np.full(READERS, parts), np.uint64(room - SPARE)
+    following, running = 0, parts
+    while running:
+        for k in range(READERS):
+            at, place, base, block, first = ats[k], places[k], its[k], blocks[k], rooms[k]
+            if at >= lasts[k] or block >= full:
+                if mine[k] < parts:
+                    kept[mine[k], 1] = block + np.uint64(1)
+                    running -= 1
+                mine[k], following = min(following, parts), following + 1
+                at, lasts[k] = _part(mine[k], parts, ends, total)
+                place, base, block = np.uint64(0), begin, np.uint64(0)
+                first = rooms[k] = np.uint64(mine[k] * room)
+                flat[first] = at
+                kept[mine[k], 0] = 0
+            word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
+            stuck = False
+            for _ in range(LOOKS):
+                # the low byte of `place` is how many bits were passed over since `at`
+                beyond = place + np.uint64(table[base | word >> shift])
+                if beyond & np.uint64(UNTOLD):
+                    stuck = True
+                    break
+                word <<= beyond - place & np.uint64(63)
+                # without a branch, which would be taken for the wrong one at every block: it ended, or it did not
+                flat[first + block + np.uint64(1)] = at + (beyond & byte)
+                base = np.uint64(np.uint16(bases[block] >> np.uint32(beyond >> np.uint64(11) & np.uint64(16))))
+                ended = beyond >> np.uint64(15)
+                block += ended
+                place = beyond & (ended - np.uint64(1) | byte)
+            at, place = at + (place & byte), place & ~byte
+            if stuck:
+                word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
+                kind = np.int64(block) % n
+                taken, now = _one(word, np.int64(place >> np.uint64(8)), rows[kind], limits, firsts, symbols)
+                if taken < 0 and at + np.uint64(8) > lasts[k]:  # bits that fill up the interval's last byte
+                    at, now = lasts[k], 0
+                elif taken < 0:  # it began at a wrong bit: once more from the next one
+                    at, now, block = at + np.uint64(1), 0, block + np.uint64(n - kind)
+                    kept[mine[k], 0], base = block, begin
+                    flat[first + block] = at
+                else:
+                    at += np.uint64(taken)
+                    base = np.uint64(np.uint16(bases[block] >> np.uint32(16 if now == LAST else 0)))
+                    if now == LAST:
+                        now, block = 0, block + np.uint64(1)
+                        flat[first + block] = at
+                place = np.uint64(now << 8)
+            ats[k], places[k], its[k], blocks[k] = at, place, base, block
+
+
+@njit(cache=True, nogil=True)
+def _bases(rows: Table, room: int) -> NDArray[np.uint32]:
+    """By block: where the table of what is inside of it begins, and above that of what the next block begins with."""
+    out = np.empty(room, np.uint32)
+    for block in range(rows.size):
+        inside = rows[block] << AHEAD | 1 << AHEAD
+        out[block] = inside | rows[(block + 1) % rows.size] << AHEAD + 16
+    for block in range(rows.size, room):
+        out[block] = out[block - rows.size]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _part(part: Whole, parts: int, ends: Table, total: Whole) -> tuple[np.uint64, np.uint64]:
+    """The first bit of a part, and one from which on its reader stops: sixteen bytes before the end of all at the
+    latest. Who has no part reads from the first bit on."""
+    first: Whole = 0
+    last = total
+    if part < parts and ends.size > 1:
+        first, last = 8 * ends[part - 1] if part else 0, 8 * ends[part]
+    elif part < parts:
+        first, last = total * part // parts, total * (part + 1) // parts
+    return np.uint64(first), np.uint64(min(last, total - 128))
+
+
+@njit(cache=True, nogil=True)
+def block_begins(
+    code: NDArray[np.uint8],
+    ends: Table,
+    rows: Table,
+    limits: Table,
+    firsts: Table,
+    symbols: NDArray[np.uint8],
+    ahead: NDArray[np.uint16],
+    interval: int,
+    out: NDArray[np.int32],
+) -> bool:
+    """Fill `out` with the bit at which each block begins; whether every interval of so many blocks (the last one may
+    have fewer) takes all of its bits.
+
+    `code` and `ends` are `unstuffed`. By block of a unit `rows` names the code of its first coefficients among
+    `limits`, `firsts` and `symbols`; that of the others is the next. `ahead` is by the same rows.
+    """
+    parts = 0 if 8 * ends[-1] < LEAST else PARTS if ends.size == 1 else ends.size
+    kept = np.zeros((parts + 1, 2), np.int64)
+    begins = np.empty((parts + 1, ROOM * out.size // max(parts, 1) + 2 * SPARE), np.int32)
+    if parts:
+        _read_parts(code, ends, rows, limits, firsts, symbols, ahead, begins, kept)
+    first = 0
+    at: Whole
+    part: Whole
+    noted: Whole
+    for k in range(ends.size):
+        # without restarts all parts are of one interval
+        part, last = (0, parts) if ends.size == 1 else (min(k, parts), min(k + 1, parts))
+        at = 8 * ends[k - 1] if k else 0
+        block, end, noted = first, min(first + interval, out.size), kept[part, 0]
+        while block < end:
+            out[block] = at
+            part, noted = _noted(begins, kept, part, last, noted, at)
+            kind = (block - first) % rows.size
+            if part < last and begins[part, noted] == at and (noted - kept[part, 0]) % rows.size == kind:
+                count = min(kept[part, 1] - noted, end - block)
+                out[block : block + count] = begins[part, noted : noted + count]
+                block, noted = block + count - 1, noted + count - 1
+                at = np.int64(out[block])
+            at = _block_end(code, at, rows[(block - first) % rows.size], limits, firsts, symbols, ahead)
+            block += 1
+            if at < 0 or at > 8 * ends[k]:
+                return False
+        if at <= 8 * ends[k] - 8:
+            return False
+        first = end
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _noted(
+    begins: NDArray[np.int32], kept: Table, part: Whole, last: Whole, noted: Whole, at: Whole
+) -> tuple[Whole, Whole]:
+    """The first begin that counts, from one on, at a bit or behind it: its part, which is `last` without one, and its
+    place there."""
+    while part < last:
+        while noted < kept[part, 1] and begins[part, noted] < at:
+            noted += 1
+        if noted < kept[part, 1]:
+            break
+        part += 1
+        noted = kept[part, 0]
+    return part, noted
+
+
+@njit(cache=True, nogil=True)
+def _block_end(
+    code: NDArray[np.uint8],
+    at: Whole,
+    row: Whole,
+    limits: Table,
+    firsts: Table,
+    symbols: NDArray[np.uint8],
+    ahead: NDArray[np.uint16],
+) -> Whole:
+    """The bit behind the block that begins at a bit; -1 where it is none."""
+    place: Whole = 0
+    taken: Whole
+    beyond: Whole
+    while place < 64:
+        word = eight_bytes(code, at >> 3) << np.uint64(at & 7)
+        told = np.int64(ahead[row + (place > 0), np.int64(word >> np.uint64(64 - AHEAD))])
+        taken, beyond = told & 255, place + (told >> 8)
+        if beyond & 64:
+            taken, beyond = _one(word, place, row, limits, firsts, symbols)
+            if taken < 0:
+                return -1
+        at, place = at + taken, beyond
+    return at
+
+
+@njit(cache=True, nogil=True)
+def read_greys(
+    code: NDArray[np.uint8],
+    begins: NDArray[np.int32],
+    rows: Table,
+    limits: Table,
+    firsts: Table,
+    symbols: NDArray[np.uint8],
+    differences: NDArray[np.int16],
+    step: int,
+    interval: int,
+    tall: int,
+    wide: int,
+    out: NDArray[np.uint8],
+) -> bool:
+    """Fill `out` with the greys, of which a unit has `tall` x `wide`, first among its blocks; whether each is one.
+
+    A mean is said as its difference from the one before, anew after so many blocks (`interval`), in so many eighths
+    (`step`) of a grey.
+    """
+    width, across, greys = out.shape[1], out.shape[1] // wide, out.ravel()
+    told_of, shift, units = differences.ravel(), np.uint64(64 - AHEAD), interval // rows.size
+    where = np.array([block // wide * width + block % wide for block in range(tall * wide)])
+    mean: Whole = 0
+    first, left, fits = 0, units, True
+    for y in range(out.shape[0] // tall):
+        for x in range(across):
+            if left == 0:
+                mean, left = 0, units
+            left -= 1
+            corner = np.uint64(y * tall * width + x * wide)
+            for block in range(where.size):
+                at, row = np.uint64(begins[np.uint64(first + block)]), rows[block]
+                word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
+                value: Whole = np.int64(told_of[np.uint64(row >> 1 << AHEAD) | word >> shift])
+                if value == UNKNOWN:
+                    told = _symbol(np.int64(word >> np.uint64(48)), limits[row], firsts[row], symbols[row])
+                    size = told & 15
+                    value = _signed(np.int64(word >> np.uint64(64 - (told >> 8) - size)) & (1 << size) - 1, size)
+                mean += value
+                grey = (mean * step + 4) >> 3
+                fits = fits and bool(-512 <= grey < 512)
+                greys[corner + np.uint64(where[block])] = min(max(int(grey) + 128, 0), 255)
+            first += rows.size
+    return fits
