@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,15 @@ from models.scene import Camera, Scene, Standing
 
 FORM: Final = 1
 """Version of the byte form of scenes."""
+_HEAD: Final = struct.Struct("<BH")
+"""The form, and how many bytes the head takes."""
 CAMERA_FORM: Final = 2
 """Version of the byte form of cameras. In the first one the text behind the ring was `heir_of` alone."""
+
+NUMBER: Final = {Standing.ONCE: 0, Standing.CONFIRMED: 1, Standing.HELD: 2}
+"""What the index calls the standings that have a thumbnail."""
+VISITED: Final = 3
+"""What the index calls a held look that came twice in different bytes: the camera's own, though it may not stay."""
 
 
 @dataclass(slots=True)
@@ -91,8 +98,20 @@ class Watched:
         return any(k.record.standing is Standing.CONFIRMED for k in self.own)
 
 
+def number_of(known: Known) -> int:
+    """What the index calls a scene's standing."""
+    return VISITED if known.visited else NUMBER[known.record.standing]
+
+
 def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
     """What the store keeps of a scene beside its record; `packed` is its thumbnail, if it has one."""
+    head = head_of(known)
+    body = _HEAD.pack(FORM, len(head)) + head
+    return body if packed is None else body + packed_body(packed)
+
+
+def head_of(known: Known) -> bytes:
+    """What a scene's body says before its thumbnail, as JSON."""
     meta: dict[str, object] = {"d": known.digest.hex()}
     if known.novel:
         meta["n"] = True
@@ -110,7 +129,7 @@ def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
         meta["v"] = True
     if known.noisy:
         meta["y"] = True
-    if packed is None and known.prefix:
+    if known.row < 0 and known.prefix:
         meta["p"] = known.prefix.hex()
     if known.lives:
         meta["i"] = True
@@ -120,18 +139,25 @@ def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
         meta["e"] = known.clues
     if known.attributes:
         meta["a"] = dict(known.attributes)
-    head = json.dumps(meta, separators=(",", ":")).encode()
-    body = struct.pack("<BH", FORM, len(head)) + head
-    return body if packed is None else body + packed_body(packed)
+    return json.dumps(meta, separators=(",", ":")).encode()
+
+
+def head_in(body: bytes) -> bytes:
+    """What `head_of` said, of a body."""
+    return body[_HEAD.size : _HEAD.size + int.from_bytes(body[1 : _HEAD.size], "little")]
 
 
 def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
     """The scene whose `body` is what `scene_body` gave, without a row, and its packed thumbnail."""
-    length = struct.unpack_from("<BH", s.body)[1]
-    meta = json.loads(s.body[3 : 3 + length])
-    rest = s.body[3 + length :]
+    head = head_in(s.body)
+    rest = s.body[_HEAD.size + len(head) :]
     record = Scene(s.id, s.camera, s.account, s.standing, s.delivery, s.first_seen, s.last_seen, s.seen, b"")
-    known = Known(
+    return read_head(record, json.loads(head)), packed_of(rest) if rest else None
+
+
+def read_head(record: Scene, meta: Mapping[str, Any]) -> Known:
+    """The scene of which `head_of` said this, without a row."""
+    return Known(
         record,
         -1,
         bytes.fromhex(meta["d"]),
@@ -139,7 +165,7 @@ def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
         meta.get("o", 0.0),
         CameraId(meta["w"]) if "w" in meta else None,
         meta.get("m", 0.0),
-        SceneId(meta.get("l", s.id)),
+        SceneId(meta.get("l", record.id)),
         meta.get("r", False),
         meta.get("v", False),
         meta.get("y", False),
@@ -149,7 +175,6 @@ def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
         meta.get("q", 0.0),
         tuple(meta.get("e", ())),
     )
-    return known, packed_of(rest) if rest else None
 
 
 def renew(known: Known, now: Known) -> None:

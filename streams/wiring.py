@@ -16,8 +16,8 @@ from typing import Final
 import structlog
 
 from detector.engine import Engine
+from detector.image import Image
 from detector.learned import Mine, every
-from detector.memory import Image
 from detector.policy import Mode, Rules
 from detector.switchboard import Switchboard
 from streams.claims import ClaimCheck
