@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.known import Known, Watched, camera_body, head_in, head_of, read_camera, read_head
-from models.records import AccountId, CameraId, DeliveryId, SceneId
+from models.records import AccountId, CameraId, DeliveryId, SceneId, utc
 from models.scene import Camera, Scene, Standing
 
 _HEAD: Final = struct.Struct("<HHHHqqq")
-"""Flags; how many scenes are its own, held and unjudged; when the camera was last seen, and when that scene was which was
-not seen for longest (microseconds since 1970; `NEVER` without a scene); the camera's mark."""
+"""Flags; how many scenes are its own, held and unjudged; when the camera was last seen, and when that scene was which
+was not seen for longest (microseconds since 1970; `NEVER` without a scene); the camera's mark."""
 _SCENE: Final = struct.Struct("<BBqqqHHHH")
 """Flags, standing, first seen, last seen, times seen; bytes of the id, account, source and id of the delivery."""
 _CAMERA: Final = struct.Struct("<BqqHH")
@@ -203,7 +203,7 @@ def _counts(record: bytes | memoryview) -> tuple[int, int, int]:
 
 
 def _micros(when: datetime) -> int:
-    return (when - _EPOCH) // _MICROSECOND
+    return (utc(when) - _EPOCH) // _MICROSECOND
 
 
 def _mark(camera: str, body: bytes) -> int:

@@ -1,0 +1,184 @@
+"""Most cameras are packed: nothing that is judged, stored or found depends on how many are at hand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from places import START, picture, place, still
+
+from detector.engine import Changes, Engine, Knowledge
+from models.fingerprint import Still, fingerprint
+from models.placeholder import Placeholder, Shelf, State
+from models.records import AccountId, CameraId, Delivery, DeliveryId, Judgement, RightAction, RightChanged, SceneId
+from models.scene import Camera, Scene
+from streams.snapshot import load, write
+
+CAMERAS = 7
+STEPS = 420
+
+PARTS = (
+    *("scenes", "removed", "cameras", "rights", "raised", "withdrawn", "placeholders", "sightings", "unmet", "moved"),
+    *("sought", "went_on", "alive"),
+)
+
+look = cache(still)
+
+
+@cache
+def dark(number: int) -> Still:
+    """A still with a sensor's noise and nothing else."""
+    noise = np.random.default_rng(number).normal(6, 3, (360, 640))
+    return replace(fingerprint(picture(np.clip(noise, 0, 255).astype(np.uint8))), prefix=b"first-%d" % (number % 3))
+
+
+@cache
+def cut(seed: int, moment: int) -> Still:
+    """A still that ends early."""
+    grey = place(seed, moment).copy()
+    grey[200:] = 128
+    return fingerprint(picture(grey, complete=False))
+
+
+@dataclass
+class Run:
+    """An engine beside what the store would keep of it."""
+
+    at_hand: int
+    path: Path
+    engine: Engine = field(init=False)
+    judged: list[Judgement] = field(default_factory=list)
+    drained: list[Changes] = field(default_factory=list)
+    rights: list[RightChanged] = field(default_factory=list)
+    cameras: dict[CameraId, Camera] = field(default_factory=dict)
+    scenes: dict[SceneId, Scene] = field(default_factory=dict)
+    placeholders: dict[str, Placeholder] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(at_hand=self.at_hand)
+
+    def keep(self) -> None:
+        """Store what changed."""
+        changes = self.engine.drain()
+        self.drained.append(changes)
+        self.rights += changes.rights
+        self.cameras |= {each.id: each for each in changes.cameras}
+        self.scenes |= {each.id: each for each in changes.scenes}
+        for id_ in changes.removed:
+            self.scenes.pop(id_, None)
+        self.placeholders |= {each.id: each for each in changes.placeholders}
+
+    def restart(self, *, stale: bool) -> None:
+        """Start from what is stored and an image of it, or of how it was when one was last written."""
+        if not stale or not self.path.exists():
+            write(self.path, "test", self.engine.memory.parts())
+        standing = {alert.id: alert for changes in self.drained for alert in changes.raised}
+        for changes in self.drained:
+            for gone in changes.withdrawn:
+                standing.pop(gone.alert, None)
+        incidents = {each.id: each for changes in self.drained for each in changes.incidents}
+        sightings = [each for changes in self.drained for each in changes.sightings]
+        shelf = Shelf(0, tuple(self.placeholders.values()), tuple(sightings))
+        self.engine = Engine(at_hand=self.at_hand)
+        known = Knowledge(
+            self.rights, self.cameras.values(), self.scenes.values(), standing.values(), incidents.values(), shelf
+        )
+        self.engine.restore(known, load(self.path, "test"))
+
+
+def acts(seed: int) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """A stream in which cameras show their places, move, are new, leak, are dark, and are forgotten."""
+    draw = random.Random(seed)
+    shown = {camera: camera for camera in range(CAMERAS)}
+    for number in range(STEPS):
+        camera, chance = draw.randrange(CAMERAS), draw.random()
+        moment = number // 2 if draw.random() < 0.2 else number
+        if chance < 0.60:
+            yield "show", (camera, shown[camera], look(shown[camera], moment))
+        elif chance < 0.72:
+            yield "show", (camera, -1, look(draw.randrange(CAMERAS), number))
+        elif chance < 0.78:
+            yield "show", (camera, -1, cut(draw.randrange(CAMERAS), number))
+        elif chance < 0.85:
+            yield "show", (camera, -1, dark(draw.randrange(6)))
+        elif chance < 0.88:
+            shown[camera] = 20 + draw.randrange(4)
+        elif chance < 0.91:
+            yield "show", (f"new-{number % 5}", -1, look(draw.randrange(CAMERAS), number))
+        elif chance < 0.93:
+            yield "right", (camera, draw.randrange(CAMERAS), draw.choice(list(RightAction)))
+        elif chance < 0.94:
+            yield "forget", (camera,)
+        elif chance < 0.95:
+            yield "expire", (draw.randrange(60, 200),)
+        elif chance < 0.96:
+            yield "rule", (draw.random(),)
+        elif chance < 0.975:
+            yield "restart", (draw.random() < 0.5,)
+        if draw.random() < 0.4:
+            yield "keep", ()
+
+
+def do(run: Run, number: int, what: str, given: tuple[object, ...]) -> None:
+    now = START + timedelta(minutes=number)
+    engine = run.engine
+    match what, given:
+        case "show", (camera, _, Still() as shown):
+            delivery = Delivery(
+                DeliveryId("test", str(number)),
+                now,
+                AccountId(f"of-{camera}"),
+                CameraId(f"cam-{camera}"),
+                {"integration": "hub", "w": "attributes may be called anything"},
+            )
+            run.judged.append(engine.judge(delivery, lambda: shown))
+        case "right", (camera, account, RightAction() as action):
+            engine.right(RightChanged(CameraId(f"cam-{camera}"), AccountId(f"of-{account}"), action, now))
+        case "forget", (camera,):
+            engine.memory.forget_cameras([CameraId(f"cam-{camera}")])
+        case "expire", (int() as minutes,):
+            engine.memory.forget_before(now - timedelta(minutes=minutes))
+        case "rule", (float() as which,):
+            run.keep()
+            if run.placeholders:
+                id_ = sorted(run.placeholders)[int(which * len(run.placeholders))]
+                run.placeholders[id_] = replace(run.placeholders[id_], state=State.CONFIRMED)
+                sightings = [each for changes in run.drained for each in changes.sightings]
+                engine.shelve(Shelf(0, tuple(run.placeholders.values()), tuple(sightings)))
+        case "restart", (bool() as stale,):
+            run.keep()
+            run.restart(stale=stale)
+        case "keep", ():
+            run.keep()
+
+
+def told(run: Run) -> list[object]:
+    """What was last drained, but for counts, which no camera changes."""
+    return [[getattr(changes, part) for part in PARTS] for changes in run.drained[-1:]]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_engine_with_room_for_two_cameras_judges_and_stores_as_one_with_room_for_all(
+    seed: int, tmp_path: Path
+) -> None:
+    few, all_ = Run(2, tmp_path / "few"), Run(1000, tmp_path / "all")
+    seen: set[str] = set()
+    for number, (what, given_) in enumerate(acts(seed)):
+        for run in (few, all_):
+            do(run, number, what, given_)
+        assert few.judged[-1:] == all_.judged[-1:]
+        assert told(few) == told(all_)
+        assert few.engine.latest == all_.engine.latest
+        seen |= {what} | {judged.rule for judged in few.judged[-1:]}
+    assert few.judged == all_.judged
+    assert few.scenes == all_.scenes
+    assert few.cameras == all_.cameras
+    assert len(few.engine.memory.cameras._at_hand) <= 2 < len(few.engine.memory.cameras)
+    assert {"rule", "restart", "forget", "expire", "keep", "right"} < seen
+    assert {"foreign-scene", "own-code", "same-bytes", "stayed", "cold"} < seen
