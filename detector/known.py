@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,18 @@ VISITED: Final = 3
 """What the index calls a held look that came twice in different bytes: the camera's own, though it may not stay."""
 
 
+class Part(NamedTuple):
+    """A scene as it is packed. `order` is when it was first seen, and its id. `reached`: otherwise than by its row, or
+    so it seems. `mark` says what it is (detector/packed.py)."""
+
+    standing: Standing
+    order: tuple[int, SceneId]
+    last_seen: int
+    reached: bool
+    mark: int
+    body: bytes
+
+
 @dataclass(slots=True)
 class Known:
     """A scene in memory. `row` is its place in the index, -1 for one that has a digest only.
@@ -44,7 +56,8 @@ class Known:
     look came twice in a row. `attributes` are the delivery's, kept while
     the scene may still be accused. `noisy` is of a still without a fingerprint. `lives` says that its camera showed it
     with changes that no new encoding makes (detector/placeholder.py). `probability` is the scene-shift model's word on
-    a held one, and `clues` the figures that it came from, in the order of `models.shift.FEATURES`.
+    a held one, and `clues` the figures that it came from, in the order of `models.shift.FEATURES`. `part` is what it is
+    packed as (detector/packed.py), until it changes.
     """
 
     record: Scene
@@ -63,6 +76,7 @@ class Known:
     lives: bool = False
     probability: float = 0.0
     clues: tuple[float, ...] = ()
+    part: Part | None = field(default=None, compare=False, repr=False)
 
     @property
     def delivery(self) -> Delivery:
@@ -103,16 +117,20 @@ def number_of(known: Known) -> int:
     return VISITED if known.visited else NUMBER[known.record.standing]
 
 
-def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
-    """What the store keeps of a scene beside its record; `packed` is its thumbnail, if it has one."""
-    head = head_of(known)
+def scene_body(head: bytes, packed: NDArray[np.uint8] | None) -> bytes:
+    """What the store keeps of a scene beside its record: its head and its thumbnail, if it has one."""
     body = _HEAD.pack(FORM, len(head)) + head
     return body if packed is None else body + packed_body(packed)
 
 
 def head_of(known: Known) -> bytes:
     """What a scene's body says before its thumbnail, as JSON."""
-    meta: dict[str, object] = {"d": known.digest.hex()}
+    return json.dumps({"d": known.digest.hex(), **said_of(known)}, separators=(",", ":")).encode()
+
+
+def said_of(known: Known) -> dict[str, object]:
+    """What there is to say of a scene beside its record and its digest."""
+    meta: dict[str, object] = {}
     if known.novel:
         meta["n"] = True
     if known.own:
@@ -139,7 +157,7 @@ def head_of(known: Known) -> bytes:
         meta["e"] = known.clues
     if known.attributes:
         meta["a"] = dict(known.attributes)
-    return json.dumps(meta, separators=(",", ":")).encode()
+    return meta
 
 
 def head_in(body: bytes) -> bytes:
@@ -184,9 +202,12 @@ def renew(known: Known, now: Known) -> None:
             setattr(known, each.name, getattr(now, each.name))
 
 
+_BYTES: Final = [bytes([value]) for value in range(256)]
+
+
 def camera_body(w: Watched) -> bytes:
     """What the store keeps of a camera beside its record."""
-    ring = b"".join(key + bytes([verdict]) for key, verdict in w.ring.items())
+    ring = b"".join([key + _BYTES[verdict] for key, verdict in w.ring.items()])
     meta: dict[str, object] = {}
     if w.heir_of is not None:
         meta["h"] = w.heir_of

@@ -21,7 +21,6 @@ from detector.known import (
     VISITED,
     Known,
     Watched,
-    camera_body,
     number_of,
     read_camera,
     read_scene,
@@ -29,7 +28,7 @@ from detector.known import (
     scene_body,
 )
 from detector.learned import Learned, Mine, every
-from detector.packed import PRESUMED, REACHED, camera_in, micros_of, moment, unpack
+from detector.packed import PRESUMED, REACHED, camera_in, head_in_part, micros_of, moment, scene_part, unpack
 from detector.restoring import Fresh, Restoring, enter
 from models.code import Hypotheses
 from models.fingerprint import Fingerprint, Still
@@ -184,6 +183,7 @@ class Memory:
 
     def touch(self, known: Known) -> None:
         """Say that a scene changed, so that the next drain tells it, if it is ours to tell."""
+        known.part = None
         self.cameras.changed(known.record.camera)
         if self.mine(known.record.camera):
             self._scenes[known.record.id] = known
@@ -243,31 +243,20 @@ class Memory:
     def drain(self) -> tuple[list[Scene], list[SceneId], list[Camera]]:
         """What changed: scenes and cameras as they are now, and scenes to delete."""
         self._compact()
+        self.cameras.settle()
         scenes = []
         for known in self._scenes.values():
             r = known.record
+            thumbnail = self.index.packed(known.row) if known.row >= 0 else None
+            body = scene_body(head_in_part(scene_part(known)), thumbnail)
             scenes.append(
-                Scene(
-                    r.id,
-                    r.camera,
-                    r.account,
-                    r.standing,
-                    r.delivery,
-                    r.first_seen,
-                    r.last_seen,
-                    r.seen,
-                    scene_body(known, self.index.packed(known.row) if known.row >= 0 else None),
-                )
+                Scene(r.id, r.camera, r.account, r.standing, r.delivery, r.first_seen, r.last_seen, r.seen, body)
             )
-        cameras = []
-        for w in self._cameras.values():
-            c = w.record
-            cameras.append(Camera(c.id, c.presumed_owner, c.first_seen, c.last_seen, camera_body(w)))
+        cameras = [camera_in(self.cameras.record(camera.number)) for camera in self._cameras.values()]
         removed = list(self._removed)
         self._scenes.clear()
         self._removed.clear()
         self._cameras.clear()
-        self.cameras.settle()
         return scenes, removed, cameras
 
     def restore(self, cameras: Iterable[Camera], scenes: Iterable[Scene], image: Image | None = None) -> None:

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.known import Known, Watched, camera_body, head_in, head_of, read_camera, read_head
+from detector.known import Known, Part, Watched, camera_body, head_in, head_of, read_camera, read_head, said_of
 from models.records import AccountId, CameraId, DeliveryId, SceneId, utc
 from models.scene import Camera, Scene, Standing
 
@@ -40,6 +40,8 @@ _HEX_ID, _PLAIN = 1, 2
 """Flags of a scene: its id is `sc-` and these bytes in hex; nothing is said of it but its digest."""
 _PLAIN_HEAD: Final = (b'{"d":"', b'"}')
 _DIGEST: Final = 16
+_PLAIN_BYTES: Final = sum(map(len, _PLAIN_HEAD)) + 2 * _DIGEST
+_HEX_BYTES: Final = 35
 _STANDINGS: Final = tuple(Standing)
 _NUMBER: Final = {standing: number for number, standing in enumerate(_STANDINGS)}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,18 +49,6 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 RowOf = Callable[[SceneId, int], int]
 """The row of a scene of a camera's number."""
-
-
-class Part(NamedTuple):
-    """A scene's share of a record. `order` is when it was first seen, and its id. `reached`: otherwise than by its row,
-    or so it seems."""
-
-    standing: Standing
-    order: tuple[int, SceneId]
-    last_seen: int
-    reached: bool
-    mark: int
-    body: bytes
 
 
 class Marks(NamedTuple):
@@ -76,7 +66,13 @@ class Marks(NamedTuple):
 
 def mark_of_scene(scene: Scene) -> int:
     """The mark of a scene as the store has it."""
-    return _mark(scene.camera, _scene_body(scene, head_in(scene.body)))
+    head = head_in(scene.body)
+    before, after = _PLAIN_HEAD
+    if len(head) == _PLAIN_BYTES and head.startswith(before) and head.endswith(after):
+        digest = _unhexed(head[len(before) : -len(after)])
+        if digest is not None:
+            return _mark(scene.camera, _scene_body(scene, digest, _PLAIN))
+    return _mark(scene.camera, _scene_body(scene, head, 0))
 
 
 def mark_of_camera(camera: Camera) -> int:
@@ -85,12 +81,12 @@ def mark_of_camera(camera: Camera) -> int:
 
 
 def scene_part(known: Known) -> Part:
-    """A scene's share of its camera's record."""
-    r = known.record
-    body = _scene_body(r, head_of(known))
-    reached = r.standing is Standing.UNJUDGED or known.awaits is not None
-    order = _micros(r.first_seen), r.id
-    return Part(r.standing, order, _micros(r.last_seen), reached, _mark(r.camera, body), body)
+    """A scene's share of its camera's record, as it was or, after a change, as it is."""
+    if known.part is None:
+        r, plain = known.record, len(known.digest) == _DIGEST and not said_of(known)
+        body = _scene_body(r, known.digest if plain else head_of(known), _PLAIN if plain else 0)
+        known.part = _part_of(body, _mark(r.camera, body))
+    return known.part
 
 
 def camera_part(camera: Camera) -> bytes:
@@ -99,6 +95,14 @@ def camera_part(camera: Camera) -> bytes:
     flags = PRESUMED if camera.presumed_owner is not None else 0
     head = _CAMERA.pack(flags, _micros(camera.first_seen), _micros(camera.last_seen), len(id_), len(owner))
     return head + id_ + owner + camera.body
+
+
+def head_in_part(part: Part) -> bytes:
+    """What `detector.known.head_of` said of the scene."""
+    flags, *_, id_, account, source, key = _SCENE.unpack_from(part.body)
+    tail = part.body[_SCENE.size + id_ + account + source + key :]
+    before, after = _PLAIN_HEAD
+    return before + tail.hex().encode() + after if flags & _PLAIN else tail
 
 
 def pack(watched: Watched) -> bytes:
@@ -148,15 +152,14 @@ def parts_in(record: bytes | memoryview) -> list[Part]:
 
 def unpack(record: bytes | memoryview, number: int, row_of: RowOf) -> Watched:
     """The camera of a record, with its scenes."""
-    pieces = _pieces(record)
-    camera = _read_camera(next(pieces))
+    camera = camera_in(record)
     body, camera.body = camera.body, b""
     watched = Watched(camera, number)
     read_camera(watched, body)
     own, held, unjudged = _counts(record)
     lists = [watched.own] * own + [watched.held] * held + [watched.unjudged] * unjudged
-    for scenes, piece in zip(lists, pieces, strict=True):
-        known = _read_scene(camera.id, piece)
+    for scenes, part in zip(lists, parts_in(record), strict=True):
+        known = _read_scene(camera.id, part)
         if scenes is not watched.unjudged:
             known.row = row_of(known.record.id, number)
         scenes.append(known)
@@ -203,7 +206,7 @@ def _counts(record: bytes | memoryview) -> tuple[int, int, int]:
 
 
 def _micros(when: datetime) -> int:
-    return (utc(when) - _EPOCH) // _MICROSECOND
+    return ((when if when.tzinfo is UTC else utc(when)) - _EPOCH) // _MICROSECOND
 
 
 def _mark(camera: str, body: bytes) -> int:
@@ -229,43 +232,35 @@ def _read_camera(part: bytes) -> Camera:
     return Camera(named, presumed, moment(first_seen), moment(last_seen), part[behind:])
 
 
-def _scene_body(r: Scene, head: bytes) -> bytes:
-    flags, id_, tail = 0, r.id.encode(), head
-    if len(id_) == 35 and (raw := _unhexed(id_[3:])) is not None and r.id[:3] == "sc-":
+def _scene_body(r: Scene, tail: bytes, flags: int) -> bytes:
+    id_ = r.id.encode()
+    if len(id_) == _HEX_BYTES and r.id[:3] == "sc-" and (raw := _unhexed(id_[3:])) is not None:
         flags, id_ = flags | _HEX_ID, raw
-    before, after = _PLAIN_HEAD
-    if head.startswith(before) and head.endswith(after):
-        digest = _unhexed(head[len(before) : -len(after)])
-        if digest is not None and len(digest) == _DIGEST:
-            flags, tail = flags | _PLAIN, digest
-    names = id_, r.account.encode(), r.delivery.source.encode(), r.delivery.id.encode()
-    lengths = map(len, names)
-    first, last, standing = _micros(r.first_seen), _micros(r.last_seen), _NUMBER[r.standing]
-    return b"".join((_SCENE.pack(flags, standing, first, last, r.seen, *lengths), *names, tail))
+    account, source, key = r.account.encode(), r.delivery.source.encode(), r.delivery.id.encode()
+    lengths = len(id_), len(account), len(source), len(key)
+    head = _SCENE.pack(flags, _NUMBER[r.standing], _micros(r.first_seen), _micros(r.last_seen), r.seen, *lengths)
+    return b"".join((head, id_, account, source, key, tail))
 
 
-def _read_scene(camera: CameraId, body: bytes) -> Known:
-    flags, standing, first, last, seen, *lengths = _SCENE.unpack_from(body)
-    at, names = _SCENE.size, []
-    for length in lengths:
-        names.append(body[at : at + length])
-        at += length
-    id_, account, source, delivery = names
-    named = _named(flags, id_)
+def _read_scene(camera: CameraId, part: Part) -> Known:
+    body, named = part.body, part.order[1]
+    flags, _, first, last, seen, id_, account, source, delivery = _SCENE.unpack_from(body)
+    at = _SCENE.size + id_
+    from_, key, tail = at + account, at + account + source, at + account + source + delivery
     record = Scene(
         named,
         camera,
-        AccountId(account.decode()),
-        _STANDINGS[standing],
-        DeliveryId(source.decode(), delivery.decode()),
+        AccountId(str(body[at:from_], "utf-8")),
+        part.standing,
+        DeliveryId(str(body[from_:key], "utf-8"), str(body[key:tail], "utf-8")),
         moment(first),
         moment(last),
         seen,
         b"",
     )
-    if flags & _PLAIN:
-        return Known(record, -1, body[at:], look=named)
-    return read_head(record, json.loads(body[at:]))
+    known = Known(record, -1, body[tail:], look=named) if flags & _PLAIN else read_head(record, json.loads(body[tail:]))
+    known.part = part
+    return known
 
 
 def _part_of(body: bytes, mark: int) -> Part:

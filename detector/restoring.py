@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from detector.cameras import Cameras, Scenes
 from detector.image import Image, differing
-from detector.known import Known, number_of, read_scene
-from detector.packed import Part, camera_in, join, mark_of_camera, mark_of_scene, parts_in, scene_part
+from detector.known import Known, Part, number_of, read_scene
+from detector.packed import camera_in, join, mark_of_camera, mark_of_scene, parts_in, scene_part
 from models.code import code_of
 from models.index import Index
 from models.keys import keys_of

@@ -94,6 +94,7 @@ class Sequel:
             ):
                 continue
             look.own = match.kinship(self._memory, look, mine)
+            self._memory.touch(look)
             if look.own < shift.CLEARLY_FOREIGN:
                 self._memory.restand(look, Standing.HELD)
                 self._went(camera, [look], self._accuser.now)
