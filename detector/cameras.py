@@ -1,8 +1,8 @@
 """Every camera and its scenes: a bounded number of them at hand as objects, all others packed as bytes.
 
 Owns cameras' numbers, which cameras are at hand, and how a camera is found by its id, a scene by its id or its row.
-Refuses to change one. What changed is packed in `settle`, between batches, when nobody holds an object any more: from
-then on every record says how its camera stands, and an object can be let go at no cost.
+Refuses to change one. Those that were not asked for longest are packed and let go in `settle`, between batches, when
+nobody holds an object any more; one that did not change is let go as it is.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from models.records import CameraId, SceneId
 from models.scene import Camera
 
 AT_HAND: Final = 50_000
-"""Cameras that stay at hand, the latest ones: some 7 kB each, and as many as one process judges within a minute (two
-cores: 800 stills a second). One that is not costs some 30 us to unpack, a hundredth of a still."""
+"""Cameras that stay at hand, the latest ones: some 6 kB each, and as many as one process judges within a minute (two
+cores: 800 stills a second). One that is not takes some 40 us to unpack, and to pack another in its place."""
 
 OwnerOf = Callable[[int], int]
 """The number of the camera of a row in the index; FREE where nothing is."""
 
 
 class Cameras:
-    """All cameras by their ids. Say `changed` of one after changing it, or what is at hand is not what is kept."""
+    """All cameras by their ids. Say `changed` of one after changing it, or the change is lost with the object."""
 
     def __init__(self, row_of: RowOf, room: int = AT_HAND) -> None:
         self._row_of, self._room = row_of, room
@@ -99,14 +99,13 @@ class Cameras:
         self._changed[id_] = None
 
     def settle(self) -> None:
-        """Pack what changed, and let go what was not asked for longest; objects that were handed out are stale now."""
-        for id_ in self._changed:
-            watched = self._at_hand[id_]
-            self.put(watched.number, pack(watched))
-        self._changed.clear()
+        """Let go what was not asked for longest, beyond the room for it. What was handed out before may be stale."""
         while len(self._at_hand) > self._room:
-            _, gone = self._at_hand.popitem(last=False)
+            id_, gone = self._at_hand.popitem(last=False)
             del self._by_number[gone.number]
+            if id_ in self._changed:
+                del self._changed[id_]
+                self.put(gone.number, pack(gone))
 
     def renumber(self, rows: NDArray[np.int64]) -> None:
         """The index has given its rows other numbers."""
@@ -170,7 +169,11 @@ class Cameras:
         self._oldest, self._latest = array("q", oldest.tobytes()), latest
 
     def parts(self) -> dict[str, Any]:
-        """All of it as it was when last settled: where each record lies, and the records themselves, piece by piece."""
+        """All of it: where each record lies, and the records themselves, piece by piece."""
+        for id_ in self._changed:
+            watched = self._at_hand[id_]
+            self.put(watched.number, pack(watched))
+        self._changed.clear()
         keys, numbers = self._places.parts()
         sizes = np.zeros(len(self._records), np.int64)
         sizes[: len(self._starts) - 1] = np.diff(self._starts)

@@ -55,7 +55,7 @@ class Marked(Protocol[T_co]):
     def __iter__(self) -> Iterator[T_co]: ...
 
     def marks(self) -> NDArray[np.int64]:
-        """The marks of all rows that have one."""
+        """The marks of all rows that have one, in order."""
 
     def of(self, marks: NDArray[np.int64]) -> Iterable[T_co]:
         """The rows of these marks, and all that have none."""
@@ -67,9 +67,17 @@ def differing(
     """The rows that are not held, and which of what is held is no row."""
     if not held.size:
         return rows, np.zeros(0, bool)
+    ordered = np.sort(held)
     if isinstance(rows, Marked):
         stored = rows.marks()
-        return rows.of(np.setdiff1d(stored, held)), ~np.isin(held, stored)
+        return rows.of(stored[~_within(stored, ordered)]), ~_within(held, stored)
     given = {mark_of(row): row for row in rows}
-    stored = np.fromiter(given, np.int64, len(given))
-    return [given[mark] for mark in np.setdiff1d(stored, held).tolist()], ~np.isin(held, stored)
+    stored = np.sort(np.fromiter(given, np.int64, len(given)))
+    return [given[mark] for mark in stored[~_within(stored, ordered)].tolist()], ~_within(held, stored)
+
+
+def _within(some: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of some numbers are among others, which are in order."""
+    if not ordered.size:
+        return np.zeros(some.size, bool)
+    return np.asarray(ordered[np.minimum(np.searchsorted(ordered, some), ordered.size - 1)] == some)

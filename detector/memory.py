@@ -21,6 +21,8 @@ from detector.known import (
     VISITED,
     Known,
     Watched,
+    camera_body,
+    head_of,
     number_of,
     read_camera,
     read_scene,
@@ -28,7 +30,7 @@ from detector.known import (
     scene_body,
 )
 from detector.learned import Learned, Mine, every
-from detector.packed import PRESUMED, REACHED, camera_in, head_in_part, micros_of, moment, scene_part, unpack
+from detector.packed import PRESUMED, REACHED, micros_of, moment, names_in, unpack
 from detector.restoring import Fresh, Restoring, enter
 from models.code import Hypotheses
 from models.fingerprint import Fingerprint, Still
@@ -243,20 +245,22 @@ class Memory:
     def drain(self) -> tuple[list[Scene], list[SceneId], list[Camera]]:
         """What changed: scenes and cameras as they are now, and scenes to delete."""
         self._compact()
-        self.cameras.settle()
         scenes = []
         for known in self._scenes.values():
             r = known.record
-            thumbnail = self.index.packed(known.row) if known.row >= 0 else None
-            body = scene_body(head_in_part(scene_part(known)), thumbnail)
+            body = scene_body(head_of(known), self.index.packed(known.row) if known.row >= 0 else None)
             scenes.append(
                 Scene(r.id, r.camera, r.account, r.standing, r.delivery, r.first_seen, r.last_seen, r.seen, body)
             )
-        cameras = [camera_in(self.cameras.record(camera.number)) for camera in self._cameras.values()]
+        cameras = []
+        for w in self._cameras.values():
+            c = w.record
+            cameras.append(Camera(c.id, c.presumed_owner, c.first_seen, c.last_seen, camera_body(w)))
         removed = list(self._removed)
         self._scenes.clear()
         self._removed.clear()
         self._cameras.clear()
+        self.cameras.settle()
         return scenes, removed, cameras
 
     def restore(self, cameras: Iterable[Camera], scenes: Iterable[Scene], image: Image | None = None) -> None:
@@ -275,9 +279,7 @@ class Memory:
     def presumed(self) -> Iterator[tuple[CameraId, AccountId]]:
         """The cameras with a presumed owner, as they were when they were last packed."""
         for number in self.cameras.flagged(PRESUMED):
-            camera = camera_in(self.cameras.record(number))
-            if camera.presumed_owner is not None:
-                yield camera.id, camera.presumed_owner
+            yield names_in(self.cameras.record(number))
 
     @property
     def latest(self) -> datetime | None:
@@ -297,7 +299,6 @@ class Memory:
     def parts(self) -> dict[str, Any]:
         """What `Image.of` makes an image of, as buffers, the records as pieces of one; models/index.py says how long
         they are true."""
-        self.cameras.settle()
         keys, numbers = self.scenes.places.parts()
         return self.index.parts() | self.cameras.parts() | {"scene_keys": keys, "scene_numbers": numbers}
 

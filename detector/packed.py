@@ -97,14 +97,6 @@ def camera_part(camera: Camera) -> bytes:
     return head + id_ + owner + camera.body
 
 
-def head_in_part(part: Part) -> bytes:
-    """What `detector.known.head_of` said of the scene."""
-    flags, *_, id_, account, source, key = _SCENE.unpack_from(part.body)
-    tail = part.body[_SCENE.size + id_ + account + source + key :]
-    before, after = _PLAIN_HEAD
-    return before + tail.hex().encode() + after if flags & _PLAIN else tail
-
-
 def pack(watched: Watched) -> bytes:
     """A camera's record."""
     r = watched.record
@@ -134,11 +126,16 @@ def camera_in(record: bytes | memoryview) -> Camera:
 
 def id_in(record: bytes | memoryview) -> CameraId:
     """The id of a record's camera."""
-    scenes = sum(_counts(record))
-    at = _HEAD.size + 12 * scenes + 4
-    size = _CAMERA.unpack_from(record, at)[3]
+    return names_in(record)[0]
+
+
+def names_in(record: bytes | memoryview) -> tuple[CameraId, AccountId]:
+    """The id of a record's camera, and its presumed owner, empty without one."""
+    at = _HEAD.size + 12 * sum(_counts(record)) + 4
+    _, _, _, id_, owner = _CAMERA.unpack_from(record, at)
     begin = at + _CAMERA.size
-    return CameraId(str(record[begin : begin + size], "utf-8"))
+    end = begin + id_
+    return CameraId(str(record[begin:end], "utf-8")), AccountId(str(record[end : end + owner], "utf-8"))
 
 
 def parts_in(record: bytes | memoryview) -> list[Part]:

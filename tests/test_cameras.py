@@ -8,14 +8,20 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from places import START, picture, place, still
 
+from detector.cameras import Cameras
 from detector.engine import Changes, Engine, Knowledge
+from detector.packed import camera_in, glance, id_in, mark_of_camera, mark_of_scene, pack, parts_in, unpack
 from models.fingerprint import Still, fingerprint
 from models.placeholder import Placeholder, Shelf, State
+from models.places import Places, key_of
 from models.records import AccountId, CameraId, Delivery, DeliveryId, Judgement, RightAction, RightChanged, SceneId
 from models.scene import Camera, Scene
 from streams.snapshot import load, write
@@ -179,6 +185,130 @@ def test_an_engine_with_room_for_two_cameras_judges_and_stores_as_one_with_room_
     assert few.judged == all_.judged
     assert few.scenes == all_.scenes
     assert few.cameras == all_.cameras
+    few.keep()
     assert len(few.engine.memory.cameras._at_hand) <= 2 < len(few.engine.memory.cameras)
     assert {"rule", "restart", "forget", "expire", "keep", "right"} < seen
     assert {"foreign-scene", "own-code", "same-bytes", "stayed", "cold"} < seen
+
+
+# --- what is packed ----------------------------------------------------------------------------------------
+
+
+def watched(tmp_path: Path) -> Run:
+    """Cameras with own, held, awaiting and unjudged scenes, of strange names."""
+    run = Run(1000, tmp_path / "image")
+    for number, (what, given_) in enumerate(acts(3)):
+        if what not in ("restart", "expire"):
+            do(run, number, what, given_)
+    for n in range(6):
+        do(run, 900 + n, "show", ("of \u2603 the \u00e9glise", -1, look(40, n)))
+    run.keep()
+    return run
+
+
+def test_a_camera_comes_back_as_it_was_packed(tmp_path: Path) -> None:
+    memory = watched(tmp_path).engine.memory
+    kinds = set()
+    for id_ in list(memory.cameras):
+        camera = memory.cameras[id_]
+        for scene in (*camera.own, *camera.held, *camera.unjudged):
+            scene.prefix = scene.prefix if scene.row < 0 else b""  # of others nothing is found by it
+            scene.part = None
+            kinds |= {(scene.record.standing, scene.awaits is not None)}
+        record = pack(camera)
+        back = unpack(record, camera.number, memory.scenes.row_of)
+        assert back == camera
+        assert pack(back) == record
+        assert id_in(record) == camera_in(record).id == id_
+    assert len(kinds) >= 5
+
+
+def test_marks_of_records_are_those_of_what_is_stored(tmp_path: Path) -> None:
+    run = watched(tmp_path)
+    memory = run.engine.memory
+    records = [pack(memory.cameras[id_]) for id_ in memory.cameras]
+    blob = np.frombuffer(b"".join(records), np.uint8)
+    starts = np.cumsum([0, *map(len, records)])
+    marks = glance(blob, starts)
+    assert sorted(marks.cameras.tolist()) == sorted(mark_of_camera(each) for each in run.cameras.values())
+    assert sorted(marks.scenes.tolist()) == sorted(mark_of_scene(each) for each in run.scenes.values())
+    for number, record in enumerate(records):
+        mine = marks.record == number
+        assert marks.scenes[mine].tolist() == [part.mark for part in parts_in(record)]
+        assert marks.place[mine].tolist() == [*range(int(mine.sum()))]
+
+
+def test_a_scene_has_another_mark_when_anything_of_it_changes(tmp_path: Path) -> None:
+    scene = next(each for each in watched(tmp_path).scenes.values())
+    others: dict[str, Any] = {
+        "camera": "another",
+        "account": "another",
+        "standing": next(each for each in type(scene.standing) if each is not scene.standing),
+        "delivery": DeliveryId("another", scene.delivery.id),
+        "first_seen": scene.first_seen - timedelta(microseconds=1),
+        "last_seen": scene.last_seen + timedelta(microseconds=1),
+        "seen": scene.seen + 1,
+        "body": scene.body.replace(b'"d":"', b'"d":"0'),
+    }
+    marks = {mark_of_scene(replace(scene, **{name: other})) for name, other in others.items()}
+    assert len(marks | {mark_of_scene(scene)}) == 1 + len(others)
+
+
+# --- who is at hand ----------------------------------------------------------------------------------------
+
+
+def test_what_changed_outlives_being_let_go() -> None:
+    cameras = Cameras(lambda _id, _number: 0, room=2)
+    for n in range(5):
+        cameras.add(Camera(CameraId(f"cam-{n}"), None, START, START + timedelta(minutes=n), b"")).stills = n
+    cameras.settle()
+    assert [cameras[CameraId(f"cam-{n}")].stills for n in range(5)] == [*range(5)]
+    assert cameras.latest == cameras.latest
+    cameras.settle()
+    assert list(cameras._at_hand) == ["cam-3", "cam-4"]
+    cameras[CameraId("cam-3")].stills = 7
+    cameras.changed(CameraId("cam-3"))
+    cameras[CameraId("cam-0")].stills = 9  # nobody was told
+    for n in (1, 2):
+        assert cameras[CameraId(f"cam-{n}")].stills == n
+    cameras.settle()
+    assert (cameras[CameraId("cam-3")].stills, cameras[CameraId("cam-0")].stills) == (7, 0)
+    assert CameraId("cam-5") not in cameras
+    assert cameras.get(CameraId("cam-5")) is None
+    assert list(cameras) == [f"cam-{n}" for n in range(5)]
+
+
+# --- the table ---------------------------------------------------------------------------------------------
+
+ENTRIES = st.lists(st.tuples(st.booleans(), st.integers(-4, 4), st.integers(-3, 3)), max_size=200)
+
+
+@given(ENTRIES)
+def test_a_table_holds_what_a_list_of_pairs_holds(entries: list[tuple[bool, int, int]]) -> None:
+    places, pairs = Places(), list[tuple[int, int]]()
+    for adds, key, number in entries:
+        spread = key * 1023  # neighbours in the table, and its end
+        if adds:
+            places.insert(spread, number)
+            pairs.append((spread, number))
+        else:
+            places.remove(spread, number)
+            if (spread, number) in pairs:
+                pairs.remove((spread, number))
+        assert len(places) == len(pairs)
+        for each in range(-4, 5):
+            assert sorted(places.under(each * 1023)) == sorted(n for k, n in pairs if k == each * 1023)
+    again = Places.of(*places.parts())
+    again.renumber(np.arange(10, 20))
+    assert sorted(again.under(1023)) == sorted(n + 10 if n >= 0 else n for k, n in pairs if k == 1023)
+
+
+def test_a_table_grows() -> None:
+    places = Places()
+    ids = [f"camera-{n}" for n in range(5000)]
+    for n, id_ in enumerate(ids[:4000]):
+        places.insert(key_of(id_), n)
+    places.extend(np.array([key_of(id_) for id_ in ids[4000:]]), np.arange(4000, 5000, dtype=np.int32))
+    assert [list(places.under(key_of(id_))) for id_ in ids] == [[n] for n in range(5000)]
+    with pytest.raises(ValueError, match="a table of 1000 places"):
+        Places.of(*(part[:1000] for part in places.parts()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -41,13 +42,19 @@ class MarkedRows(Generic[T]):
         return self._read()
 
     def marks(self) -> NDArray[np.int64]:
-        """The marks of all rows that have one, each once."""
-        mark = self.table.c.mark
-        found = [np.zeros(0, np.int64)]
+        """The marks of all rows that have one, in order: a walk along the index, with no more to a mark than the
+        driver's own tuple."""
+        mark, found = self.table.c.mark, [np.zeros(0, np.int64)]
+        walk = select(mark).order_by(mark).limit(MARKS)
         with self.database.reading() as connection:
-            read = connection.execution_options(yield_per=MARKS).execute(select(mark).where(mark.is_not(None)))
-            found += [np.array([mark for (mark,) in part], np.int64) for part in read.partitions()]
-        return np.unique(np.concatenate(found))
+            some = walk.where(mark.is_not(None))
+            while True:
+                read = connection.execute(some).cursor
+                assert read is not None
+                found.append(np.fromiter(chain.from_iterable(read.fetchall()), np.int64))
+                if len(found[-1]) < MARKS:
+                    return np.concatenate(found)
+                some = walk.where(mark > int(found[-1][-1]))
 
     def of(self, marks: NDArray[np.int64]) -> Iterator[T]:
         """The rows of these marks, and all that have none. Where that is most of them, the table is read through."""
