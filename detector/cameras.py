@@ -107,6 +107,13 @@ class Cameras:
                 del self._changed[id_]
                 self.put(gone.number, pack(gone))
 
+    def pack(self) -> None:
+        """Pack what changed, so that every record says how its camera stands."""
+        for id_ in self._changed:
+            watched = self._at_hand[id_]
+            self.put(watched.number, pack(watched))
+        self._changed.clear()
+
     def renumber(self, rows: NDArray[np.int64]) -> None:
         """The index has given its rows other numbers."""
         for watched in self._at_hand.values():
@@ -170,10 +177,7 @@ class Cameras:
 
     def parts(self) -> dict[str, Any]:
         """All of it: where each record lies, and the records themselves, piece by piece."""
-        for id_ in self._changed:
-            watched = self._at_hand[id_]
-            self.put(watched.number, pack(watched))
-        self._changed.clear()
+        self.pack()
         keys, numbers = self._places.parts()
         sizes = np.zeros(len(self._records), np.int64)
         sizes[: len(self._starts) - 1] = np.diff(self._starts)
