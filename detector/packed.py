@@ -52,13 +52,12 @@ RowOf = Callable[[SceneId, int], int]
 
 
 class Marks(NamedTuple):
-    """What many records say at a glance: by camera its mark and when it was last seen; by scene its mark, and in which
-    record it lies as which scene."""
+    """What many records say at a glance: of each camera its mark, when it was last seen, and when that scene of it was
+    which was not seen for longest; of each scene its mark, in which record it lies, and as which of its scenes."""
 
     cameras: NDArray[np.int64]
     last_seen: NDArray[np.int64]
     oldest: NDArray[np.int64]
-    flags: NDArray[np.uint8]
     scenes: NDArray[np.int64]
     record: NDArray[np.int64]
     place: NDArray[np.int64]
@@ -176,15 +175,14 @@ def glance(records: NDArray[np.uint8], starts: NDArray[np.int64]) -> Marks:
     """
     words, at = records.view(np.int64), starts[:-1] // 8
     there = np.flatnonzero(np.diff(starts) > 0)
-    cameras, last_seen, oldest = (np.zeros(len(at), np.int64) for _ in range(3))
-    flags, count = np.zeros(len(at), np.uint8), np.zeros(len(at), np.int64)
+    cameras, last_seen, count = (np.zeros(len(at), np.int64) for _ in range(3))
+    oldest = np.full(len(at), NEVER)
     for column, place in ((last_seen, 1), (oldest, 2), (cameras, 3)):
         column[there] = words[at[there] + place]
-    first = records.view(np.uint16)[4 * at[there][:, None] + np.arange(4)]
-    flags[there], count[there] = first[:, 0], first[:, 1:].sum(axis=1)
+    count[there] = records.view(np.uint16)[4 * at[there][:, None] + np.arange(1, 4)].sum(axis=1)
     record = np.repeat(np.arange(len(at)), count)
     within = np.arange(len(record)) - np.repeat(np.cumsum(count) - count, count)
-    return Marks(cameras, last_seen, oldest, flags, words[at[record] + 4 + within], record, within)
+    return Marks(cameras, last_seen, oldest, words[at[record] + 4 + within], record, within)
 
 
 def moment(micros: int) -> datetime:

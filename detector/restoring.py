@@ -63,9 +63,10 @@ class Restoring:
         """Take up what was drained, in any order."""
         held_cameras = held_scenes = np.zeros(0, np.int64)
         if image is not None:
-            self._open(image)
             held_cameras, held_scenes = image.marks.cameras, _believed(image)
         newer, gone = differing(cameras, mark_of_camera, held_cameras)
+        if image is not None:
+            self._open(image, image.marks.last_seen[~gone & (held_cameras != 0)])
         self._anew |= dict.fromkeys(np.flatnonzero(gone & (held_cameras != 0)).tolist())
         for camera in newer:
             self._anew[self._number(camera)] = camera
@@ -78,10 +79,9 @@ class Restoring:
         for number in {**self._anew, **self._parts}:
             self._write(number)
 
-    def _open(self, image: Image) -> None:
-        marks = image.marks
-        there = marks.last_seen[marks.cameras != 0]
-        self._cameras.open(image.parts, marks.oldest, int(there.max()) if there.size else None)
+    def _open(self, image: Image, last_seen: NDArray[np.int64]) -> None:
+        latest = int(last_seen.max()) if last_seen.size else None
+        self._cameras.open(image.parts, image.marks.oldest, latest)
         self._scenes.places = Places.of(image.parts["scene_keys"], image.parts["scene_numbers"])
 
     def _lose(self, image: Image, lost: NDArray[np.int64]) -> None:

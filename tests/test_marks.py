@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ class Kept:
         engine.restore(Knowledge(known.rights, cameras, scenes), self.image())
         return engine, cameras.read, scenes.read
 
+    def store_latest(self) -> datetime:
+        """When a camera was last seen, as the store has it."""
+        return max(camera.last_seen for camera in self.store.knowledge().cameras)
+
     def anew(self) -> Memory:
         """The memory of an engine that starts from the store alone."""
         engine = Engine()
@@ -126,6 +131,12 @@ def test_an_image_that_is_ahead_of_the_store_is_taken_back(kept: Kept) -> None:
     assert "cam-new" not in engine.memory.cameras
     assert stands(engine.memory) == stands(kept.anew())
     assert len(engine.memory.index) == len(kept.anew().index)
+    assert engine.latest == kept.store_latest()
+    write(kept.path, "test", engine.memory.parts())  # with a number that nobody has
+    again, *read = kept.started()
+    assert read == [0, 0]
+    again.memory.forget_before(kept.cloud.clock - timedelta(minutes=8))
+    assert 0 < len(again.memory.scenes) < len(engine.memory.scenes)
 
 
 @pytest.mark.parametrize("table", ["cameras", "scenes"])

@@ -97,7 +97,8 @@ def fill(database: Database, lease: Lease) -> int:
         put = update(table).where(table.c.id == bindparam("of")).values(mark=bindparam("new"))
         while True:
             with database.writing() as connection:
-                without = connection.execute(select(table).where(table.c.mark.is_(None)).limit(CHUNK)).all()
+                some = select(table).where(table.c.mark.is_(None)).limit(CHUNK).with_for_update()
+                without = connection.execute(some).all()  # held: another share may be about to change them
                 if without:
                     connection.execute(put, [{"of": row.id, "new": mark_of(row)} for row in without])
                     lease.fence(connection)
