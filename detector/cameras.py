@@ -215,12 +215,12 @@ class Scenes(Mapping[SceneId, Known]):
     def __iter__(self) -> Iterator[SceneId]:
         for id_ in list(self._cameras):
             camera = self._cameras[id_]
-            yield from [known.record.id for known in (*camera.own, *camera.held, *camera.unjudged)]
+            yield from [known.record.id for known in camera.scenes]
 
     def __getitem__(self, id_: SceneId) -> Known:
         for place in self.places.under(key_of(id_)):
             number = self._owner_of(place) if place >= 0 else -2 - place
-            for known in _of(self._cameras.at(number)) if number != FREE else ():
+            for known in self._cameras.at(number).scenes if number != FREE else ():
                 if known.record.id == id_:
                     return known
         raise KeyError(id_)
@@ -255,13 +255,7 @@ class Rows(Mapping[int, Known]):
 
     def __getitem__(self, row: int) -> Known:
         number = self._owner_of(row)
-        for known in _of(self._cameras.at(number)) if number != FREE else ():
+        for known in self._cameras.at(number).scenes if number != FREE else ():
             if known.row == row:
                 return known
         raise KeyError(row)
-
-
-def _of(camera: Watched) -> Iterator[Known]:
-    yield from camera.own
-    yield from camera.held
-    yield from camera.unjudged

@@ -107,6 +107,11 @@ class Watched:
     claims: list[Delivery] = field(default_factory=list)
 
     @property
+    def scenes(self) -> list[Known]:
+        """All of them."""
+        return [*self.own, *self.held, *self.unjudged]
+
+    @property
     def confirmed(self) -> bool:
         """Whether any of its own scenes was seen again."""
         return any(k.record.standing is Standing.CONFIRMED for k in self.own)

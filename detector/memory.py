@@ -114,9 +114,9 @@ class Memory:
     ) -> Known:
         """A new scene of the camera, first seen in this delivery. The same delivery gives the same scene again."""
         id_ = SceneId(derived_id("sc", delivery.camera, delivery.key.source, delivery.key.id))
-        for known in (*camera.own, *camera.held, *camera.unjudged):
-            if known.record.id == id_:
-                return known
+        learned = next((known for known in camera.scenes if known.record.id == id_), None)
+        if learned is not None:
+            return learned
         record = Scene(
             id_, delivery.camera, delivery.account, standing, delivery.key, delivery.time, delivery.time, 1, b""
         )
@@ -170,7 +170,7 @@ class Memory:
         for id_ in cameras:
             camera = self.cameras.get(id_)
             if camera is not None:
-                for known in [*camera.own, *camera.held, *camera.unjudged]:
+                for known in camera.scenes:
                     self.forget(known)
                 camera.stills, camera.moves, camera.heir_of = 0, 0, None
                 self.changed(camera)
@@ -179,7 +179,7 @@ class Memory:
         """Take the scenes that were not seen since out of everything; cameras without one are not unpacked."""
         for number in self.cameras.seen_before(micros_of(time)):
             camera = self.cameras.at(number)
-            for known in [*camera.own, *camera.held, *camera.unjudged]:
+            for known in camera.scenes:
                 if known.record.last_seen < time:
                     self.forget(known)
 
@@ -194,7 +194,7 @@ class Memory:
     def known(self, camera: CameraId, id_: SceneId) -> Known:
         """A scene of which the camera is known. Raises KeyError."""
         watched = self.cameras[camera]
-        for known in (*watched.own, *watched.held, *watched.unjudged):
+        for known in watched.scenes:
             if known.record.id == id_:
                 return known
         raise KeyError(id_)
@@ -327,7 +327,7 @@ class Memory:
                 Camera(scene.camera, None, scene.first_seen, scene.last_seen, b"")
             )
             self.cameras.changed(scene.camera)
-            before = next((k for k in (*camera.own, *camera.held, *camera.unjudged) if k.record.id == scene.id), None)
+            before = next((k for k in camera.scenes if k.record.id == scene.id), None)
             if before is not None:
                 self._renew_scene(before, now)
                 continue
@@ -382,8 +382,7 @@ class Memory:
                 del self._awaited[known.awaits]
 
     def _scenes_of(self, number: int) -> list[Known]:
-        camera = unpack(self.cameras.record(number), number, self._row_of)
-        return [*camera.own, *camera.held, *camera.unjudged]
+        return unpack(self.cameras.record(number), number, self._row_of).scenes
 
     def _owner_of(self, row: int) -> int:
         return self.index.owner(row)

@@ -100,7 +100,7 @@ def pack(watched: Watched) -> bytes:
     """A camera's record."""
     r = watched.record
     camera = Camera(r.id, r.presumed_owner, r.first_seen, r.last_seen, camera_body(watched))
-    return join(camera, [scene_part(known) for known in [*watched.own, *watched.held, *watched.unjudged]])
+    return join(camera, [scene_part(known) for known in watched.scenes])
 
 
 def join(camera: Camera, parts: Sequence[Part]) -> bytes:
