@@ -77,7 +77,7 @@ def cost(cameras: int, scenes: int, say: Say) -> list[Row]:
 def judged(engine: Engine) -> tuple[float, float]:
     """Microseconds of a clear and of a novel still."""
     own = {k: synthetic.levels(10_000_000 + k * synthetic.LOOKS, 7) for k in range(4)}
-    clear, novel = [], []
+    clear, novel = list[float](), list[float]()
     n = 0
     for turn in range(JUDGED):
         for k, levels in own.items():

@@ -17,6 +17,7 @@ from sqlalchemy import text, update
 from detector.engine import Engine, Knowledge
 from detector.image import Image, Marked
 from detector.memory import Memory
+from models.records import CameraId
 from models.scene import Standing
 from streams.judge import Batch
 from streams.snapshot import load, write
@@ -128,7 +129,7 @@ def test_an_image_that_is_ahead_of_the_store_is_taken_back(kept: Kept) -> None:
     kept.cloud.shows("cam-1", 1, [7])
     write(kept.path, "test", kept.cloud.engine.memory.parts())
     engine, _, _ = kept.started()
-    assert "cam-new" not in engine.memory.cameras
+    assert CameraId("cam-new") not in engine.memory.cameras
     assert stands(engine.memory) == stands(kept.anew())
     assert len(engine.memory.index) == len(kept.anew().index)
     assert engine.latest == kept.store_latest()
