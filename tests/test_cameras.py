@@ -310,6 +310,6 @@ def test_a_table_grows() -> None:
         places.insert(key_of(id_), n)
     places.extend(np.array([key_of(id_) for id_ in ids[4000:]]), np.arange(4000, 5000, dtype=np.int32))
     assert [list(places.under(key_of(id_))) for id_ in ids] == [[n] for n in range(5000)]
+    keys, numbers = places.parts()
     with pytest.raises(ValueError, match="a table of 1000 places"):
-        keys, numbers = places.parts()
         Places.of(keys[:1000], numbers[:1000])
