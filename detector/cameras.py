@@ -25,7 +25,8 @@ from models.scene import Camera
 
 AT_HAND: Final = 50_000
 """Cameras that stay at hand, the latest ones: some 6 kB each, and as many as one process judges within a minute (two
-cores: 800 stills a second). One that is not takes some 40 us to unpack, and to pack another in its place."""
+cores: 800 stills a second). One that is not takes some 70 us to unpack, and to pack another in its place
+(benchmarks/growth.py)."""
 
 OwnerOf = Callable[[int], int]
 """The number of the camera of a row in the index; FREE where nothing is."""
