@@ -38,6 +38,8 @@ CLOUDS: Final = ((1_000, 3), (100_000, 3), (1_000_000, 3), (10_000_000, 1))
 """Cameras, and scenes of each. Ten million of three scenes each are more than this machine's memory holds."""
 ENROLLED: Final = 1_000_000
 """Cameras up to which each is enrolled: their rights are objects."""
+TOLD: Final = 100_000
+"""Cameras from which on the memory of one is told: of fewer, pages tell nothing."""
 JUDGED: Final = 120
 """Stills of each sort."""
 COLD: Final = 2000
@@ -71,8 +73,8 @@ def cost(cameras: int, scenes: int, say: Say) -> list[Row]:
         Row(f"a novel still among {many}, decoding aside", "us", round(novel, 1)),
         Row(f"the index of {many}, searched", "MB", round(searched / 1e6, 1)),
         Row(f"beside it, apart, of {many}: thumbnails and keys", "MB", round(apart / 1e6, 1)),
-        Row(f"a camera's record and places in memory, of {many}", "bytes", round(packed)),
-        *([Row(f"a camera's rights, of {many}", "bytes", round(rights))] if rights else []),
+        *([Row(f"a camera's record and places in memory, of {many}", "bytes", round(packed))] if cameras >= TOLD else []),
+        *([Row(f"a camera's rights, of {many}", "bytes", round(rights))] if cameras >= TOLD and rights else []),
         Row(f"a camera that was not at hand, of {many}: unpacked and packed", "us", round(handed(engine, cameras), 1)),
     ]  # fmt: skip
 
