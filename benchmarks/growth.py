@@ -73,7 +73,7 @@ def cost(cameras: int, scenes: int, say: Say) -> list[Row]:
         Row(f"a novel still among {many}, decoding aside", "us", round(novel, 1)),
         Row(f"the index of {many}, searched", "MB", round(searched / 1e6, 1)),
         Row(f"beside it, apart, of {many}: thumbnails and keys", "MB", round(apart / 1e6, 1)),
-        *([Row(f"a camera's record and places in memory, of {many}", "bytes", round(packed))] if cameras >= TOLD else []),
+        *([Row(f"a camera's record and places, of {many}", "bytes", round(packed))] if cameras >= TOLD else []),
         *([Row(f"a camera's rights, of {many}", "bytes", round(rights))] if cameras >= TOLD and rights else []),
         Row(f"a camera that was not at hand, of {many}: unpacked and packed", "us", round(handed(engine, cameras), 1)),
     ]  # fmt: skip
