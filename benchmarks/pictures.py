@@ -76,6 +76,6 @@ def _cores(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def _cameras(row: dict[str, Any]) -> int:
-    found = re.search(r"[\d,]{4,}", row["work"])
+    found = re.search(r"([\d,]+) scenes", row["work"])
     assert found is not None
-    return int(found.group().replace(",", ""))
+    return int(found.group(1).replace(",", ""))

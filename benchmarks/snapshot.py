@@ -4,16 +4,18 @@
 
 The scenes are synthetic (benchmarks/synthetic.py), some thousand drawn and the rest made of their halves. The file lies
 in the system's temporary folder and, having just been written, in the page cache, as after a restart of the process;
-the checksums are proved in each run. The rest of a start, reading the store's rows and making what the judge knows of
-them, is measured by the scene on a store with fewer of them.
+the checksums are proved in each run. The whole start of a judge, which proves the snapshot by the marks in the
+store, is measured on a store of as many scenes, three of each camera; without a snapshot by the scene on a smaller one.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -26,7 +28,10 @@ import synthetic
 from rows import Bar, Row, Say, main
 
 from detector.engine import Changes, Engine
-from detector.memory import ID, Image
+from detector.image import Marked
+from detector.known import CAMERA_FORM, read_scene
+from detector.memory import Memory
+from detector.packed import join, scene_part
 from models.code import code_of
 from models.fingerprint import packed_body
 from models.index import Index
@@ -39,10 +44,12 @@ from streams.snapshot import load, read, write
 from streams.store.sql import SqlStore
 
 SCENES = 1_000_000
-STORED = 20_000
-"""Scenes of the store whose whole start is timed."""
+STORED = 5_000
+"""Scenes of the store from which a start is timed without a snapshot."""
+CHANGED = 100
+"""One in so many cameras and scenes is changed in the store since the snapshot."""
 DRAWN = 4000
-AT_ONCE = 20_000
+AT_ONCE = 30_000
 REPEATS = 5
 COMPUTED = 300
 """Scenes whose codes and keys are computed, to tell what a start without a snapshot takes."""
@@ -55,9 +62,11 @@ def measure(say: Say, *, quick: bool) -> list[Row]:
     scenes, stored = (20_000, 500) if quick else (SCENES, STORED)
     say(f"drawing {scenes:,} scenes")
     pool = Pool()
-    index = pool.index(scenes)
     with tempfile.TemporaryDirectory() as folder:
-        return [*_of_index(say, index, pool, Path(folder)), *_of_start(say, stored, pool, Path(folder))]
+        path = Path(folder)
+        rows = [*_of_index(say, pool.index(scenes), pool, path)]
+        without = anew(say, stored, pool, f"sqlite:///{path}/few.db")
+        return [*rows, *of_start(say, scenes, pool, f"sqlite:///{path}/store.db", path / "whole", without)]
 
 
 class Pool:
@@ -84,6 +93,16 @@ class Pool:
             index.extend(codes, masks, cameras, np.ones(size, np.uint8), self.packed[upper], keys)
         return index
 
+    def repeated(self, n: int) -> Index:
+        """An index of n scenes that are the drawn ones again and again."""
+        index = Index()
+        for first in range(0, n, AT_ONCE):
+            at = np.arange(first, min(first + AT_ONCE, n)) % DRAWN
+            cameras = (np.arange(first, first + len(at)) // 3).astype(np.int32)
+            standings = np.ones(len(at), np.uint8)
+            index.extend(self.codes[at], self.masks[at], cameras, standings, self.packed[at], self.keys[:, at])
+        return index
+
 
 def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
@@ -94,8 +113,7 @@ def _seconds(work: Callable[[], object]) -> float:
 def _of_index(say: Say, index: Index, pool: Pool, folder: Path) -> Iterator[Row]:
     n, path, query = len(index), folder / "index", as_it_is(pool.levels[0])
     rows = index.candidates(query, skip=[], standings=[1])
-    ids = np.array([derived_id("sc", str(k)) for k in range(n)], ID)
-    parts = index.parts() | {"ids": ids}
+    parts = index.parts()
     say(f"writing {sum(part.nbytes for part in parts.values()) / 1e6:,.0f} MB")
     written = _seconds(lambda: write(path, "benchmark", parts))
 
@@ -126,45 +144,94 @@ def _of_index(say: Say, index: Index, pool: Pool, folder: Path) -> Iterator[Row]
     path.unlink()
 
 
-def _of_start(say: Say, n: int, pool: Pool, folder: Path) -> Iterator[Row]:
-    say(f"a store of {n:,} scenes")
-    url, path = f"sqlite:///{folder}/store.db", folder / "whole"
+def anew(say: Say, n: int, pool: Pool, url: str) -> float:
+    """Seconds a scene that a start takes without a snapshot."""
     with SqlStore(url) as store:
-        store.acquire(60)
-        for changes in stored_scenes(n, pool):
-            store.commit(Batch(changes))
-        first = Engine()
-        without = _seconds(lambda: first.restore(store.knowledge())) / n
-        write(path, store.identity(), first.memory.parts())
+        fill(say, store, n, pool)
+        return _seconds(lambda: Engine().restore(store.knowledge())) / n
 
-        def start() -> Image | None:
+
+def fill(say: Say, store: SqlStore, n: int, pool: Pool) -> None:
+    """Make an empty store one of n scenes."""
+    say(f"a store of {n:,} scenes")
+    store.acquire(60)
+    for changes in stored_scenes(n, pool):
+        store.commit(Batch(changes))
+
+
+def of_start(say: Say, n: int, pool: Pool, url: str, path: Path, without: float) -> Iterator[Row]:
+    """The whole start of a judge on a store of n scenes."""
+    with SqlStore(url) as store:
+        fill(say, store, n, pool)
+        say("the snapshot of it")
+        memory = remembered(n, pool)
+        write(path, store.identity(), memory.parts())
+        held_up = median(_seconds(memory.parts) for _ in range(REPEATS))
+        del memory
+
+        def start() -> None:
             image = load(path, store.identity())
-            Engine().restore(store.knowledge(), image)
-            return image
+            assert image is not None
+            engine = Engine()
+            engine.restore(store.knowledge(), image)
+            assert len(engine.memory.scenes) == len(engine.memory.index) == n
 
-        assert start() is not None
-        with_it = median(_seconds(start) for _ in range(REPEATS)) / n
-        read_rows = median(_seconds(lambda: sum(1 for _ in store.knowledge().scenes)) for _ in range(REPEATS)) / n
-        held_up = median(_seconds(first.memory.parts) for _ in range(REPEATS)) / n
-    yield Row("a snapshot holds the judge up for", "µs a scene", held_up * 1e6, options=f"{n:,} scenes")
+        say("starting")
+        with_it = median(_seconds(start) for _ in range(REPEATS))
+        marks = median(_seconds(lambda: [rows.marks() for rows in _marked(store)]) for _ in range(REPEATS))
+        again = [*_changed(n, pool)]
+        store.commit(Batch(Changes(cameras=[_camera(k, 1) for k in range(0, n // 3, CHANGED)], scenes=again)))
+        after = median(_seconds(start) for _ in range(REPEATS))
+    yield Row("a snapshot holds the judge up for", "s", held_up, options=f"{n:,} scenes")
     yield Row(
-        "the whole start of a judge on SQLite, from a snapshot",
-        "µs a scene",
-        with_it * 1e6,
-        {"without a snapshot": without * 1e6, "of it reading the rows": read_rows * 1e6},
-        options=f"{n:,} scenes; median of {REPEATS}, without a snapshot once",
+        f"the whole start of a judge with {n:,} scenes, from a snapshot",
+        "s",
+        with_it,
+        {"without one": without * n, f"from one, with one row in {CHANGED} changed since": after},
+        options=f"of it {marks:.2f} s to read the marks; median of {REPEATS}, without a snapshot by the scene",
     )
 
 
-def _camera(k: int) -> Camera:
-    return Camera(CameraId(f"cam-{k}"), AccountId(f"home-{k}"), WHEN, WHEN, b"")
+def _marked(store: SqlStore) -> tuple[Marked[object], Marked[object]]:
+    known = store.knowledge()
+    assert isinstance(known.cameras, Marked)
+    assert isinstance(known.scenes, Marked)
+    return known.cameras, known.scenes
+
+
+def remembered(n: int, pool: Pool) -> Memory:
+    """The memory of a judge on that store."""
+    memory = Memory()
+    memory.index = pool.repeated(n)
+    for changes in stored_scenes(n, pool):
+        scenes = {camera.id: [] for camera in changes.cameras}  # type: dict[CameraId, list[Scene]]
+        for scene in changes.scenes:
+            scenes[scene.camera].append(scene)
+        for camera in changes.cameras:
+            number = memory.cameras.reserve(camera.id)
+            parts = [scene_part(read_scene(scene)[0]) for scene in scenes[camera.id]]
+            memory.cameras.put(number, join(camera, parts))
+            for scene in scenes[camera.id]:
+                memory.scenes.enter(scene.id, int(scene.delivery.id), number)
+    return memory
+
+
+def _changed(n: int, pool: Pool) -> Iterator[Scene]:
+    for k in range(0, n, CHANGED):
+        for scene in _scenes(k, k + 1, pool):
+            yield replace(scene, seen=3)
+
+
+def _camera(k: int, stills: int = 0) -> Camera:
+    body = struct.pack("<BIIB", CAMERA_FORM, stills, 0, 0)
+    return Camera(CameraId(f"cam-{k}"), AccountId(f"home-{k}"), WHEN, WHEN, body)
 
 
 def stored_scenes(n: int, pool: Pool) -> Iterator[Changes]:
     """What makes a store one of n scenes, three of each camera, some at a time."""
     for first in range(0, n, AT_ONCE):
         end = min(first + AT_ONCE, n)
-        cameras = [_camera(k) for k in range(first // 3, end // 3 + 1)]
+        cameras = [_camera(k) for k in range(first // 3, -(-end // 3))]
         yield Changes(cameras=cameras, scenes=[*_scenes(first, end, pool)])
 
 

@@ -13,9 +13,9 @@ from typing import Final
 from detector import agree, match, strip
 from detector.accuse import MARGIN, SECOND
 from detector.explanation import Near
-from detector.known import Known, Watched
+from detector.known import NUMBER, Known, Watched
 from detector.match import Match
-from detector.memory import NUMBER, WHOSE, Memory
+from detector.memory import WHOSE, Memory
 from detector.query import Query
 from models.distance import SHORT_BITS
 from models.records import CameraId, Delivery

@@ -61,10 +61,11 @@ class Elsewhere:
     def _same_bytes(self, theirs: Known) -> None:
         """Neither matcher knew the other's still: the later of the two is the one that came astray."""
         same = self._memory.copies(theirs)
-        accounts = {k.record.account for k in same.values()}
+        accounts = {origin.account for origin in same.values()}
         if not theirs.noisy or len(accounts) >= ACCOUNTS:
             return
-        for kept in [k for k in same.values() if k.noisy and self._memory.mine(k.record.camera)]:
+        ours = [self._memory.known(o.camera, id_) for id_, o in same.items() if self._memory.mine(o.camera)]
+        for kept in [k for k in ours if k.noisy]:
             delivery = kept.delivery
             visible = {*self._rights.visible(delivery.account, delivery.time), delivery.camera}
             if theirs.record.camera not in visible and _order(theirs) < _order(kept):

@@ -14,11 +14,13 @@ from typing import Final
 
 from detector import verdict
 from detector.alarms import Alarms
+from detector.cameras import AT_HAND
 from detector.folding import Incidents
+from detector.image import Image
 from detector.incident import Incident
 from detector.known import Watched
 from detector.learned import Learned, Mine, Sought, every
-from detector.memory import RING, VERDICTS, Image, Memory, ticket
+from detector.memory import RING, VERDICTS, Memory, ticket
 from detector.notice import Notice
 from detector.picture import Finding, Onlooker
 from detector.placeholder import Placeholders
@@ -106,8 +108,15 @@ class Engine:
     that the others learned, by `fold`. One of them is the `desk`, which has the incidents and counts of all.
     """
 
-    def __init__(self, model: Callable[[], ShiftModel] = shipped, *, mine: Mine = every, desk: bool = True) -> None:
-        self._memory = Memory(mine)
+    def __init__(
+        self,
+        model: Callable[[], ShiftModel] = shipped,
+        *,
+        mine: Mine = every,
+        desk: bool = True,
+        at_hand: int = AT_HAND,
+    ) -> None:
+        self._memory = Memory(mine, at_hand)
         self._desk = desk
         self._rights = Rights()
         self._tally = Tally()
@@ -121,11 +130,9 @@ class Engine:
         """Take up what was stored; an image of the memory shortens it. To be called once, before the first event."""
         for event in knowledge.rights:
             self._rights.note(event)
-        cameras = list(knowledge.cameras)
-        for camera in cameras:
-            if camera.presumed_owner is not None:
-                self._rights.presume(camera.id, camera.presumed_owner)
-        self._memory.restore(cameras, knowledge.scenes, image)
+        self._memory.restore(knowledge.cameras, knowledge.scenes, image)
+        for camera, owner in self._memory.presumed():
+            self._rights.presume(camera, owner)
         if self._desk:
             self._tally.restore(knowledge.counted)
             self._incidents.deployed(knowledge.deployed)
@@ -213,8 +220,8 @@ class Engine:
 
     @property
     def latest(self) -> datetime | None:
-        """Delivery time of the latest delivery judged, None before the first; looks at every camera to say it."""
-        return max((each.record.last_seen for each in self._memory.cameras.values()), default=None)
+        """Delivery time of the latest delivery judged, None before the first."""
+        return self._memory.latest
 
     @property
     def memory(self) -> Memory:

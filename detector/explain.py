@@ -92,7 +92,7 @@ def _state(camera: Watched | None) -> CameraState:
 def _copies(memory: Memory, still: Still) -> tuple[Copy, ...]:
     out: dict[SceneId, Copy] = {}
     for key, whole in ((still.digest, True), (still.prefix, False)):
-        for known in memory.digests.get(key, {}).values() if key else ():
+        for known in memory.same_bytes(key) if key else ():
             r = known.record
             out.setdefault(r.id, Copy(r.camera, r.account, r.delivery, r.first_seen, whole))
     return tuple(sorted(out.values(), key=lambda c: (not c.whole, c.first_seen, c.camera)))

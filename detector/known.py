@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,27 @@ from models.scene import Camera, Scene, Standing
 
 FORM: Final = 1
 """Version of the byte form of scenes."""
+_HEAD: Final = struct.Struct("<BH")
+"""The form, and how many bytes the head takes."""
 CAMERA_FORM: Final = 2
 """Version of the byte form of cameras. In the first one the text behind the ring was `heir_of` alone."""
+
+NUMBER: Final = {Standing.ONCE: 0, Standing.CONFIRMED: 1, Standing.HELD: 2}
+"""What the index calls the standings that have a thumbnail."""
+VISITED: Final = 3
+"""What the index calls a held look that came twice in different bytes: the camera's own, though it may not stay."""
+
+
+class Part(NamedTuple):
+    """A scene as it is packed. `order` is when it was first seen, and its id. `reached`: otherwise than by its row, or
+    so it seems. `mark` says what it is (detector/packed.py)."""
+
+    standing: Standing
+    order: tuple[int, SceneId]
+    last_seen: int
+    reached: bool
+    mark: int
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -37,7 +56,8 @@ class Known:
     look came twice in a row. `attributes` are the delivery's, kept while
     the scene may still be accused. `noisy` is of a still without a fingerprint. `lives` says that its camera showed it
     with changes that no new encoding makes (detector/placeholder.py). `probability` is the scene-shift model's word on
-    a held one, and `clues` the figures that it came from, in the order of `models.shift.FEATURES`.
+    a held one, and `clues` the figures that it came from, in the order of `models.shift.FEATURES`. `part` is what it is
+    packed as (detector/packed.py), until it changes.
     """
 
     record: Scene
@@ -56,6 +76,7 @@ class Known:
     lives: bool = False
     probability: float = 0.0
     clues: tuple[float, ...] = ()
+    part: Part | None = field(default=None, compare=False, repr=False)
 
     @property
     def delivery(self) -> Delivery:
@@ -86,14 +107,35 @@ class Watched:
     claims: list[Delivery] = field(default_factory=list)
 
     @property
+    def scenes(self) -> list[Known]:
+        """All of them."""
+        return [*self.own, *self.held, *self.unjudged]
+
+    @property
     def confirmed(self) -> bool:
         """Whether any of its own scenes was seen again."""
         return any(k.record.standing is Standing.CONFIRMED for k in self.own)
 
 
-def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
-    """What the store keeps of a scene beside its record; `packed` is its thumbnail, if it has one."""
-    meta: dict[str, object] = {"d": known.digest.hex()}
+def number_of(known: Known) -> int:
+    """What the index calls a scene's standing."""
+    return VISITED if known.visited else NUMBER[known.record.standing]
+
+
+def scene_body(head: bytes, packed: NDArray[np.uint8] | None) -> bytes:
+    """What the store keeps of a scene beside its record: its head and its thumbnail, if it has one."""
+    body = _HEAD.pack(FORM, len(head)) + head
+    return body if packed is None else body + packed_body(packed)
+
+
+def head_of(known: Known) -> bytes:
+    """What a scene's body says before its thumbnail, as JSON."""
+    return json.dumps({"d": known.digest.hex(), **said_of(known)}, separators=(",", ":")).encode()
+
+
+def said_of(known: Known) -> dict[str, object]:
+    """What there is to say of a scene beside its record and its digest."""
+    meta: dict[str, object] = {}
     if known.novel:
         meta["n"] = True
     if known.own:
@@ -110,7 +152,7 @@ def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
         meta["v"] = True
     if known.noisy:
         meta["y"] = True
-    if packed is None and known.prefix:
+    if known.row < 0 and known.prefix:
         meta["p"] = known.prefix.hex()
     if known.lives:
         meta["i"] = True
@@ -120,18 +162,25 @@ def scene_body(known: Known, packed: NDArray[np.uint8] | None) -> bytes:
         meta["e"] = known.clues
     if known.attributes:
         meta["a"] = dict(known.attributes)
-    head = json.dumps(meta, separators=(",", ":")).encode()
-    body = struct.pack("<BH", FORM, len(head)) + head
-    return body if packed is None else body + packed_body(packed)
+    return meta
+
+
+def head_in(body: bytes) -> bytes:
+    """What `head_of` said, of a body."""
+    return body[_HEAD.size : _HEAD.size + int.from_bytes(body[1 : _HEAD.size], "little")]
 
 
 def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
     """The scene whose `body` is what `scene_body` gave, without a row, and its packed thumbnail."""
-    length = struct.unpack_from("<BH", s.body)[1]
-    meta = json.loads(s.body[3 : 3 + length])
-    rest = s.body[3 + length :]
+    head = head_in(s.body)
+    rest = s.body[_HEAD.size + len(head) :]
     record = Scene(s.id, s.camera, s.account, s.standing, s.delivery, s.first_seen, s.last_seen, s.seen, b"")
-    known = Known(
+    return read_head(record, json.loads(head)), packed_of(rest) if rest else None
+
+
+def read_head(record: Scene, meta: Mapping[str, Any]) -> Known:
+    """The scene of which `head_of` said this, without a row."""
+    return Known(
         record,
         -1,
         bytes.fromhex(meta["d"]),
@@ -139,7 +188,7 @@ def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
         meta.get("o", 0.0),
         CameraId(meta["w"]) if "w" in meta else None,
         meta.get("m", 0.0),
-        SceneId(meta.get("l", s.id)),
+        SceneId(meta.get("l", record.id)),
         meta.get("r", False),
         meta.get("v", False),
         meta.get("y", False),
@@ -149,7 +198,6 @@ def read_scene(s: Scene) -> tuple[Known, NDArray[np.uint8] | None]:
         meta.get("q", 0.0),
         tuple(meta.get("e", ())),
     )
-    return known, packed_of(rest) if rest else None
 
 
 def renew(known: Known, now: Known) -> None:
@@ -159,9 +207,12 @@ def renew(known: Known, now: Known) -> None:
             setattr(known, each.name, getattr(now, each.name))
 
 
+_BYTES: Final = [bytes([value]) for value in range(256)]
+
+
 def camera_body(w: Watched) -> bytes:
     """What the store keeps of a camera beside its record."""
-    ring = b"".join(key + bytes([verdict]) for key, verdict in w.ring.items())
+    ring = b"".join([key + _BYTES[verdict] for key, verdict in w.ring.items()])
     meta: dict[str, object] = {}
     if w.heir_of is not None:
         meta["h"] = w.heir_of

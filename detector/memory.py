@@ -6,44 +6,49 @@ decide. Everything here can be rebuilt from the records that it drains; an image
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.known import Known, Watched, camera_body, read_camera, read_scene, renew, scene_body
+from detector.cameras import AT_HAND, Cameras, Rows, Scenes
+from detector.image import Image
+from detector.known import (
+    NUMBER,
+    VISITED,
+    Known,
+    Watched,
+    camera_body,
+    head_of,
+    number_of,
+    read_camera,
+    read_scene,
+    renew,
+    scene_body,
+)
 from detector.learned import Learned, Mine, every
-from models.code import Hypotheses, code_of
+from detector.packed import PRESUMED, REACHED, micros_of, moment, names_in, unpack
+from detector.restoring import Fresh, Restoring, enter
+from models.code import Hypotheses
 from models.fingerprint import Fingerprint, Still
-from models.index import FREE, Index
-from models.keys import keys_of, lookup, lookups
-from models.packing import unpack
-from models.records import CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
+from models.index import Index
+from models.keys import lookup, lookups
+from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
 from models.registration import Looked
 from models.scene import Camera, Scene, Standing
 from models.view import View, seen
 
 RING: Final = 16
 """Deliveries a camera remembers, so that the same one given twice changes nothing. Producers repeat within seconds."""
-BATCH: Final = 1000
-"""Scenes that are entered into the index at once when the store is read: some megabytes."""
-NUMBER: Final = {Standing.ONCE: 0, Standing.CONFIRMED: 1, Standing.HELD: 2}
-"""What the index calls the standings that have a thumbnail."""
-VISITED: Final = 3
-"""What the index calls a held look that came twice in different bytes: the camera's own, though it may not stay."""
 WHOSE: Final = (NUMBER[Standing.CONFIRMED], VISITED)
 """Standings of rows that may name an owner."""
 VERDICTS: Final = tuple(Verdict)
 FEW: Final = 10_000
 """Scenes up to which a search compares all of them, whatever keys they share: 177 placings of a still take no longer
 than its keys do (2 ns a row and placing), and some pictures that are spoiled all over share no key with their scene."""
-ID: Final = "S35"
-"""A scene's id in an image (models/records.py, `derived_id`)."""
 
 
 def ticket(key: DeliveryId) -> bytes:
@@ -51,56 +56,48 @@ def ticket(key: DeliveryId) -> bytes:
     return blake2b(str(key).encode(), digest_size=8).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What was kept of a memory to start from sooner: its index, and by row the scene that is there (empty: none)."""
+class Origin(NamedTuple):
+    """Where a still without a fingerprint was delivered."""
 
-    index: Index
-    ids: NDArray[np.bytes_]
-
-    @classmethod
-    def of(cls, parts: Mapping[str, NDArray[Any]]) -> Image:
-        """From `Memory.parts`. Raises ValueError for parts that do not fit together or to this program."""
-        index, ids = Index.of(parts), parts["ids"]
-        if ids.shape != parts["camera"].shape:
-            raise ValueError(f"{len(ids)} scenes for {len(parts['camera'])} rows")
-        if not index.genuine():
-            raise ValueError("another version's codes or keys")
-        return cls(index, ids)
+    camera: CameraId
+    account: AccountId
 
 
 class Memory:
-    """All cameras and scenes. What it hands out is live: say `touch` after changing it."""
+    """All cameras and scenes. What it hands out is live until the next `drain`: say `touch` after changing it.
 
-    def __init__(self, mine: Mine = every) -> None:
+    `at_hand` cameras stay objects, the latest ones; all others are packed (detector/cameras.py).
+    """
+
+    def __init__(self, mine: Mine = every, at_hand: int = AT_HAND) -> None:
         self.mine = mine
         self.index = Index()
-        self.cameras: dict[CameraId, Watched] = {}
-        self.by_number: list[Watched] = []
-        self.scenes: dict[SceneId, Known] = {}
-        self.at_row: dict[int, Known] = {}
-        self.awaited: dict[CameraId, dict[SceneId, Known]] = defaultdict(dict)
-        self.digests: dict[bytes, dict[SceneId, Known]] = defaultdict(dict)
-        self._by_day: dict[date, list[SceneId]] = defaultdict(list)
-        self._scenes: dict[SceneId, None] = {}
+        self.cameras = Cameras(self._row_of, at_hand)
+        self.scenes = Scenes(self.cameras, self._owner_of)
+        self.at_row = Rows(self.cameras, self._owner_of, lambda: self.index.in_use())
+        self.digests: dict[bytes, dict[SceneId, Origin]] = {}
+        self._awaited: dict[CameraId, dict[SceneId, CameraId]] = {}
+        self._scenes: dict[SceneId, Known] = {}
         self._removed: dict[SceneId, None] = {}
-        self._cameras: dict[CameraId, None] = {}
+        self._cameras: dict[CameraId, Watched] = {}
 
     def numbers(self, cameras: Iterable[CameraId]) -> list[int]:
         """The index's numbers of those cameras that are known, in order, each once."""
-        return sorted({self.cameras[id_].number for id_ in cameras if id_ in self.cameras})
+        known = map(self.cameras.number, cameras)
+        return sorted({number for number in known if number is not None})
 
     def camera(self, delivery: Delivery) -> Watched:
         """The camera that a delivery claims to show, new or known."""
         found = self.cameras.get(delivery.camera)
         if found is None:
-            found = self._add(Camera(delivery.camera, None, delivery.time, delivery.time, b""))
+            found = self.cameras.add(Camera(delivery.camera, None, delivery.time, delivery.time, b""))
         return found
 
     def changed(self, camera: Watched) -> None:
         """Say that a camera changed, so that the next drain tells it, if it is ours to tell."""
+        self.cameras.changed(camera.record.id)
         if self.mine(camera.record.id):
-            self._cameras[camera.record.id] = None
+            self._cameras[camera.record.id] = camera
 
     def learn(
         self,
@@ -117,8 +114,9 @@ class Memory:
     ) -> Known:
         """A new scene of the camera, first seen in this delivery. The same delivery gives the same scene again."""
         id_ = SceneId(derived_id("sc", delivery.camera, delivery.key.source, delivery.key.id))
-        if id_ in self.scenes:
-            return self.scenes[id_]
+        learned = next((known for known in camera.scenes if known.record.id == id_), None)
+        if learned is not None:
+            return learned
         record = Scene(
             id_, delivery.camera, delivery.account, standing, delivery.key, delivery.time, delivery.time, 1, b""
         )
@@ -139,8 +137,8 @@ class Memory:
                 scenes.remove(known)
         known.record.standing = standing
         (camera.held if standing is Standing.HELD else camera.own).append(known)
-        if standing is not Standing.HELD and known.awaits is not None:
-            self.awaited[known.awaits].pop(known.record.id, None)
+        if standing is not Standing.HELD:
+            self._await_no_more(known)
             known.awaits = None
         known.visited = False
         self.index.restand(known.row, NUMBER[standing])
@@ -153,17 +151,16 @@ class Memory:
         for scenes in (camera.own, camera.held, camera.unjudged):
             if known in scenes:
                 scenes.remove(known)
+        self.scenes.leave(id_, known.row, camera.number)
         if known.row >= 0:
             self.index.remove(known.row)
-            del self.at_row[known.row]
-        if known.awaits is not None:
-            self.awaited[known.awaits].pop(id_, None)
+        self._await_no_more(known)
         for key in (known.digest, known.prefix):
             if known.record.standing is Standing.UNJUDGED and key in self.digests:
                 self.digests[key].pop(id_, None)
                 if not self.digests[key]:
                     del self.digests[key]
-        del self.scenes[id_]
+        self.cameras.changed(camera.record.id)
         self._scenes.pop(id_, None)
         if self.mine(camera.record.id):
             self._removed[id_] = None
@@ -173,29 +170,45 @@ class Memory:
         for id_ in cameras:
             camera = self.cameras.get(id_)
             if camera is not None:
-                for known in [*camera.own, *camera.held, *camera.unjudged]:
+                for known in camera.scenes:
                     self.forget(known)
                 camera.stills, camera.moves, camera.heir_of = 0, 0, None
                 self.changed(camera)
 
     def forget_before(self, time: datetime) -> None:
-        """Take the scenes that were not seen since out of everything; the others are not looked at, but for those that
-        have been seen again since they were last due."""
-        for day in sorted(day for day in self._by_day if day <= time.date()):
-            for id_ in self._by_day.pop(day):
-                known = self.scenes.get(id_)
-                if known is not None and known.record.last_seen < time:
+        """Take the scenes that were not seen since out of everything; cameras without one are not unpacked."""
+        for number in self.cameras.seen_before(micros_of(time)):
+            camera = self.cameras.at(number)
+            for known in camera.scenes:
+                if known.record.last_seen < time:
                     self.forget(known)
-                elif known is not None:
-                    self._by_day[known.record.last_seen.date()].append(id_)
 
     def touch(self, known: Known) -> None:
         """Say that a scene changed, so that the next drain tells it, if it is ours to tell."""
+        known.part = None
+        self.cameras.changed(known.record.camera)
         if self.mine(known.record.camera):
-            self._scenes[known.record.id] = None
+            self._scenes[known.record.id] = known
             self._removed.pop(known.record.id, None)
 
-    def copies(self, still: Still | Known) -> dict[SceneId, Known]:
+    def known(self, camera: CameraId, id_: SceneId) -> Known:
+        """A scene of which the camera is known. Raises KeyError."""
+        watched = self.cameras[camera]
+        for known in watched.scenes:
+            if known.record.id == id_:
+                return known
+        raise KeyError(id_)
+
+    def awaiting(self, camera: CameraId) -> list[Known]:
+        """The scenes of other cameras that wait for this one to go on."""
+        waiting = self._awaited.get(camera)
+        return [self.known(of, id_) for id_, of in waiting.items()] if waiting else []
+
+    def same_bytes(self, digest: bytes) -> list[Known]:
+        """The stills without a fingerprint of this digest, of their bytes or of their first ones."""
+        return [self.known(origin.camera, id_) for id_, origin in self.digests.get(digest, {}).items()]
+
+    def copies(self, still: Still | Known) -> dict[SceneId, Origin]:
         """Stills without a fingerprint with the same bytes, or the same first bytes: one of the two may be cut off."""
         found = dict(self.digests.get(still.digest, {}))
         if still.prefix:
@@ -242,60 +255,46 @@ class Memory:
         """What changed: scenes and cameras as they are now, and scenes to delete."""
         self._compact()
         scenes = []
-        for id_ in self._scenes:
-            known = self.scenes[id_]
+        for known in self._scenes.values():
             r = known.record
+            body = scene_body(head_of(known), self.index.packed(known.row) if known.row >= 0 else None)
             scenes.append(
-                Scene(
-                    r.id,
-                    r.camera,
-                    r.account,
-                    r.standing,
-                    r.delivery,
-                    r.first_seen,
-                    r.last_seen,
-                    r.seen,
-                    scene_body(known, self.index.packed(known.row) if known.row >= 0 else None),
-                )
+                Scene(r.id, r.camera, r.account, r.standing, r.delivery, r.first_seen, r.last_seen, r.seen, body)
             )
         cameras = []
-        for cid in self._cameras:
-            w = self.cameras[cid]
+        for w in self._cameras.values():
             c = w.record
             cameras.append(Camera(c.id, c.presumed_owner, c.first_seen, c.last_seen, camera_body(w)))
         removed = list(self._removed)
         self._scenes.clear()
         self._removed.clear()
         self._cameras.clear()
+        self.cameras.settle()
         return scenes, removed, cameras
 
     def restore(self, cameras: Iterable[Camera], scenes: Iterable[Scene], image: Image | None = None) -> None:
         """Take up what was drained, in any order.
 
-        What an image holds of a scene is not computed anew. Which scenes there are, and how they stand, these say.
+        What an image holds of a camera or a scene is not read. Which there are, and how they stand, these say.
         """
-        for camera in cameras:
-            watched = self._add(Camera(camera.id, camera.presumed_owner, camera.first_seen, camera.last_seen, b""))
-            read_camera(watched, camera.body)
-        found, fresh = [], []
-        rows, kept = self._open(image)
-        for scene in scenes:
-            known, packed = read_scene(scene)
-            if scene.camera not in self.cameras:
-                self._add(Camera(scene.camera, None, scene.first_seen, scene.last_seen, b""))
-            found.append(known)
-            row = rows.get(scene.id.encode())
-            if packed is not None and row is not None and self.index.holds(row, packed):
-                known.row = row
-                kept[0][row], kept[1][row] = self.cameras[scene.camera].number, _number(known)
-            elif packed is not None:
-                fresh.append((known, packed))
-                if len(fresh) == BATCH:
-                    self._extend(fresh)
-        self._extend(fresh)
-        self.index.assign(*kept)
+        if image is not None:
+            self.index = image.index
+        Restoring(self.cameras, self.scenes, self.index).run(cameras, scenes, image)
+        found = [known for number in self.cameras.flagged(REACHED) for known in self._scenes_of(number)]
         for known in sorted(found, key=lambda k: (k.record.first_seen, k.record.id)):
-            self._enter(known)
+            self._note(known)
+        self.cameras.settle()
+
+    def presumed(self) -> Iterator[tuple[CameraId, AccountId]]:
+        """The cameras with a presumed owner, as they were when they were last packed."""
+        for number in self.cameras.flagged(PRESUMED):
+            yield names_in(self.cameras.record(number))
+
+    @property
+    def latest(self) -> datetime | None:
+        """Delivery time of the latest delivery of any camera, None before the first."""
+        latest = self.cameras.latest
+        return None if latest is None else moment(latest)
 
     def fold(self, learned: Learned) -> None:
         """Take up what another matcher has learned of its cameras. The same twice changes nothing."""
@@ -306,13 +305,11 @@ class Memory:
                 self.forget(known)
         self._renew_scenes([scene for scene in learned.scenes if not self.mine(scene.camera)])
 
-    def parts(self) -> dict[str, NDArray[Any]]:
-        """What `Image.of` makes an image of, as buffers; models/index.py says how long they are true."""
-        parts = self.index.parts()
-        ids = np.zeros(len(parts["camera"]), ID)
-        rows = np.fromiter(self.at_row, np.int64, len(self.at_row))
-        ids[rows] = np.array([known.record.id for known in self.at_row.values()], ID)
-        return parts | {"ids": ids}
+    def parts(self) -> dict[str, Any]:
+        """What `Image.of` makes an image of, as buffers, the records as pieces of one; models/index.py says how long
+        they are true."""
+        keys, numbers = self.scenes.places.parts()
+        return self.index.parts() | self.cameras.parts() | {"scene_keys": keys, "scene_numbers": numbers}
 
     def visit(self, known: Known) -> None:
         """A held look that came twice in a row, in different bytes, may name its camera as an owner."""
@@ -324,107 +321,90 @@ class Memory:
         if self.mine(camera.id):
             return
         record = Camera(camera.id, camera.presumed_owner, camera.first_seen, camera.last_seen, b"")
-        watched = self.cameras.get(camera.id) or self._add(record)
+        watched = self.cameras.get(camera.id) or self.cameras.add(record)
+        self.cameras.changed(camera.id)
         watched.record, watched.heir_of, watched.claims = record, None, []
         watched.ring.clear()
         read_camera(watched, camera.body)
 
     def _renew_scenes(self, scenes: Iterable[Scene]) -> None:
-        entered, fresh = [], []
+        entered: list[Known] = []
+        fresh: Fresh = []
         for scene in scenes:
             now, packed = read_scene(scene)
-            if scene.camera not in self.cameras:
-                self._add(Camera(scene.camera, None, scene.first_seen, scene.last_seen, b""))
-            if scene.id in self.scenes:
-                self._renew_scene(self.scenes[scene.id], now)
+            camera = self.cameras.get(scene.camera) or self.cameras.add(
+                Camera(scene.camera, None, scene.first_seen, scene.last_seen, b"")
+            )
+            self.cameras.changed(scene.camera)
+            before = next((k for k in camera.scenes if k.record.id == scene.id), None)
+            if before is not None:
+                self._renew_scene(before, now)
                 continue
             entered.append(now)
             if packed is not None:
-                fresh.append((now, packed))
-        self._extend(fresh)
+                fresh.append((now, camera.number, packed))
+        enter(self.index, fresh)
         for known in entered:
             self._enter(known)
 
     def _renew_scene(self, known: Known, now: Known) -> None:
         camera, standing = self.cameras[known.record.camera], known.record.standing
-        if known.awaits is not None:
-            self.awaited[known.awaits].pop(known.record.id, None)
+        self._await_no_more(known)
         renew(known, now)
-        if known.awaits is not None:
-            self.awaited[known.awaits][known.record.id] = known
+        self._note(known)
         if known.row >= 0 and now.record.standing is not standing:
             for scenes in (camera.own, camera.held):
                 if known in scenes:
                     scenes.remove(known)
             (camera.held if now.record.standing is Standing.HELD else camera.own).append(known)
         if known.row >= 0:
-            self.index.restand(known.row, _number(known))
-
-    def _add(self, record: Camera) -> Watched:
-        watched = Watched(record, len(self.by_number))
-        self.cameras[record.id] = watched
-        self.by_number.append(watched)
-        return watched
+            self.index.restand(known.row, number_of(known))
 
     def _place(self, camera: Watched, known: Known, found: Fingerprint | None) -> None:
         if found is not None and known.record.standing is not Standing.UNJUDGED:
-            known.row = self.index.insert(found.code, found.mask, camera.number, _number(known), found.stored)
+            known.row = self.index.insert(found.code, found.mask, camera.number, number_of(known), found.stored)
         self._enter(known)
 
     def _enter(self, known: Known) -> None:
         """Enter a scene that has its row, or none, everywhere else."""
         record, camera = known.record, self.cameras[known.record.camera]
-        self.scenes[record.id] = known
-        self._by_day[record.last_seen.date()].append(record.id)
-        if known.row >= 0:
-            self.at_row[known.row] = known
-            (camera.held if record.standing is Standing.HELD else camera.own).append(known)
-        else:
+        self.scenes.enter(record.id, known.row, camera.number)
+        if known.row < 0:
             camera.unjudged.append(known)
-            for key in (known.digest, known.prefix):
-                if key:
-                    self.digests[key][record.id] = known
+        else:
+            (camera.held if record.standing is Standing.HELD else camera.own).append(known)
+        self._note(known)
+
+    def _note(self, known: Known) -> None:
+        """Note by what a scene is found beside its row: its digests where it has no row, the camera that it awaits."""
+        r = known.record
         if known.awaits is not None:
-            self.awaited[known.awaits][record.id] = known
+            self._awaited.setdefault(known.awaits, {})[r.id] = r.camera
+        for key in (known.digest, known.prefix) if known.row < 0 else ():
+            if key:
+                self.digests.setdefault(key, {})[r.id] = Origin(r.camera, r.account)
 
-    def _open(self, image: Image | None) -> tuple[dict[bytes, int], tuple[NDArray[np.int32], NDArray[np.uint8]]]:
-        """Take an image's index. The row of each scene in it; each row's camera and standing, still to be filled in."""
-        if image is None:
-            return {}, (np.zeros(0, np.int32), np.zeros(0, np.uint8))
-        self.index = image.index
-        rows = {id_: row for row, id_ in enumerate(image.ids.tolist()) if id_}
-        return rows, (np.full(len(image.ids), FREE, np.int32), np.zeros(len(image.ids), np.uint8))
+    def _await_no_more(self, known: Known) -> None:
+        if known.awaits is not None and (waiting := self._awaited.get(known.awaits)) is not None:
+            waiting.pop(known.record.id, None)
+            if not waiting:
+                del self._awaited[known.awaits]
 
-    def _extend(self, fresh: list[tuple[Known, NDArray[np.uint8]]]) -> None:
-        """Give rows to scenes that have none, and empty the list."""
-        if not fresh:
-            return
-        levels = [unpack(packed) for _, packed in fresh]
-        codes, masks = zip(*map(code_of, levels), strict=True)
-        rows = self.index.extend(
-            np.array(codes),
-            np.array(masks),
-            np.array([self.cameras[known.record.camera].number for known, _ in fresh], np.int32),
-            np.array([_number(known) for known, _ in fresh], np.uint8),
-            np.array([packed for _, packed in fresh]),
-            np.array([keys_of(each) for each in levels]).T,
-        )
-        for (known, _), row in zip(fresh, rows, strict=True):
-            known.row = row
-        fresh.clear()
+    def _scenes_of(self, number: int) -> list[Known]:
+        return unpack(self.cameras.record(number), number, self._row_of).scenes
+
+    def _owner_of(self, row: int) -> int:
+        return self.index.owner(row)
+
+    def _row_of(self, id_: SceneId, number: int) -> int:
+        return self.scenes.row_of(id_, number)
 
     def _compact(self) -> None:
         """Give memory back when most rows are free; between batches, when nobody holds a row's number."""
         numbers = self.index.compact()
         if numbers is not None:
-            for known in self.at_row.values():
-                known.row = int(numbers[known.row])
-            self.at_row = {known.row: known for known in self.at_row.values()}
-
-
-def _number(known: Known) -> int:
-    """What the index calls a scene's standing."""
-    return VISITED if known.visited else NUMBER[known.record.standing]
+            self.scenes.places.renumber(numbers)
+            self.cameras.renumber(numbers)
 
 
 def worth(known: Known) -> tuple[bool, object, str]:

@@ -212,12 +212,12 @@ class Onlooker:
         """Too little to compare: the bytes are all there is."""
         self._placeholders.meet_flat(delivery, still)
         same = self._memory.copies(still)
-        accounts = {k.record.account for k in same.values()} | {delivery.account}
+        accounts = {origin.account for origin in same.values()} | {delivery.account}
         numbers: dict[str, float | int | str] = {"accounts": len(accounts), "reason": still.reason}
         many = len(accounts) >= ACCOUNTS
         if not many and still.noisy:
             visible = {*self._rights.visible(delivery.account, delivery.time), delivery.camera}
-            foreign = [k for k in same.values() if k.record.camera not in visible]
+            foreign = [self._memory.known(o.camera, id_) for id_, o in same.items() if o.camera not in visible]
             if foreign:
                 first = min(foreign, key=lambda k: (k.record.first_seen, k.record.id))
                 owner, presumed = self._rights.owner(first.record.camera, delivery.time)

@@ -17,9 +17,9 @@ import numpy as np
 
 from detector import strip
 from detector.alarms import Alarms
-from detector.known import Known
+from detector.known import NUMBER, VISITED, Known
 from detector.match import Match
-from detector.memory import NUMBER, VISITED, WHOSE, Memory
+from detector.memory import WHOSE, Memory
 from detector.query import Query
 from models.code import AS_IS, fine_of, hypotheses
 from models.fingerprint import Fingerprint, Still
@@ -126,7 +126,7 @@ class Placeholders:
 
     def _take_out(self, record: Placeholder, look: Look) -> None:
         """Undo what was concluded from a placeholder: alerts on it are withdrawn, its scenes forgotten."""
-        learned = {k.record.id: k for k in [*self._near(look), *self._memory.digests.get(look.digest, {}).values()]}
+        learned = {k.record.id: k for k in [*self._near(look), *self._memory.same_bytes(look.digest)]}
         shown = {k.record.camera for k in learned.values()}
         for known in learned.values():
             for alert in self._resting_on(known):
@@ -206,7 +206,7 @@ class Placeholders:
             return
         if id_ is None:
             id_ = self._begin(look, delivery.camera, delivery.time)
-            for known in list(self._memory.digests.get(still.digest, {}).values()):
+            for known in self._memory.same_bytes(still.digest):
                 self._sight(id_, known.record.account, known.record.camera, known.record.first_seen)
         self._sight(id_, delivery.account, delivery.camera, delivery.time)
 

@@ -13,9 +13,9 @@ from typing import Final
 from detector import evidence, match, shift, verdict
 from detector.accuse import MARGIN, Accuser
 from detector.alarms import Alarms
-from detector.known import Known, Watched
+from detector.known import NUMBER, VISITED, Known, Watched
 from detector.learned import Sought
-from detector.memory import NUMBER, VISITED, Memory, worth
+from detector.memory import Memory, worth
 from detector.placeholder import Placeholders
 from models.placeholder import PlaceholderId
 from models.records import Alert, CameraId, Delivery, Kind
@@ -94,6 +94,7 @@ class Sequel:
             ):
                 continue
             look.own = match.kinship(self._memory, look, mine)
+            self._memory.touch(look)
             if look.own < shift.CLEARLY_FOREIGN:
                 self._memory.restand(look, Standing.HELD)
                 self._went(camera, [look], self._accuser.now)
@@ -144,7 +145,7 @@ class Sequel:
         """A camera whose scene a new home was shown goes on with it: the new home's is not the same camera anew."""
         if self._memory.mine(camera.record.id):
             self._went_on[camera.record.id] = delivery
-        for cold in list(self._memory.awaited.get(camera.record.id, {}).values()):
+        for cold in self._memory.awaiting(camera.record.id):
             if cold.record.first_seen > delivery.time or not self._memory.mine(cold.record.camera):
                 continue
             # partitions are read side by side: the still that waits may be older than all of the camera it waits for

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.certainty import nats
-from detector.known import Known
-from detector.memory import NUMBER, Memory
+from detector.known import NUMBER, Known
+from detector.memory import Memory
 from models.code import AS_IS, fine_of, hypotheses
 from models.scene import Standing
 
@@ -51,9 +51,9 @@ def shared(memory: Memory, known: Known, mask: NDArray[np.uint64], skip: Sequenc
     rows = memory.candidates(given, [*skip, camera], _CONFIRMED, usual=1)
     if memory.index.match(rows, code[None], both[None], radius=WHOLE_RADIUS, least=int(WHOLE_SHARE * bits)):
         return inf
-    like: dict[str, float] = {}
+    like: dict[int, float] = {}
     for f in memory.index.match(rows, code[None], both[None], radius=RADIUS, least=int(SHARE * bits)):
-        other = memory.at_row[f.row].record.camera
+        other = memory.index.owner(f.row)
         like[other] = max(like.get(other, 0.0), nats(f.differing / f.common, f.common))
     return sorted(like.values(), reverse=True)[SEVERAL - 1] if len(like) >= SEVERAL else 0.0
 

@@ -369,6 +369,21 @@ class Index:
         """The same as it is stored, (PACKED,); a copy."""
         return self._thumb(row).copy()
 
+    def owner(self, row: int) -> int:
+        """The camera number of a row; FREE where nothing is."""
+        return int(self._rows.camera[row])
+
+    def in_use(self) -> NDArray[np.int64]:
+        """The rows that hold something."""
+        return np.flatnonzero(self._rows.camera[: self._used] != FREE)
+
+    def blank(self) -> NDArray[np.int32]:
+        """The camera numbers of rows in use whose thumbnails say nothing, as one does whose scene is removed."""
+        cameras = self._rows.camera[: self._used]
+        first = [sheet[:, 0] for sheet in self._thumbs]
+        unsaid = np.concatenate(first)[: self._used] == 0 if first else np.zeros(0, bool)
+        return np.unique(cameras[unsaid & (cameras != FREE)])
+
     def holds(self, row: int, packed: NDArray[np.uint8]) -> bool:
         """Whether the row has this packed thumbnail."""
         return np.array_equal(self._thumb(row), packed)

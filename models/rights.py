@@ -11,7 +11,6 @@ releases a camera owned it, whoever enrols it first is taken for its owner, and 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,27 +64,36 @@ class _Deeds:
 
 
 class Rights:
-    """The rights of all cameras. A look-up costs a bisection, whatever a camera's number of guests."""
+    """The rights of all cameras. A look-up costs a bisection, whatever a camera's number of guests.
+
+    Of most cameras nothing is known but one enrolment, and most accounts have one camera: these are kept as they are.
+    """
 
     def __init__(self) -> None:
-        self._of: dict[CameraId, _Deeds] = {}
+        self._of: dict[CameraId, _Deeds | RightChanged] = {}
         self._presumed: dict[CameraId, AccountId] = {}
-        self._linked: dict[AccountId, set[CameraId]] = defaultdict(set)
+        self._linked: dict[AccountId, CameraId | set[CameraId]] = {}
 
     def note(self, event: RightChanged) -> bool:
         """Take note of a right. False when it was known already."""
-        deeds = self._of.setdefault(event.camera, _Deeds())
-        if event in deeds.known:
+        found = self._of.get(event.camera)
+        if found == event or (isinstance(found, _Deeds) and event in found.known):
             return False
-        deeds.known.add(event)
-        deeds.note(event)
-        self._linked[event.account].add(event.camera)
+        if found is None and event.action is RightAction.ENROL:
+            self._of[event.camera] = event
+        else:
+            deeds = found if isinstance(found, _Deeds) else _Deeds()
+            for each in (found, event) if isinstance(found, RightChanged) else (event,):
+                deeds.known.add(each)
+                deeds.note(each)
+            self._of[event.camera] = deeds
+        self._link(event.account, event.camera)
         return True
 
     def presume(self, camera: CameraId, account: AccountId) -> None:
         """Take the account for the owner until an enrolment says otherwise."""
         self._presumed[camera] = account
-        self._linked[account].add(camera)
+        self._link(account, camera)
 
     def owner(self, camera: CameraId, at: datetime) -> tuple[AccountId | None, bool]:
         """The owner at that moment, and whether that is only presumed.
@@ -93,6 +101,8 @@ class Rights:
         (None, False) after a release; (None, True) when nothing at all is known of the camera's owners.
         """
         deeds = self._of.get(camera)
+        if isinstance(deeds, RightChanged):
+            return (deeds.account, False) if at >= deeds.time else (self._presumed.get(camera, deeds.account), True)
         if deeds is None or not deeds.times:
             return self._presumed.get(camera), True
         place = bisect_right(deeds.times, at) - 1
@@ -105,13 +115,21 @@ class Rights:
         if self.owner(camera, at)[0] == account:
             return True
         deeds = self._of.get(camera)
-        return deeds is not None and deeds.granted(account, at)
+        return isinstance(deeds, _Deeds) and deeds.granted(account, at)
 
     def visible(self, account: AccountId, at: datetime) -> Iterator[CameraId]:
         """The cameras that the account may see at that moment, in the order of their ids."""
-        for camera in sorted(self._linked.get(account, ())):
+        linked = self._linked.get(account, set())
+        for camera in sorted(linked) if isinstance(linked, set) else (linked,):
             if self.may_see(account, camera, at):
                 yield camera
+
+    def _link(self, account: AccountId, camera: CameraId) -> None:
+        linked = self._linked.setdefault(account, camera)
+        if isinstance(linked, set):
+            linked.add(camera)
+        elif linked != camera:
+            self._linked[account] = {linked, camera}
 
 
 def _time(event: RightChanged) -> datetime:

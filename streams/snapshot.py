@@ -18,7 +18,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +28,12 @@ import structlog
 from crc32c import crc32c
 from numpy.typing import NDArray
 
-from detector.memory import Image, Memory
+from detector.image import Image
+from detector.memory import Memory
 from models.errors import SnapshotRefused
 
 MAGIC: Final = b"strayimg"
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the file's form, and of the index's tables in it. What codes and keys mean has no number: `Image.of` computes some
 rows anew and compares."""
 PREAMBLE: Final = struct.Struct("<8sIQQI")
@@ -45,7 +46,11 @@ CHUNK: Final = 4 << 20
 log = structlog.get_logger(__name__)
 
 
-def write(path: Path, identity: str, parts: Mapping[str, NDArray[Any]]) -> int:
+Part = NDArray[Any] | Sequence[bytes | memoryview]
+"""A buffer, or the pieces of one, which are bytes."""
+
+
+def write(path: Path, identity: str, parts: Mapping[str, Part]) -> int:
     """Write parts for the store of this identity, in the place of what was there; the file's bytes. Raises OSError."""
     beside = _beside(path)
     try:
@@ -150,7 +155,7 @@ class Keeper:
         if last:
             self._write(self._memory.parts(), ExitStack(), 0.0)
 
-    def _write(self, parts: Mapping[str, NDArray[Any]], hold: ExitStack, held_up: float) -> None:
+    def _write(self, parts: Mapping[str, Part], hold: ExitStack, held_up: float) -> None:
         began = time.monotonic()
         try:
             with hold:
@@ -186,19 +191,38 @@ def _directory(path: Path, mapped: mmap.mmap) -> dict[str, Any]:
     return directory
 
 
-def _write_part(file: Any, name: str, part: NDArray[Any]) -> dict[str, Any]:
+def _write_part(file: Any, name: str, part: Part) -> dict[str, Any]:
     file.write(bytes(-file.tell() % PAGE))
     place, checksum = file.tell(), 0
-    for chunk in _chunks(part):
+    for chunk in _chunks(part) if isinstance(part, np.ndarray) else _gathered(part):
         checksum = crc32c(chunk, checksum)
         file.write(chunk)
-    return {"name": name, "type": part.dtype.str, "shape": part.shape, "at": place, "crc": checksum}
+    shape = part.shape if isinstance(part, np.ndarray) else (file.tell() - place,)
+    kind = part.dtype.str if isinstance(part, np.ndarray) else np.dtype(np.uint8).str
+    return {"name": name, "type": kind, "shape": shape, "at": place, "crc": checksum}
 
 
 def _chunks(part: NDArray[Any]) -> Iterator[bytes]:
+    """Whole rows at a time: one that turns blank meanwhile is all there or all blank."""
     raw = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
-    for start in range(0, raw.size, CHUNK):
-        yield raw[start : start + CHUNK].tobytes()
+    row = part[:1].nbytes or 1
+    step = max(1, CHUNK // row) * row
+    for start in range(0, raw.size, step):
+        yield raw[start : start + step].tobytes()
+
+
+def _gathered(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes]:
+    """Small pieces together, large ones cut."""
+    held: list[bytes | memoryview] = []
+    size = 0
+    for piece in pieces:
+        for at in range(0, len(piece), CHUNK):
+            held.append(piece[at : at + CHUNK])
+            size += len(held[-1])
+            if size >= CHUNK:
+                yield b"".join(held)
+                held, size = [], 0
+    yield b"".join(held)
 
 
 def _read_part(path: Path, mapped: mmap.mmap, entry: dict[str, Any]) -> NDArray[Any]:

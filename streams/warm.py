@@ -17,6 +17,7 @@ from PIL import Image
 from detector.engine import Engine
 from models.code import fine_of, hypotheses
 from models.keys import KEYS, lookup
+from models.places import Places
 from models.placing import USUAL
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.shift import shipped
@@ -49,6 +50,10 @@ def warm() -> None:
     for row in range(full, full + 2):
         tables.insert(row, np.zeros(KEYS, np.uint32))
     tables.remove(0)
+    # the places of cameras and scenes
+    places = Places()
+    places.extend(np.zeros(1, np.int64), np.zeros(1, np.int32))
+    places.remove(0, 0)
 
 
 def warm_look(decoder: Decoder) -> None:

@@ -16,8 +16,8 @@ from typing import Final
 import structlog
 
 from detector.engine import Engine
+from detector.image import Image
 from detector.learned import Mine, every
-from detector.memory import Image
 from detector.policy import Mode, Rules
 from detector.switchboard import Switchboard
 from streams.claims import ClaimCheck
@@ -128,6 +128,8 @@ def _opened(
         warm()
     engine, path = Engine(mine=part.mine, desk=part.share.is_desk), _snapshot(settings, part.share)
     image = None if path is None else load(path, store.identity())
+    if path is not None and (marked := store.mark()):
+        log.info("store.marked", rows=marked)
     _restore(engine, store, image)
     if crew is not None:
         crew.await_ready()  # they started while the index was loaded

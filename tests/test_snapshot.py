@@ -15,7 +15,8 @@ from places import Cloud, still
 from structlog.testing import capture_logs
 
 from detector.engine import Engine, Knowledge
-from detector.memory import Image, Memory
+from detector.image import Image
+from detector.memory import Memory
 from models.errors import SnapshotRefused
 from models.keys import as_it_is
 from models.placeholder import Shelf
@@ -81,8 +82,8 @@ def at(place: int, new: bytes) -> Callable[[bytes], bytes]:
         (lambda raw: raw[: len(raw) // 2], "torn"),
         (lambda raw: raw[:-1], "torn"),
         (at(0, b"SQLite f"), "no snapshot"),
-        (at(8, struct.pack("<I", 1)), "of version 1; this program writes and reads 2"),
-        (at(8, struct.pack("<I", 3)), "of version 3; this program writes and reads 2"),
+        (at(8, struct.pack("<I", 2)), "of version 2; this program writes and reads 3"),
+        (at(8, struct.pack("<I", 4)), "of version 4; this program writes and reads 3"),
         (at(PREAMBLE.size + 4096, b"\xff"), "part numbers does not have its checksum"),
         (at(5_000_000, b"\x01\x02\x03\x04"), "part bytes does not have its checksum"),
         (at(-9, b"!"), "directory does not have its checksum"),
@@ -183,7 +184,8 @@ def test_a_scene_whose_thumbnail_is_another_one_in_the_file_is_computed_anew(tmp
     parts["thumbs.0"][row] = 0  # as it is when its scene was removed while the file was written
     from_store, from_both = Engine(), Engine()
     from_store.restore(knowledge(made))
-    from_both.restore(knowledge(made), Image.of(parts))
+    write(tmp_path / "index", "me", parts)
+    from_both.restore(knowledge(made), load(tmp_path / "index", "me"))
     same(from_store.memory, from_both.memory)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from detector.analysis import Analysis
 from detector.incident import Incident
 from detector.incident import State as IncidentState
+from detector.packed import mark_of_camera, mark_of_scene
 from detector.tally import Bucket, Slot, Span
 from models.placeholder import Placeholder, PlaceholderId, Sighting, State
 from models.records import (
@@ -109,12 +110,14 @@ def of_camera(camera: Camera) -> Values:
         "first_seen": camera.first_seen,
         "last_seen": camera.last_seen,
         "body": camera.body,
+        "mark": mark_of_camera(camera),
     }
 
 
-def to_camera(row: Row[Any]) -> Camera:
-    """The camera of a row."""
-    return Camera(CameraId(row.id), _account(row.presumed_owner), row.first_seen, row.last_seen, row.body)
+def to_camera(row: Sequence[Any]) -> Camera:
+    """The camera of a row, whose columns lie in the table's order."""
+    id_, presumed_owner, first_seen, last_seen, body, _ = row
+    return Camera(CameraId(id_), _account(presumed_owner), first_seen, last_seen, body)
 
 
 def of_scene(scene: Scene) -> Values:
@@ -130,12 +133,13 @@ def of_scene(scene: Scene) -> Values:
         "last_seen": scene.last_seen,
         "seen": scene.seen,
         "body": scene.body,
+        "mark": mark_of_scene(scene),
     }
 
 
 def to_scene(row: Sequence[Any]) -> Scene:
     """The scene of a row, whose columns lie in the table's order: unpacked, because there may be millions."""
-    id_, camera, account, standing, source, delivery, first_seen, last_seen, seen, body = row
+    id_, camera, account, standing, source, delivery, first_seen, last_seen, seen, body, _ = row
     return Scene(
         SceneId(id_),
         CameraId(camera),

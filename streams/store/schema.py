@@ -206,6 +206,8 @@ cameras = Table(
     Column("first_seen", Instant, nullable=False),
     Column("last_seen", Instant, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("mark", BigInteger),  # detector/packed.py
+    Index("ix_cameras_mark", "mark"),
 )
 
 scenes = Table(
@@ -221,6 +223,8 @@ scenes = Table(
     Column("last_seen", Instant, nullable=False),
     Column("seen", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("mark", BigInteger),
+    Index("ix_scenes_mark", "mark"),
 )
 
 incidents = Table(

@@ -22,7 +22,7 @@ from models.placeholder import Placeholder, PlaceholderId, State
 from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move, News
 from streams.share import WHOLE, Share
-from streams.store import audit, learned, migrations, outbox, rows, schema
+from streams.store import audit, learned, marks, migrations, outbox, rows, schema
 from streams.store import lease as leasing
 from streams.store.answers import Answers
 from streams.store.database import Database
@@ -139,8 +139,8 @@ class SqlStore(Queries):
         raised = standing() if stands is None else select(alerts).where(stands)
         return Knowledge(
             rights=self._all(select(schema.rights).order_by(schema.rights.c.seq), rows.to_right),
-            cameras=self._all(select(schema.cameras), rows.to_camera),
-            scenes=self._all(select(schema.scenes), rows.to_scene),
+            cameras=marks.cameras(self.database),
+            scenes=marks.scenes(self.database),
             alerts=self._all(raised.order_by(alerts.c.seq), rows.to_alert),
             incidents=self._all(select(incidents).order_by(incidents.c.seq), rows.to_incident),
             members=self._all(within.order_by(alerts.c.seq), tuple),
@@ -148,6 +148,10 @@ class SqlStore(Queries):
             counted=self._all(select(schema.tally), rows.to_bucket),
             placeholders=self.shelf(),
         )
+
+    def mark(self) -> int:
+        """Give a mark to each camera and scene that an older program stored; how many. Raises Fenced."""
+        return marks.fill(self.database, self._held())
 
     def digest_key(self) -> bytes:
         """The key of the digests of stills: drawn when first asked for, the same ever after."""
