@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from models.bucket import (
     ALL,
     ASKER,
-    BITS,
+    COUNTED,
+    MOST,
     PLACE,
     PROBE,
     RING,
@@ -28,9 +29,6 @@ from models.bucket import (
     choosing,
     lines,
     walk,
-)
-from models.bucket import (
-    MOST as LEFT,
 )
 from models.lanes import LINE, popcount, prefetch
 from models.table import Tables
@@ -41,9 +39,9 @@ BANDS: Final = 11
 WIDTHS: Final = (24, 24, 24, *[23] * 8)
 STARTS: Final = np.concatenate([[0], np.cumsum(WIDTHS)[:-1]]).astype(np.int64)
 WIDEST: Final = max(WIDTHS)
-MOST: Final = np.array([2] * 10 + [1], np.int64)
+APART: Final = np.array([2] * 10 + [1], np.int64)
 """Bits of each band that may differ."""
-WITH_NEXT: Final = MOST + np.roll(MOST, -1) + 1
+WITH_NEXT: Final = APART + np.roll(APART, -1) + 1
 """The same of it and the next one together."""
 LENGTH: Final = 31
 """Bits of a key: with one more, a key could be the one that stands for none."""
@@ -140,14 +138,14 @@ def _probes(key: np.uint32, band: int, buckets: np.int64, probes: NDArray[np.uin
     bits, count = choosing(buckets), 0
     last, width = np.uint32((bits + 1) >> 1), np.int64(popcount(np.uint64(bits)))
     for k in range(1 + width * (width + 1) // 2):
-        probe, left = key ^ TURNED[k], MOST[band] - TURNS[k]
+        probe, left = key ^ TURNED[k], APART[band] - TURNS[k]
         place = np.int64(probe) & bits
         alone = place & np.int64(~last) | np.int64(last) >= buckets
         # a bucket that was not divided is the same whatever that bit is
         again = alone and TURNED[k] & last != 0
         probes[count, PLACE] = place & np.int64(~last) if alone else place
-        probes[count, TAG], probes[count, BITS], probes[count, ASKER] = probe >> np.uint32(LOW), OWN[band], 0
-        probes[count, LEFT], probes[count, ALL] = left, WITH_NEXT[band] - TURNS[k]
+        probes[count, TAG], probes[count, COUNTED], probes[count, ASKER] = probe >> np.uint32(LOW), OWN[band], 0
+        probes[count, MOST], probes[count, ALL] = left, WITH_NEXT[band] - TURNS[k]
         count += left >= 0 and not again
     return count
 

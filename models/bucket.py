@@ -49,7 +49,7 @@ ROWS: Final = (1 << ROW_BITS) - 2
 """Rows that an entry can name."""
 NO_KEY: Final = np.uint32(0xFFFFFFFF)
 """Stands where a row has no key."""
-STATE: Final = 5
+STATE: Final = 6
 """Numbers that say how far a table has come:"""
 BUCKETS: Final = 0
 """its buckets;"""
@@ -60,8 +60,10 @@ FREE: Final = 2
 LEFT: Final = 3
 """how many are not in use: some reader may still look at the later ones;"""
 SETTLED: Final = 4
-"""the first bucket of which the one that it came of has not been cleared yet."""
-PLACE, TAG, BITS, MOST, ALL, ASKER = range(6)
+"""the first bucket of which the one that it came of has not been cleared yet;"""
+HELD: Final = 5
+"""its entries."""
+PLACE, TAG, COUNTED, MOST, ALL, ASKER = range(6)
 PROBE: Final = 6
 """What a probe is: a line, the tag that is looked for there, bits of it and how many of these may differ, how many of
 all its bits may, and who asks."""
@@ -94,8 +96,8 @@ def choosing(buckets: int | np.int64) -> np.int64:
     """The bits of a key that choose one of so many buckets; the last of them only where that has been divided."""
     bits = np.int64(buckets)
     for k in (1, 2, 4, 8, 16):
-        bits |= bits >> k
-    return bits
+        bits |= bits >> np.int64(k)
+    return np.int64(bits)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -125,7 +127,7 @@ def walk(
             prefetch(table, np.int64(probes[head + _SOON & _ROUND, PLACE]))
         k, on = head & _ROUND, tail & _ROUND
         at = np.int64(probes[k, PLACE])
-        tag, bits, asker = probes[k, TAG], probes[k, BITS], probes[k, ASKER]
+        tag, bits, asker = probes[k, TAG], probes[k, COUNTED], probes[k, ASKER]
         most, all_ = probes[k, MOST], probes[k, ALL]
         further = np.int64(table[at, NEXT])
         in_order()  # entries go towards the first line, before this number turns 0
@@ -133,7 +135,7 @@ def walk(
         if tail <= head + _SOON:
             prefetch(table, size - further)
         probes[on, PLACE] = size - further
-        probes[on, TAG], probes[on, BITS], probes[on, ASKER] = tag, bits, asker
+        probes[on, TAG], probes[on, COUNTED], probes[on, ASKER] = tag, bits, asker
         probes[on, MOST], probes[on, ALL] = most, all_
         tail += further != 0
         head += 1
@@ -231,6 +233,7 @@ def put_rows(
             bucket = bucket_of(keys[r], buckets, bits)
             if not _put(table, state, spare, bucket, looks, keys[r] >> np.uint32(low), np.uint32(r + 1)):
                 return r
+            state[HELD] += 1
     return end
 
 
@@ -256,6 +259,7 @@ def put_row(
             tag = keys[t, row] >> np.uint32(low)
             if not _put(tables[t], state[t], spare[t], buckets[t], looks, tag, np.uint32(row + 1)):
                 return t
+            state[t, HELD] += 1
     return len(tables)
 
 
@@ -268,6 +272,7 @@ def take_row(
         if keys[t, row] != NO_KEY:
             bucket = bucket_of(keys[t, row], state[t, BUCKETS], choosing(state[t, BUCKETS]))
             _take(tables[t], bucket, row)
+            state[t, HELD] -= 1
             if bucket >= state[t, SETTLED]:
                 _take(tables[t], bucket - (choosing(bucket) + 1 >> 1), row)
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from models.bucket import (
     ALL,
     ASKER,
+    COUNTED,
     MOST,
     PLACE,
     PROBE,
@@ -38,9 +39,6 @@ from models.bucket import (
     choosing,
     lines,
     walk,
-)
-from models.bucket import (
-    BITS as BITS_,
 )
 from models.code import code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
@@ -89,7 +87,7 @@ def _candidates(
     for t in range(len(tables)):
         h, turned = 0, np.uint32(0)
         while h < keys.shape[0]:
-            h, turned, tail = _probes(keys, free, seen, t, buckets[t], h, turned, probes)
+            h, turned, tail = _probes(keys, free, seen, t, int(buckets[t]), h, turned, probes)
             head = 0
             while head < tail:
                 head, tail, found = walk(tables[t], probes, head, tail, rows, by)
@@ -104,7 +102,7 @@ def _probes(
     free: NDArray[np.uint32],
     seen: NDArray[np.bool_],
     t: int,
-    buckets: np.int64,
+    buckets: int,
     h: int,
     turned: np.uint32,
     probes: NDArray[np.uint32],
@@ -119,7 +117,7 @@ def _probes(
             probe = keys[h, t] ^ turned
             place = bucket_of(probe, buckets, bits)
             probes[count, PLACE], probes[count, TAG] = place, probe >> np.uint32(_LOW)
-            probes[count, BITS_] = ~free[h, t] >> np.uint32(_LOW) & np.uint32((1 << BITS) - 1 >> _LOW)
+            probes[count, COUNTED] = ~free[h, t] >> np.uint32(_LOW) & np.uint32((1 << BITS) - 1 >> _LOW)
             probes[count, MOST], probes[count, ALL], probes[count, ASKER] = 0, BITS, h
             # a bucket that was not divided is the same whatever that sign is
             count += not (np.int64(turned) & last and place + last >= buckets)
@@ -147,6 +145,9 @@ def _narrow(
     n: int,
 ) -> int:
     """Append those of the rows that share a key which are what was asked for; returns how many there are then."""
+    for j in range(min(_SOON, found)):
+        prefetch(codes, np.int64(rows[j]))
+        prefetch(masks, np.int64(rows[j]))
     for j in range(found):
         if j + _SOON < found:
             prefetch(codes, np.int64(rows[j + _SOON]))

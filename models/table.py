@@ -17,6 +17,7 @@ from models.bucket import (
     BUCKETS,
     FREE,
     FURTHER,
+    HELD,
     LEFT,
     NO_KEY,
     SETTLED,
@@ -37,6 +38,8 @@ FULL: Final = 26
 AHEAD: Final = (4.0, 6.0)
 """A table that must be larger is copied, and has room then for so many times the lines that it uses, the first one the
 least: they do not all come to it together. What is not used yet takes addresses but no memory."""
+EACH: Final = 0.15
+"""Lines that a table has room for at its beginning for each row that it is made for, some more than they need."""
 LEAST_LINES: Final = 64
 """Lines that a table has room for beyond those in use, at least."""
 GAPS: Final = 4
@@ -67,12 +70,12 @@ class Tables:
     def __init__(self, count: int, room: int, bits: int, full: float = FULL) -> None:
         self._low, self._full, self._rows, self._since = below(bits), full, 0, 0
         self.keys = np.empty((count, room), np.uint32)
-        self._held = np.zeros(count, np.int64)
         self._state = np.zeros((count, STATE), np.int64)
         self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
         self._spare = np.zeros((count, LEAST_LINES), np.int32)
         self._looks = FRESH
-        made = tuple(lines((1 << self._low) + LEAST_LINES, np.zeros) for _ in range(count))
+        ahead = (1 << self._low) + LEAST_LINES + int(EACH * room)
+        made = tuple(lines(ahead, np.zeros) for _ in range(count))
         self.searched = Searched(made, self._state[:, BUCKETS].copy())
         self._before = ref(self.searched.buckets.copy())
 
@@ -83,7 +86,7 @@ class Tables:
         """What all this was taken from (`in_use`), `keys` of the rows in use; it writes to these."""
         made = cls(len(keys), 0, bits, full)
         made.keys, made._rows = keys, keys.shape[1]
-        made._held = (keys != NO_KEY).sum(axis=1)
+        made._state[:, HELD] = (keys != NO_KEY).sum(axis=1)
         made._looks = GAPS
         made._state[:, BUCKETS], made._state[:, SETTLED] = searched.buckets, settled
         made._state[:, FURTHER] = [len(table) for table in searched.tables] - searched.buckets
@@ -122,7 +125,6 @@ class Tables:
         t = 0
         while (t := self._put_row(t, row)) < len(keys):
             self._enlarge(t)
-        self._held += keys != NO_KEY
         self._since += 1
         if self._since >= ROUND:
             self._go_on()
@@ -138,7 +140,6 @@ class Tables:
             self._rows = min(start + AT_ONCE, end)
             for t in range(len(keys)):
                 self._put_rows(t, start, self._rows)
-            self._held += (self.keys[:, start : self._rows] != NO_KEY).sum(axis=1)
             self._go_on()
 
     def _put_rows(self, t: int, first: int, end: int) -> None:
@@ -152,7 +153,6 @@ class Tables:
         """Forget a row. Its places in the tables are used again."""
         take_row(self.searched.tables, self._state, self.keys, row)
         self._looks = GAPS
-        self._held -= self.keys[:, row] != NO_KEY
         self.keys[:, row] = NO_KEY
 
     def _go_on(self) -> None:
@@ -163,7 +163,7 @@ class Tables:
             buckets = self._state[:, BUCKETS]
             if (self._state[:, SETTLED] < buckets).any():
                 self._settle()
-            wanted = np.minimum(self._held // self._full, 2 * buckets).astype(np.int64)
+            wanted = np.minimum(self._state[:, HELD] // self._full, 2 * buckets).astype(np.int64)
             if not (wanted > buckets).any():
                 return
             self._divide(wanted)
