@@ -154,7 +154,7 @@ def _line(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np
     if state[BUCKETS] + state[FURTHER] + 1 >= table.shape[0]:  # the next bucket has room in any case
         return np.int64(0)
     state[FURTHER] += 1
-    return state[FURTHER]
+    return np.int64(state[FURTHER])
 
 
 @njit(cache=True, nogil=True, inline="always")

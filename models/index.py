@@ -179,7 +179,7 @@ def _within(number: int, numbers: NDArray[np.int32]) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _note(row: int, known: NDArray[np.int64], out: NDArray[np.int64], n: int) -> int:
+def _note(row: int | np.int64, known: NDArray[np.int64], out: NDArray[np.int64], n: int) -> int:
     """Append a row unless it is there; `known` is a set of rows. Beyond the room in `out` it is only counted."""
     at = (row * 2654435761) % known.size
     while known[at] != 0:
