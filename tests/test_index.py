@@ -303,7 +303,7 @@ def test_memory_is_given_back_when_scenes_go() -> None:
     left = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert sum(index.nbytes) - empty < 0.1 * (full - empty)
-    assert left < 0.3 * held
+    assert left - empty < 0.2 * held  # the tables of an empty index are made anew
 
 
 # --- many readers beside one writer ----------------------------------------------------------------------
