@@ -1,9 +1,11 @@
 """Codes of 256 bits without masks in the detector's own tables: what its search is measured by beside others.
 
-Owns the bands of such a code and the search within a radius by them. A code has eleven keys of 23 or 24 bits. Two codes
-within `RADIUS` agree in one of them but for two bits (in the last one but for one bit), so looking at all keys that are
-as near finds them all: at those of each bucket that up to two turned bits choose, and differ in no more with the rest.
-A candidate is compared in full.
+Owns the bands of such a code and the search within a radius by them. A code has eleven bands of 23 or 24 bits. Were
+three bits of each band different, and two of the last one, that would be 32. So of two codes within `RADIUS` one band
+differs in no more than two bits (the last one in one), and such a band that, counted on from it around the ring, any
+number of bands stays below these sums: the band itself, and it together with its neighbour (the pigeonring principle,
+J. Qin and C. Xiao, VLDB 2018). A key is a band and the first bits of the next one. Looking in each bucket that up to
+two turned bits choose at the keys that differ in no more finds all such codes; a candidate is compared in full.
 """
 
 from __future__ import annotations
@@ -14,35 +16,58 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.bucket import NEXT, SLOTS, first_line, lines, place_of, rows_in
-from models.lanes import popcount, prefetch
+from models.bucket import (
+    ALL,
+    ASKER,
+    COUNTED,
+    MOST,
+    PLACE,
+    PROBE,
+    RING,
+    TAG,
+    below,
+    choosing,
+    lines,
+    walk,
+)
+from models.lanes import LINE, popcount, prefetch
 from models.table import Tables
 
 RADIUS: Final = 31
-"""Bits that may differ: ten keys with 3 differing bits at least, and one with 2, make 32."""
+"""Bits that may differ."""
 BANDS: Final = 11
 WIDTHS: Final = (24, 24, 24, *[23] * 8)
 STARTS: Final = np.concatenate([[0], np.cumsum(WIDTHS)[:-1]]).astype(np.int64)
 WIDEST: Final = max(WIDTHS)
-BITS: Final = np.array(WIDTHS, np.int64)
+APART: Final = np.array([2] * 10 + [1], np.int64)
+"""Bits of each band that may differ."""
+WITH_NEXT: Final = APART + np.roll(APART, -1) + 1
+"""The same of it and the next one together."""
+LENGTH: Final = 31
+"""Bits of a key: with one more, a key could be the one that stands for none."""
+LOW: Final = below(LENGTH)
+OWN: Final = np.array([(1 << w) - 1 >> LOW for w in WIDTHS], np.uint32)
+"""The bits of a tag that are of the band itself."""
+FULL: Final = 11
+"""Codes in a bucket, on average: as many lines as keep an entry's memory below 120 bytes."""
 
 
-@njit(cache=True, nogil=True)
-def _key(code: NDArray[np.uint64], start: int, bits: int) -> np.uint32:
+@njit(cache=True, nogil=True, inline="always")
+def _key(code: NDArray[np.uint64], start: int) -> np.uint32:
+    """The bits of a code from `start` on, those of the first word after those of the last."""
     word, at = start // 64, start % 64
-    v = code[word] >> np.uint64(at)
-    if at + bits > 64:
-        v |= code[word + 1] << np.uint64(64 - at)
-    return np.uint32(v & np.uint64((1 << bits) - 1))
+    # shifted twice: not at all where the key ends before the next word
+    v = code[word] >> np.uint64(at) | code[(word + 1) % 4] << np.uint64(63 - at) << np.uint64(1)
+    return np.uint32(v & np.uint64((1 << LENGTH) - 1))
 
 
 @njit(cache=True, nogil=True)
 def keys_of(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """The keys of codes (n, 4), as (BANDS, n), each with zeros behind it up to `WIDEST` bits."""
+    """The keys of codes (n, 4), as (BANDS, n)."""
     keys = np.empty((BANDS, codes.shape[0]), np.uint32)
-    for r in range(codes.shape[0]):
-        for b in range(BANDS):
-            keys[b, r] = _key(codes[r], STARTS[b], BITS[b]) << np.uint32(WIDEST - BITS[b])
+    for b in range(BANDS):
+        for r in range(codes.shape[0]):
+            keys[b, r] = _key(codes[r], STARTS[b])
     return keys
 
 
@@ -80,66 +105,67 @@ def _turned(k: int) -> np.uint32:
 
 TURNED: Final = np.array([_turned(k) for k in range(1 + WIDEST * (WIDEST + 1) // 2)], np.uint32)
 """What is turned at each probe: those that turn some of the lowest bits alone come first."""
+TURNS: Final = np.bitwise_count(TURNED).astype(np.int64)
+"""How many bits these are."""
 PENDING: Final = 256
-"""Codes that are asked of memory at once."""
+"""Codes that are compared together."""
+_SOON: Final = 24
+"""Codes that are asked of memory before they are needed."""
 
 
 @njit(cache=True, nogil=True)
 def _search(
     tables: tuple[NDArray[np.uint32], ...],
-    last: NDArray[np.int64],
+    buckets: NDArray[np.int64],
     codes: NDArray[np.uint64],
     query: NDArray[np.uint64],
     out: NDArray[np.int64],
 ) -> int:
-    places, left = np.empty(TURNED.size, np.int64), np.empty(TURNED.size, np.int64)
-    pending = np.empty(PENDING + SLOTS, np.int64)
-    n = found = 0
+    probes = np.empty((RING, PROBE), np.uint32)
+    rows, by = np.empty(PENDING + LINE, np.uint32), np.empty(PENDING + LINE, np.uint32)
+    n = 0
     for b in range(BANDS):
-        table, rest = tables[b], np.uint32((1 << last[b]) - 1)
-        key = _key(query, STARTS[b], BITS[b]) << np.uint32(WIDEST - BITS[b])
-        most, first = 2 if b < BANDS - 1 else 1, WIDEST - last[b]
-        probes = 0
-        for k in range(1 + first * (first + 1) // 2):
-            left[probes] = most - np.int64(popcount(np.uint64(TURNED[k])))
-            places[probes] = np.int64((key >> np.uint32(last[b])) ^ TURNED[k])
-            if left[probes] >= 0:
-                prefetch(table, place_of(places[probes]))
-                probes += 1
-        for j in range(probes):
-            places[j] = first_line(table, places[j])
-            prefetch(table, places[j])
-        while probes:
-            going = 0
-            for j in range(probes):
-                at, before = places[j], found
-                if at == 0:
-                    continue
-                found = rows_in(table, at, key & rest, rest, left[j], pending, found)
-                for k in range(before, found):
-                    prefetch(codes, pending[k])
-                if found >= PENDING:
-                    n = _compare(codes, query, pending, found, out, n)
-                    found = 0
-                places[going], left[going] = np.int64(table[at, NEXT]), left[j]
-                prefetch(table, places[going])
-                going += 1
-            probes = going
-    return _compare(codes, query, pending, found, out, n)
+        head, tail = 0, _probes(_key(query, STARTS[b]), b, buckets[b], probes)
+        while head < tail:
+            head, tail, found = walk(tables[b], probes, head, tail, rows, by)
+            n = _compare(codes, query, rows, found, out, n)
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _probes(key: np.uint32, band: int, buckets: np.int64, probes: NDArray[np.uint32]) -> int:
+    """Fill in the buckets that a key chooses with as many of its bits turned as may be; how many they are."""
+    bits, count = choosing(buckets), 0
+    last, width = np.uint32((bits + 1) >> 1), np.int64(popcount(np.uint64(bits)))
+    for k in range(1 + width * (width + 1) // 2):
+        probe, left = key ^ TURNED[k], APART[band] - TURNS[k]
+        place = np.int64(probe) & bits
+        alone = place & np.int64(~last) | np.int64(last) >= buckets
+        # a bucket that was not divided is the same whatever that bit is
+        again = alone and TURNED[k] & last != 0
+        probes[count, PLACE] = place & np.int64(~last) if alone else place
+        probes[count, TAG], probes[count, COUNTED], probes[count, ASKER] = probe >> np.uint32(LOW), OWN[band], 0
+        probes[count, MOST], probes[count, ALL] = left, WITH_NEXT[band] - TURNS[k]
+        count += left >= 0 and not again
+    return count
 
 
 @njit(cache=True, nogil=True)
 def _compare(
     codes: NDArray[np.uint64],
     query: NDArray[np.uint64],
-    pending: NDArray[np.int64],
+    rows: NDArray[np.uint32],
     found: int,
     out: NDArray[np.int64],
     n: int,
 ) -> int:
     """Append those of the rows that lie within the radius, each once."""
+    for j in range(min(_SOON, found)):
+        prefetch(codes, np.int64(rows[j]))
     for j in range(found):
-        r = pending[j]
+        if j + _SOON < found:
+            prefetch(codes, np.int64(rows[j + _SOON]))
+        r = np.int64(rows[j])
         if distance(codes[r], query) <= RADIUS:
             new = True
             for k in range(n):
@@ -155,7 +181,7 @@ class PlainIndex:
 
     def __init__(self, room: int) -> None:
         self.codes = lines(-(-room // 2)).view(np.uint64).reshape(-1, 4)[:room]
-        self.tables = Tables(BANDS, room, WIDEST)
+        self.tables = Tables(BANDS, room, LENGTH, FULL)
         self._used = 0
         self._out = np.empty(65536, np.int64)
 

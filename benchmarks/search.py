@@ -187,7 +187,7 @@ def filled(n: int, say: Say) -> Index:
         made = np.empty((KEYS, size), np.uint32)
         for t in range(KEYS):
             one, two = keys[t][rng.integers(0, pool, size)], keys[t][rng.integers(0, pool, size)]
-            made[t] = np.where((one >> 28) | (two >> 28), 0xFFFFFFFF, (one & low) | (two & ~low))
+            made[t] = np.where((one >> 28) | (two >> 28), 0xFFFFFFFF, (one & ~low) | (two & low))
         at = rng.integers(0, pool, size)
         cameras = np.arange(start, start + size, dtype=np.int32) // LOOKS
         index.extend(codes[at], masks[at], cameras, np.ones(size, np.uint8), None, made)

@@ -1,282 +1,421 @@
 """Buckets of a table from keys to rows: what lies in one is compared side by side.
 
-Owns how an entry is packed, what a bucket is, and how entries are put into it, found and taken out. Refuses to know
-what the keys mean, and how large a table is to be (models/table.py). The first bits of a key choose its bucket; a
-directory, the first lines of a table, says where a bucket's first line lies, and each line where the next one does. A
-line of 64 bytes holds 12 entries of 40 bits and the number of that next line (0: none). An entry is the row, counted
-from 1, and all bits of the key that did not choose the bucket: a key that is found is the whole key, and no look at
-memory is lost on others.
+Owns how an entry is packed, what a bucket is, how entries are put into it, found and taken out, and how one bucket
+becomes two. Refuses to know what the keys mean, and how many buckets a table is to have (models/table.py). A bucket is
+a line of 64 bytes, found by its number, with 12 entries of 40 bits; where they are more, the line holds the number of a
+further one, counted from the table's end, and that the next one's (0: none). An entry is the row, counted from 1, and
+the key's last 15 bits, its tag. All others choose the bucket: a key that is found is the whole key.
 
-Whoever leaves some bits of a key open asks for each bucket that these bits choose, and in a bucket for all keys at once
-that agree in the rest, or differ from it in few bits (`rows_in`).
+The first bits of a key are its lowest. A table of 2^k + m buckets has two for each of the m first values of k bits,
+told apart by the next bit, and one for each other value: so it grows by one bucket at a time (linear hashing:
+W. Litwin, VLDB 1980).
 
-One writer, many readers. A line stays in its bucket for as long as the table is used, so a reader that goes on from it
-misses nothing; a new line is complete before the directory names it. An entry that is written while a reader looks at
-its line is found or not, as if it came before or after; for that moment its key may be taken for another one.
+One writer, many readers. A reader uses the number of buckets that it began with, and the writer leaves all in place
+that such a reader needs: what goes over into a new bucket (`split`) is taken out of the old one, and a line that is no
+longer used is used again, when none reads any more that began before (`settle`). An entry that is written while a
+reader looks at its line is found or not, as if it came before or after; for that moment its key may be taken for
+another one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.lanes import ENTRIES, LINE, ROW_BITS, TAG_BITS, compare_keys, compare_line, lowest, prefetch
+from models.lanes import (
+    ENTRIES,
+    LINE,
+    ROW_BITS,
+    TAG_BITS,
+    compare_line,
+    drop_with,
+    entries_with,
+    in_order,
+    lowest,
+    prefetch,
+    rows_like,
+    write_line,
+)
 
 SLOTS: Final = ENTRIES
-"""Entries in a line; behind them lie the rest of their keys, and the next line's number."""
+"""Entries in a line; behind them lie the rest of their tags, and the next line's number."""
 NEXT: Final = LINE - 1
 """Where in a line that number lies."""
 ROWS: Final = (1 << ROW_BITS) - 2
 """Rows that an entry can name."""
 NO_KEY: Final = np.uint32(0xFFFFFFFF)
 """Stands where a row has no key."""
-_TAG: Final = np.uint32((1 << TAG_BITS) - 1)
+STATE: Final = 6
+"""Numbers that say how far a table has come:"""
+BUCKETS: Final = 0
+"""its buckets;"""
+FURTHER: Final = 1
+"""its lines beyond one a bucket, in use or not;"""
+FREE: Final = 2
+"""how many of these can be used again, the first of those that are not in use;"""
+LEFT: Final = 3
+"""how many are not in use: some reader may still look at the later ones;"""
+SETTLED: Final = 4
+"""the first bucket of which the one that it came of has not been cleared yet;"""
+HELD: Final = 5
+"""its entries."""
+PLACE, TAG, COUNTED, MOST, ALL, ASKER = range(6)
+PROBE: Final = 6
+"""What a probe is: a line, the tag that is looked for there, bits of it and how many of these may differ, how many of
+all its bits may, and who asks."""
+RING: Final = 1024
+"""Probes that can be under way at once."""
+_ROUND: Final = RING - 1
 _ROW: Final = np.uint32((1 << ROW_BITS) - 1)
 _LOW: Final = 32 - ROW_BITS
-"""Bits of a key that lie beside the row; the next eight lie in a byte of their own."""
-_SOON: Final = 16
-"""Rows whose buckets are asked of memory before they are needed; twice as many, whose place in the directory is."""
-_DEEP: Final = 6
-"""Lines of a bucket that are asked of memory before it is carried, one at each bucket or two before it."""
+"""Bits of a tag that lie beside the row; the next eight lie in a byte of their own."""
+_NEAR: Final = 6
+"""Buckets that are looked at ahead where they are taken in their order."""
+_SOON: Final = 24
+"""Lines that are asked of memory before they are needed; twice as many, before the ones behind them are."""
 
 
-def lines(count: int) -> NDArray[np.uint32]:
-    """So many lines, (count, LINE), each on a cache line of its own, with anything in them."""
-    raw = np.empty((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here
+def lines(count: int, made: Callable[[int, type[np.uint32]], NDArray[np.uint32]] = np.empty) -> NDArray[np.uint32]:
+    """So many lines, (count, LINE), each on a cache line of its own, with anything in them, or `np.zeros`."""
+    raw = made((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + count * LINE].reshape(count, LINE)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def place_of(bucket: int | np.int64 | np.uint32) -> np.int64:
-    """The line of the directory in which a bucket stands."""
-    return np.int64(bucket) >> 4
+def below(bits: int) -> int:
+    """Bits of a key of so many that have no room in a tag: so many choose a bucket at least."""
+    return max(bits - TAG_BITS, 0)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def first_line(table: NDArray[np.uint32], bucket: int | np.int64 | np.uint32) -> np.int64:
-    """The first line of a bucket; 0 for an empty one."""
-    return np.int64(table[np.int64(bucket) >> 4, np.int64(bucket) & 15])
+def choosing(buckets: int | np.int64) -> np.int64:
+    """The bits of a key that choose one of so many buckets; the last of them only where that has been divided."""
+    bits = np.int64(buckets)
+    for k in (1, 2, 4, 8, 16):
+        bits |= bits >> np.int64(k)
+    return np.int64(bits)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def rows_in(
-    table: NDArray[np.uint32],
-    at: int | np.int64,
-    key: np.uint32,
-    bits: np.uint32,
-    most: int,
-    out: NDArray[np.int64],
-    found: int,
-) -> int:
-    """Append the rows of a line's entries whose keys differ from `key` in at most so many of `bits`; returns how many
-    there are then. `bits` are of those that do not choose the bucket; `out` has room for `SLOTS` more."""
-    hits = compare_keys(table, at, key, bits, most)
-    while hits:
-        row = np.int64(table[at, lowest(hits)] & _ROW)
-        hits &= hits - np.uint32(1)
-        if row != 0:  # it may have been removed since
-            out[found] = row - 1
-            found += 1
-    return found
+def bucket_of(key: np.uint32, buckets: int | np.int64, bits: int | np.int64) -> np.int64:
+    """The bucket of a key, among so many that `bits` choose."""
+    bucket = np.int64(key) & bits
+    return bucket if bucket < buckets else bucket & (bits >> 1)
 
 
 @njit(cache=True, nogil=True)
-def put(
+def walk(
     table: NDArray[np.uint32],
-    used: int,
-    last: int | np.int64,
-    looks: int | np.int64,
-    key: np.uint32,
-    row: int,
-) -> int:
-    """Write an entry into a table that uses so many lines: into a gap in the bucket's first `looks` lines, or into a
-    new line. How many lines it uses then; -1 when it has no room."""
-    bucket = np.int64(key >> np.uint32(last))
-    first = first_line(table, bucket)
-    at = first
-    for _ in range(looks):
-        if at == 0:
-            break
-        gaps = compare_line(table, at, np.uint32(0), _ROW)
-        if gaps:
-            _write(table, at, lowest(gaps), key, row)
-            return used
-        at = np.int64(table[at, NEXT])
-    if used == table.shape[0]:
-        return -1
-    for k in range(NEXT):
-        table[used, k] = 0
-    table[used, NEXT] = first
-    _write(table, used, 0, key, row)
-    table[bucket >> 4, bucket & 15] = used
-    return used + 1
+    probes: NDArray[np.uint32],
+    head: int,
+    tail: int,
+    rows: NDArray[np.uint32],
+    by: NDArray[np.uint32],
+) -> tuple[int, int, int]:
+    """Follow the probes in [head, tail), a ring (RING, PROBE), along the lines of their buckets, and fill in the rows
+    of the entries that they look for, and who asked for each. Where the ring then begins and ends, equal when all is
+    done, and how many rows were found: `rows` and `by` are emptied before it goes on."""
+    found, size = 0, table.shape[0]
+    for k in range(head, min(head + _SOON, tail)):
+        prefetch(table, np.int64(probes[k & _ROUND, PLACE]))
+    while head < tail and found + LINE <= rows.size:
+        if head + _SOON < tail:
+            prefetch(table, np.int64(probes[head + _SOON & _ROUND, PLACE]))
+        k, on = head & _ROUND, tail & _ROUND
+        at = np.int64(probes[k, PLACE])
+        tag, bits, asker = probes[k, TAG], probes[k, COUNTED], probes[k, ASKER]
+        most, all_ = probes[k, MOST], probes[k, ALL]
+        further = np.int64(table[at, NEXT])
+        in_order()  # entries go towards the first line, before this number turns 0
+        found = rows_like(table, at, tag, bits, most, all_, rows, by, found, asker)
+        if tail <= head + _SOON:
+            prefetch(table, size - further)
+        probes[on, PLACE] = size - further
+        probes[on, TAG], probes[on, COUNTED], probes[on, ASKER] = tag, bits, asker
+        probes[on, MOST], probes[on, ALL] = most, all_
+        tail += further != 0
+        head += 1
+    return head, tail, found
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _write(table: NDArray[np.uint32], at: int | np.int64, slot: int, key: np.uint32, row: int) -> None:
-    """The rest of the key first: without a row, an entry is none."""
-    tag = np.uint32(key) & _TAG
+def _line(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32]) -> np.int64:
+    """The number of a line that is not in use; 0 when there is no room."""
+    if state[FREE]:
+        state[FREE] -= 1
+        state[LEFT] -= 1
+        number = np.int64(spare[state[FREE]])
+        spare[state[FREE]] = spare[state[LEFT]]
+        return number
+    if state[BUCKETS] + state[FURTHER] + 1 >= table.shape[0]:  # the next bucket has room in any case
+        return np.int64(0)
+    state[FURTHER] += 1
+    return np.int64(state[FURTHER])
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _write(table: NDArray[np.uint32], at: int | np.int64, slot: int | np.int64, tag: np.uint32, row: np.uint32) -> None:
+    """The tag first: without a row, an entry is none. `row` is counted from 1."""
     k, shift = SLOTS + (slot >> 2), np.uint32(8 * (slot & 3))
     table[at, k] = (table[at, k] & ~np.uint32(np.uint32(255) << shift)) | np.uint32(tag >> np.uint32(_LOW) << shift)
-    table[at, slot] = np.uint32(tag << np.uint32(ROW_BITS)) | np.uint32(row + 1)
+    table[at, slot] = np.uint32(tag << np.uint32(ROW_BITS)) | row
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _tag(table: NDArray[np.uint32], at: int | np.int64, slot: int) -> np.uint32:
-    """The bits of an entry's key that it holds."""
+def _tag(table: NDArray[np.uint32], at: int | np.int64, slot: int | np.int64) -> np.uint32:
     high = table[at, SLOTS + (slot >> 2)] >> np.uint32(8 * (slot & 3)) & np.uint32(255)
     return np.uint32(table[at, slot] >> np.uint32(ROW_BITS) | high << np.uint32(_LOW))
 
 
-@njit(cache=True, nogil=True)
-def take(table: NDArray[np.uint32], last: int | np.int64, key: np.uint32, row: int) -> None:
-    """Remove an entry."""
-    at = first_line(table, key >> np.uint32(last))
-    while at:
-        found = compare_line(table, at, np.uint32(row + 1), _ROW)
-        if found:
-            table[at, lowest(found)] = np.uint32(0)
-            return
-        at = np.int64(table[at, NEXT])
+@njit(cache=True, nogil=True, inline="always")
+def _clear(table: NDArray[np.uint32], at: int | np.int64) -> None:
+    for k in range(LINE):
+        table[at, k] = 0
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _put(
+    table: NDArray[np.uint32],
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
+    bucket: int | np.int64,
+    looks: int,
+    tag: np.uint32,
+    row: np.uint32,
+) -> bool:
+    """Write an entry into a gap in the bucket's first `looks` lines, or into a new line behind the first; whether there
+    was room."""
+    at, size = bucket, table.shape[0]
+    for _ in range(looks):
+        gaps = compare_line(table, at, np.uint32(0), _ROW)
+        if gaps:
+            _write(table, at, lowest(gaps), tag, row)
+            return True
+        if table[at, NEXT] == 0:
+            break
+        at = size - np.int64(table[at, NEXT])
+    number = _line(table, state, spare)
+    if number == 0:
+        return False
+    _clear(table, size - number)
+    table[size - number, NEXT] = table[bucket, NEXT]
+    _write(table, size - number, 0, tag, row)
+    in_order()
+    table[bucket, NEXT] = np.uint32(number)
+    return True
 
 
 @njit(cache=True, nogil=True)
 def put_rows(
     table: NDArray[np.uint32],
-    used: int,
-    last: int | np.int64,
-    looks: int | np.int64,
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
+    low: int,
+    looks: int,
     keys: NDArray[np.uint32],
     first: int,
     end: int,
-    below: int,
-) -> tuple[int, int]:
-    """Write the entries of the rows in [first, end) whose keys are below `below`; `keys` are by row, `NO_KEY` for those
-    that have none. The row at which the table had no more room, or `end`, and how many lines it uses then."""
-    shift = np.uint32(last)
+) -> int:
+    """Write the entries of the rows in [first, end); `keys` are by row, `NO_KEY` for those that have none, and `low`
+    bits of them have no room in a tag. The row at which the table had no more room, or `end`."""
+    buckets, bits, size = state[BUCKETS], choosing(state[BUCKETS]), table.shape[0]
+    for r in range(first, min(first + 2 * _SOON, end)):
+        prefetch(table, bucket_of(keys[r], buckets, bits))
     for r in range(first, end):
-        if r + 2 * _SOON < end and keys[r + 2 * _SOON] != NO_KEY:
-            prefetch(table, place_of(keys[r + 2 * _SOON] >> shift))
-        if r + _SOON < end and keys[r + _SOON] != NO_KEY:
-            prefetch(table, first_line(table, keys[r + _SOON] >> shift))
-        if keys[r] != NO_KEY and keys[r] < below:
-            after = put(table, used, last, looks, keys[r], r)
-            if after < 0:
-                return r, used
-            used = after
-    return end, used
+        if r + 2 * _SOON < end:
+            prefetch(table, bucket_of(keys[r + 2 * _SOON], buckets, bits))
+            prefetch(table, size - np.int64(table[bucket_of(keys[r + _SOON], buckets, bits), NEXT]))
+        if keys[r] != NO_KEY:
+            bucket = bucket_of(keys[r], buckets, bits)
+            if not _put(table, state, spare, bucket, looks, keys[r] >> np.uint32(low), np.uint32(r + 1)):
+                return r
+            state[HELD] += 1
+    return end
 
 
 @njit(cache=True, nogil=True)
 def put_row(
     tables: tuple[NDArray[np.uint32], ...],
-    used: NDArray[np.int64],
-    last: NDArray[np.int64],
-    looks: NDArray[np.int64],
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
+    low: int,
+    looks: int,
     keys: NDArray[np.uint32],
     first: int,
     row: int,
 ) -> int:
     """Write a row's entry into each table from `first` on; `keys` are by table and row. The table that has no room, or
     how many tables there are."""
+    buckets = np.empty(len(tables), np.int64)
+    for t in range(first, len(tables)):
+        buckets[t] = bucket_of(keys[t, row], state[t, BUCKETS], choosing(state[t, BUCKETS]))
+        prefetch(tables[t], buckets[t])
     for t in range(first, len(tables)):
         if keys[t, row] != NO_KEY:
-            prefetch(tables[t], place_of(keys[t, row] >> np.uint32(last[t])))
-    for t in range(first, len(tables)):
-        if keys[t, row] != NO_KEY:
-            prefetch(tables[t], first_line(tables[t], keys[t, row] >> np.uint32(last[t])))
-    for t in range(first, len(tables)):
-        if keys[t, row] != NO_KEY:
-            after = put(tables[t], int(used[t]), last[t], looks[t], keys[t, row], row)
-            if after < 0:
+            tag = keys[t, row] >> np.uint32(low)
+            if not _put(tables[t], state[t], spare[t], buckets[t], looks, tag, np.uint32(row + 1)):
                 return t
-            used[t] = after
+            state[t, HELD] += 1
     return len(tables)
 
 
 @njit(cache=True, nogil=True)
 def take_row(
-    tables: tuple[NDArray[np.uint32], ...], last: NDArray[np.int64], keys: NDArray[np.uint32], row: int
+    tables: tuple[NDArray[np.uint32], ...], state: NDArray[np.int64], keys: NDArray[np.uint32], row: int
 ) -> None:
-    """Remove a row's entry from each table."""
+    """Remove a row's entry from each table, and what is left of it where its bucket came of another one."""
     for t in range(len(tables)):
         if keys[t, row] != NO_KEY:
-            take(tables[t], last[t], keys[t, row], row)
+            bucket = bucket_of(keys[t, row], state[t, BUCKETS], choosing(state[t, BUCKETS]))
+            _take(tables[t], bucket, row)
+            state[t, HELD] -= 1
+            if bucket >= state[t, SETTLED]:
+                _take(tables[t], bucket - (choosing(bucket) + 1 >> 1), row)
 
 
 @njit(cache=True, nogil=True)
-def carry(
-    old: NDArray[np.uint32],
-    old_last: int | np.int64,
-    table: NDArray[np.uint32],
-    used: int,
-    last: int | np.int64,
-    first: int,
-    end: int,
-    most: int,
-) -> tuple[int, int, int]:
-    """Carry buckets in [first, end) into another table, until that are `most` entries or it has no room for one. The
-    bucket that comes next, how many lines the other table uses then, and how many entries were carried."""
-    carried, parts = 0, 1 << max(old_last - last, 0)
-    places, slots = np.empty(parts, np.int64), np.empty(parts, np.int64)
-    for bucket in range(first, end):
-        for depth in range(_DEEP):
-            if bucket + 2 * (_DEEP - depth) < end:
-                _ask(old, bucket + 2 * (_DEEP - depth), depth)
-        at, held = first_line(old, bucket), 0
-        while at:
-            held += SLOTS
-            at = np.int64(old[at, NEXT])
-        if carried >= most or used + held > table.shape[0]:
-            return bucket, used, carried
-        base = (bucket << old_last) >> last
-        for j in range(parts):
-            places[j], slots[j] = first_line(table, base + j), 0
-        at = first_line(old, bucket)
-        while at:
-            for slot in range(SLOTS):
-                row = np.int64(old[at, slot] & _ROW)
-                if row:
-                    key = np.uint32(bucket << old_last) | _tag(old, at, slot) & np.uint32((1 << old_last) - 1)
-                    part = int(key >> np.uint32(last)) - base
-                    used = _append(table, used, base + part, places, slots, part)
-                    _write(table, places[part], int(slots[part]), key, int(row) - 1)
-                    carried += 1
-            at = np.int64(old[at, NEXT])
-    return end, used, carried
+def _take(table: NDArray[np.uint32], bucket: int | np.int64, row: int) -> None:
+    at, size = np.int64(bucket), table.shape[0]
+    while True:
+        found = compare_line(table, at, np.uint32(row + 1), _ROW)
+        if found:
+            table[at, lowest(found)] = np.uint32(0)
+            return
+        if table[at, NEXT] == 0:
+            return
+        at = size - np.int64(table[at, NEXT])
+
+
+@njit(cache=True, nogil=True)
+def split(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], low: int, wanted: int) -> bool:
+    """Divide buckets until there are so many, or no room is left; whether there are. What goes over into a new bucket
+    stays in the old one as well, until that is settled."""
+    size = table.shape[0]
+    words, tags = np.empty(3 * LINE, np.uint32), np.empty(3 * LINE, np.uint32)
+    while state[BUCKETS] < wanted:
+        new = state[BUCKETS]
+        half = choosing(new) + 1 >> 1
+        first, bit = new - half, np.uint32(half >> low)
+        _ask(table, first)
+        if new + 1 + state[FURTHER] + _length(table, first) > size:
+            return False
+        at, to, found = first, new, 0
+        table[new, NEXT] = 0
+        while True:
+            found = entries_with(table, at, bit, words, tags, found)
+            if found > SLOTS:
+                to, found = _filled(table, state, spare, new, to, words, tags, found), found - SLOTS
+            if table[at, NEXT] == 0:
+                break
+            at = size - np.int64(table[at, NEXT])
+        _filled(table, state, spare, new, to, words, tags, found)
+        state[BUCKETS] += 1
+    return True
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _ask(table: NDArray[np.uint32], bucket: int | np.int64, depth: int) -> None:
-    """Ask memory for the line that lies so deep in a bucket, when those before it are there already."""
-    at = first_line(table, bucket)
-    for _ in range(depth):
-        at = np.int64(table[at, NEXT]) if at else at
-    prefetch(table, at)
+def _ask(table: NDArray[np.uint32], bucket: int | np.int64) -> None:
+    """Ask memory for the further line of a bucket that comes soon; the first ones lie beside each other."""
+    prefetch(table, table.shape[0] - np.int64(table[bucket + _NEAR, NEXT]))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _append(
+def _length(table: NDArray[np.uint32], bucket: int | np.int64) -> int:
+    """Lines of a bucket."""
+    at, count = np.int64(bucket), 1
+    while table[at, NEXT]:
+        at, count = table.shape[0] - np.int64(table[at, NEXT]), count + 1
+    return count
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _filled(
     table: NDArray[np.uint32],
-    used: int,
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
     bucket: int | np.int64,
-    places: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    j: int | np.int64,
-) -> int:
-    """Go on to the next gap of a bucket that is being filled, into a new line if need be; how many lines are used
-    then."""
-    while places[j] and slots[j] < SLOTS and table[places[j], slots[j]] & _ROW:
-        slots[j] += 1
-    if places[j] == 0 or slots[j] == SLOTS:
-        for k in range(NEXT):
-            table[used, k] = 0
-        table[used, NEXT] = places[j]
-        table[bucket >> 4, bucket & 15] = used
-        places[j], slots[j] = used, 0
-        used += 1
-    return used
+    to: int | np.int64,
+    words: NDArray[np.uint32],
+    tags: NDArray[np.uint32],
+    found: int,
+) -> np.int64:
+    """Write a line of a new bucket, its first one when `to` is that, and move those behind it to the front; where the
+    next one is to be."""
+    size, count = table.shape[0], min(found, SLOTS)
+    if to == bucket:
+        write_line(table, bucket, words, tags, count, np.uint32(0))
+    else:
+        number = _line(table, state, spare)
+        write_line(table, size - number, words, tags, count, table[bucket, NEXT])
+        table[bucket, NEXT] = np.uint32(number)
+    for k in range(SLOTS):
+        words[k], tags[k] = words[SLOTS + k], tags[SLOTS + k]
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], low: int) -> bool:
+    """Take out of buckets that were divided what went over, and close up what stayed, when none reads any more that
+    began before they were; whether `spare` has room for the numbers of the lines that this leaves."""
+    size = table.shape[0]
+    while state[SETTLED] < state[BUCKETS]:
+        half = choosing(state[SETTLED]) + 1 >> 1
+        first, bit = state[SETTLED] - half, np.uint32(half >> low)
+        _ask(table, first)
+        chain = _length(table, first)
+        if state[LEFT] + chain > spare.size:
+            return False
+        at, stay = first, 0
+        for _ in range(chain):
+            stay += drop_with(table, at, bit)
+            at = size - np.int64(table[at, NEXT])
+        kept = max(1, (stay + SLOTS - 1) // SLOTS)
+        if kept < chain:
+            _close(table, state, spare, first, kept)
+        state[SETTLED] += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _close(
+    table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], first: int | np.int64, kept: int
+) -> None:
+    """Gather a bucket's entries in its first lines, so many, which have room for them; the others are left as they are
+    for who reads them, and are not in use then."""
+    size = table.shape[0]
+    last = np.int64(first)
+    for _ in range(kept - 1):
+        last = size - np.int64(table[last, NEXT])
+    to, number = np.int64(first), np.int64(table[last, NEXT])
+    while number:
+        at = size - number
+        for k in range(SLOTS):
+            row = table[at, k] & _ROW
+            if row:
+                gaps = compare_line(table, to, np.uint32(0), _ROW)
+                while gaps == 0:
+                    to = size - np.int64(table[to, NEXT])
+                    gaps = compare_line(table, to, np.uint32(0), _ROW)
+                _write(table, to, lowest(gaps), _tag(table, at, k), row)
+        spare[state[LEFT]] = number
+        state[LEFT] += 1
+        number = np.int64(table[at, NEXT])
+    in_order()
+    table[last, NEXT] = 0
+
+
+@njit(cache=True, nogil=True)
+def unused(table: NDArray[np.uint32], state: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The numbers of the lines that no bucket reaches."""
+    size = table.shape[0]
+    reached = np.zeros(state[FURTHER] + 1, np.bool_)
+    for bucket in range(state[BUCKETS]):
+        number = np.int64(table[bucket, NEXT])
+        while number:
+            reached[number] = True
+            number = np.int64(table[size - number, NEXT])
+    return np.flatnonzero(~reached[1:]).astype(np.int32) + np.int32(1)

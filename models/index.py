@@ -24,11 +24,26 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.bucket import NEXT, ROWS, SLOTS, first_line, lines, place_of, rows_in
+from models.bucket import (
+    ALL,
+    ASKER,
+    COUNTED,
+    MOST,
+    PLACE,
+    PROBE,
+    RING,
+    ROWS,
+    TAG,
+    below,
+    bucket_of,
+    choosing,
+    lines,
+    walk,
+)
 from models.code import code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, Lookup, keys_of
-from models.lanes import compare_words, prefetch
+from models.lanes import LINE, compare_words, prefetch
 from models.packing import PACKED, unpack
 from models.table import Searched, Tables
 from models.thumbnail import INVALID, SIDE
@@ -40,16 +55,17 @@ LOOSE_RADIUS: Final = 0.35
 above, of what shares a key by chance nineteen in twenty."""
 LOOSE_WORDS: Final = 1
 """Words that must agree by themselves where more bits differ: a part of the picture may be all that is the same."""
-_AT_ONCE: Final = 128
-"""Buckets that are asked of memory at once."""
 _PENDING: Final = 1024
-"""Rows that are asked of memory at once."""
+"""Rows that are compared together."""
+_SOON: Final = 16
+"""Rows whose codes are asked of memory before they are needed."""
+_LOW: Final = below(BITS)
 
 
 @njit(cache=True, nogil=True)
 def _candidates(
     tables: tuple[NDArray[np.uint32], ...],
-    last: NDArray[np.int64],
+    buckets: NDArray[np.int64],
     codes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
     camera: NDArray[np.int32],
@@ -65,66 +81,50 @@ def _candidates(
 ) -> int:
     """Fill `out` with the rows that share a key and agree loosely; returns how many there are."""
     known = np.zeros(4 * out.size, np.int64)
-    places, askers = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64)
-    asked = np.empty((2, _AT_ONCE), np.uint32)
-    found, by = np.empty(_PENDING + SLOTS, np.int64), np.empty(_PENDING + SLOTS, np.int64)
+    probes = np.empty((RING, PROBE), np.uint32)
+    rows, by = np.empty(_PENDING + LINE, np.uint32), np.empty(_PENDING + LINE, np.uint32)
     n = 0
     for t in range(len(tables)):
-        table, shift = tables[t], np.uint32(last[t])
-        rest = np.uint32((1 << last[t]) - 1)
-        h, turned, probes, count = 0, np.uint32(0), 0, 0
+        h, turned = 0, np.uint32(0)
         while h < keys.shape[0]:
-            if seen[h, t]:
-                # each subset of the free signs that choose a bucket, the empty one first
-                probe = keys[h, t] ^ turned
-                places[probes], askers[probes] = np.int64(probe >> shift), h
-                asked[0, probes], asked[1, probes] = probe & rest, ~free[h, t] & rest
-                prefetch(table, place_of(places[probes]))
-                probes += 1
-                choosing = free[h, t] & ~rest
-                turned = (turned - choosing) & choosing
-            h += turned == 0
-            if probes < _AT_ONCE and h < keys.shape[0]:
-                continue
-            probes = _begun(table, places, askers, asked, probes)
-            while probes:
-                going = 0
-                for j in range(probes):
-                    before, at = count, places[j]
-                    count = rows_in(table, at, asked[0, j], asked[1, j], 0, found, count)
-                    for k in range(before, count):
-                        prefetch(codes, found[k])
-                        prefetch(masks, found[k])
-                        by[k] = askers[j]
-                    if count >= _PENDING:
-                        n = _narrow(codes, masks, camera, standing, qcodes, qmasks, skip, wanted, found, by, count,
-                                    known, out, n)  # fmt: skip
-                        count = 0
-                    places[going], askers[going] = np.int64(table[at, NEXT]), askers[j]
-                    asked[0, going], asked[1, going] = asked[0, j], asked[1, j]
-                    prefetch(table, places[going])
-                    going += places[going] != 0
-                probes = going
-        n = _narrow(codes, masks, camera, standing, qcodes, qmasks, skip, wanted, found, by, count, known, out, n)
+            h, turned, tail = _probes(keys, free, seen, t, int(buckets[t]), h, turned, probes)
+            head = 0
+            while head < tail:
+                head, tail, found = walk(tables[t], probes, head, tail, rows, by)
+                n = _narrow(codes, masks, camera, standing, qcodes, qmasks, skip, wanted, rows, by, found, known, out,
+                            n)  # fmt: skip
     return n
 
 
 @njit(cache=True, nogil=True)
-def _begun(
-    table: NDArray[np.uint32],
-    places: NDArray[np.int64],
-    askers: NDArray[np.int64],
-    asked: NDArray[np.uint32],
-    probes: int,
-) -> int:
-    """Put each bucket's first line in its place, leaving out the empty ones; how many are left."""
-    going = 0
-    for j in range(probes):
-        places[going], askers[going] = first_line(table, places[j]), askers[j]
-        asked[0, going], asked[1, going] = asked[0, j], asked[1, j]
-        prefetch(table, places[going])
-        going += places[going] != 0
-    return going
+def _probes(
+    keys: NDArray[np.uint32],
+    free: NDArray[np.uint32],
+    seen: NDArray[np.bool_],
+    t: int,
+    buckets: int,
+    h: int,
+    turned: np.uint32,
+    probes: NDArray[np.uint32],
+) -> tuple[int, np.uint32, int]:
+    """Fill in the buckets that the free signs of the placings' keys leave open, from placing `h` and these turned signs
+    on. Where it goes on then, and how many buckets they are."""
+    bits, count = choosing(buckets), 0
+    last = np.int64((bits + 1) >> 1)
+    while h < keys.shape[0] and count < RING:
+        if seen[h, t]:
+            # each subset of the free signs that choose a bucket, the empty one first
+            probe = keys[h, t] ^ turned
+            place = bucket_of(probe, buckets, bits)
+            probes[count, PLACE], probes[count, TAG] = place, probe >> np.uint32(_LOW)
+            probes[count, COUNTED] = ~free[h, t] >> np.uint32(_LOW) & np.uint32((1 << BITS) - 1 >> _LOW)
+            probes[count, MOST], probes[count, ALL], probes[count, ASKER] = 0, BITS, h
+            # a bucket that was not divided is the same whatever that sign is
+            count += not (np.int64(turned) & last and place + last >= buckets)
+            open_ = free[h, t] & np.uint32(bits)
+            turned = (turned - open_) & open_
+        h += turned == 0
+    return h, turned, count
 
 
 @njit(cache=True, nogil=True)
@@ -137,19 +137,27 @@ def _narrow(
     qmasks: NDArray[np.uint64],
     skip: NDArray[np.int32],
     wanted: int,
-    found: NDArray[np.int64],
-    by: NDArray[np.int64],
-    count: int,
+    rows: NDArray[np.uint32],
+    by: NDArray[np.uint32],
+    found: int,
     known: NDArray[np.int64],
     out: NDArray[np.int64],
     n: int,
 ) -> int:
     """Append those of the rows that share a key which are what was asked for; returns how many there are then."""
-    for j in range(count):
-        r = found[j]
+    for j in range(min(_SOON, found)):
+        prefetch(codes, np.int64(rows[j]))
+        prefetch(masks, np.int64(rows[j]))
+    for j in range(found):
+        if j + _SOON < found:
+            prefetch(codes, np.int64(rows[j + _SOON]))
+            prefetch(masks, np.int64(rows[j + _SOON]))
+        r = np.int64(rows[j])
         if r >= camera.size:
             continue  # came after the search began
-        common, differing, votes, _ = compare_words(codes, masks, r, qcodes, qmasks, by[j], WORD_BITS, WORD_PART)
+        common, differing, votes, _ = compare_words(
+            codes, masks, r, qcodes, qmasks, np.int64(by[j]), WORD_BITS, WORD_PART
+        )
         if common > SHORT_BITS and (differing <= LOOSE_RADIUS * common or votes >= LOOSE_WORDS):
             cam = camera[r]
             if cam != FREE and (wanted >> standing[r]) & 1 and not _within(cam, skip):
@@ -171,7 +179,7 @@ def _within(number: int, numbers: NDArray[np.int32]) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _note(row: int, known: NDArray[np.int64], out: NDArray[np.int64], n: int) -> int:
+def _note(row: int | np.int64, known: NDArray[np.int64], out: NDArray[np.int64], n: int) -> int:
     """Append a row unless it is there; `known` is a set of rows. Beyond the room in `out` it is only counted."""
     at = (row * 2654435761) % known.size
     while known[at] != 0:
@@ -222,8 +230,9 @@ class Index:
         for name, wanted in _empty(n, np.empty((KEYS, n), np.uint32))._asdict().items():
             if parts[name].shape != wanted.shape or parts[name].dtype != wanted.dtype:
                 raise ValueError(f"{name} is {parts[name].dtype} {parts[name].shape}, not of {n} rows")
-        searched = Searched(tuple(parts[f"table.{t}"] for t in range(KEYS)), parts["last"])
-        made._tables = Tables.of(searched, made._rows.keys, BITS)
+        buckets, settled = parts["buckets"]
+        searched = Searched(tuple(parts[f"table.{t}"] for t in range(KEYS)), buckets)
+        made._tables = Tables.of(searched, settled, made._rows.keys, BITS)
         made._thumbs = [parts[f"thumbs.{k}"] for k in range(-(-n // _SHEET))]
         if n % _SHEET:
             last = np.zeros((_SHEET, PACKED), np.uint8)
@@ -244,8 +253,9 @@ class Index:
         parts: dict[str, NDArray[Any]] = {"codes": rows.codes[:n], "masks": rows.masks[:n]}
         parts |= {"camera": rows.camera[:n].copy(), "standing": rows.standing[:n].copy()}
         parts |= {"keys": rows.keys[:, :n].copy()}
-        searched = tables.in_use
-        parts |= {"last": searched.last} | {f"table.{t}": table.copy() for t, table in enumerate(searched.tables)}
+        searched, settled = tables.in_use
+        parts |= {"buckets": np.stack([searched.buckets, settled])}
+        parts |= {f"table.{t}": table for t, table in enumerate(searched.tables)}
         parts |= {f"thumbs.{k}": sheet[: n - k * _SHEET] for k, sheet in enumerate(self._thumbs) if n > k * _SHEET}
         return parts
 

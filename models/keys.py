@@ -34,8 +34,8 @@ SAMPLES: Final = 32
 BITS: Final = 28
 """Signs in a key."""
 LAST: Final = 10
-"""Signs of the highest waves, which change first: the low bits of a key. Keys that differ in them alone lie in one
-bucket (models/bucket.py), so that leaving them free costs nothing."""
+"""Signs of the highest waves, which change first: the high bits of a key. They hardly choose its bucket
+(models/bucket.py), so that leaving them free costs little."""
 UNSEEN_SHARE: Final = 0.12
 """Share of a window that may be unseen, in the query or in the scene. It counts as the window's mean."""
 FREE_AS_IS: Final = (5, 7)

@@ -21,9 +21,9 @@ LINE: Final = 16
 ENTRIES: Final = 12
 """Those of them that are entries; three hold a byte more for each entry, and the last one is the line's own."""
 ROW_BITS: Final = 25
-"""Low bits of an entry's word that are not compared as its key; above them lie the first bits of that,"""
+"""Low bits of an entry's word: its row, counted from 1, 0 for none. Above them lie the first bits of its tag,"""
 TAG_BITS: Final = 40 - ROW_BITS
-"""so many with those in its byte."""
+"""of which there are so many with those in its byte."""
 WORDS: Final = 8
 """Words of 64 bits that `compare_words` compares."""
 
@@ -92,31 +92,171 @@ compare_line = cast(
 """Which entries of a line (16 words on a cache line of their own) have words that equal `wanted` in `bits`, as bits."""
 
 
-def _compare_keys(context: Any, table: Any, at: Any, key: Any, bits: Any, most: Any) -> tuple[Any, Build]:
+def _all_of(value: int) -> Any:
+    """A vector of the same number in every place."""
+    return ir.Constant(_LINE, [value] * LINE)
+
+
+def _tags(builder: Any, line: Any) -> Any:
+    """The tags of a line's entries, in their places."""
+    octets = builder.bitcast(line, ir.VectorType(ir.IntType(8), 4 * LINE))
+    behind = ir.Constant(_LINE, [4 * ENTRIES + k for k in range(LINE)])
+    octets = builder.zext(builder.shuffle_vector(octets, octets, behind), _LINE)
+    low = builder.lshr(line, _all_of(ROW_BITS))
+    return builder.or_(low, builder.shl(octets, _all_of(32 - ROW_BITS)))
+
+
+def _held(builder: Any, line: Any) -> tuple[Any, Any]:
+    """The rows of a line's words, and which of these are entries that hold one."""
+    rows = builder.and_(line, _all_of((1 << ROW_BITS) - 1))
+    held = builder.icmp_unsigned("!=", rows, _all_of(0))
+    return rows, builder.and_(held, ir.Constant(held.type, [k < ENTRIES for k in range(LINE)]))
+
+
+def _pressed(builder: Any, vector: Any, chosen: Any) -> Any:
+    """The chosen words of a vector, beside each other in its first places."""
+    kind = ir.FunctionType(_LINE, [_LINE, chosen.type, _LINE])
+    name = "llvm.experimental.vector.compress.v16i32"
+    return _call(builder, name, kind, vector, chosen, ir.Constant(_LINE, ir.Undefined))
+
+
+def _count(builder: Any, chosen: Any) -> Any:
+    return builder.zext(builder.ctpop(builder.bitcast(chosen, _I16)), _I64)
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
+    return builder.inttoptr(_address(context, builder, kind, array, at), _LINE.as_pointer())
+
+
+def _rows_like(
+    context: Any, table: Any, at: Any, tag: Any, bits: Any, most: Any, all_: Any, rows: Any, by: Any, n: Any, asker: Any
+) -> tuple[Any, Build]:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def all_of(value: int) -> Any:
-            return ir.Constant(_LINE, [value] * LINE)
-
         line = _line(context, builder, signature.args[0], args[0], args[1])
-        key, bits, most = (_every(builder, _LINE, one) for one in (*args[2:4], builder.trunc(args[4], _I32)))
-        octets = builder.bitcast(line, ir.VectorType(ir.IntType(8), 4 * LINE))
-        behind = ir.Constant(_LINE, [4 * ENTRIES + k for k in range(LINE)])
-        octets = builder.zext(builder.shuffle_vector(octets, octets, behind), _LINE)
-        low = builder.lshr(line, all_of(ROW_BITS))
-        keys = builder.or_(low, builder.shl(octets, all_of(32 - ROW_BITS)))
-        differing = _counted(builder, builder.and_(builder.xor(keys, key), bits))
-        near = builder.icmp_unsigned("<=", differing, most)
-        rows = builder.and_(line, all_of((1 << ROW_BITS) - 1))
-        return _entries(builder, builder.and_(near, builder.icmp_unsigned("!=", rows, all_of(0))))
+        tag, bits, most, all_, asker = (_every(builder, _LINE, args[k]) for k in (2, 3, 4, 5, 9))
+        held, near = _held(builder, line)
+        differing = builder.xor(_tags(builder, line), tag)
+        for counted, limit in ((builder.and_(differing, bits), most), (differing, all_)):
+            near = builder.and_(near, builder.icmp_unsigned("<=", _counted(builder, counted), limit))
+        found = _pressed(builder, builder.sub(held, _all_of(1)), near)
+        for k, vector in ((6, found), (7, asker)):
+            builder.store(vector, _place(context, builder, signature.args[k], args[k], args[8])).align = 4
+        return builder.add(args[8], _count(builder, near))
 
-    return types.uint32(table, types.int64, types.uint32, types.uint32, types.int64), generate
+    words = types.uint32
+    return types.int64(table, types.int64, words, words, words, words, rows, by, types.int64, words), generate
 
 
-compare_keys = cast(
-    Callable[[NDArray[np.uint32], int | np.int64, np.uint32, np.uint32, int], np.uint32], intrinsic(_compare_keys)
+rows_like = cast(
+    Callable[
+        [
+            NDArray[np.uint32],
+            int | np.int64,
+            np.uint32,
+            np.uint32,
+            np.uint32,
+            np.uint32,
+            NDArray[np.uint32],
+            NDArray[np.uint32],
+            int | np.int64,
+            np.uint32,
+        ],
+        int,
+    ],
+    intrinsic(_rows_like),
 )
-"""Which entries of a line hold a row, and a key that differs from `key` in at most so many of `bits`, as bits."""
+"""Append to `rows`, from `n` on, those of a line's entries whose tags differ from `tag` in at most `most` of `bits` and
+in at most `all_` of all bits, and to `by` who asks; returns how many there are then. Both need room for `LINE` more, of
+which the rest is left with anything in it."""
+
+
+def _entries_with(context: Any, table: Any, at: Any, bit: Any, words: Any, tags: Any, found: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = _line(context, builder, signature.args[0], args[0], args[1])
+        tags, bit = _tags(builder, line), _every(builder, _LINE, args[2])
+        _, chosen = _held(builder, line)
+        chosen = builder.and_(chosen, builder.icmp_unsigned("!=", builder.and_(tags, bit), _all_of(0)))
+        for k, vector in ((3, line), (4, tags)):
+            place = _place(context, builder, signature.args[k], args[k], args[5])
+            builder.store(_pressed(builder, vector, chosen), place).align = 4
+        return builder.add(args[5], _count(builder, chosen))
+
+    return types.int64(table, types.int64, types.uint32, words, tags, types.int64), generate
+
+
+entries_with = cast(
+    Callable[
+        [NDArray[np.uint32], int | np.int64, np.uint32, NDArray[np.uint32], NDArray[np.uint32], int | np.int64], int
+    ],
+    intrinsic(_entries_with),
+)
+"""Append to `words` and `tags`, from `found` on, those of a line's entries whose tags have this bit; returns how many
+there are then. Both need room for `LINE` more."""
+
+
+def _write_line(
+    context: Any, table: Any, at: Any, words: Any, tags: Any, count: Any, following: Any
+) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(_I64, 0)
+        words, tags = (builder.load(_place(context, builder, signature.args[k], args[k], zero)) for k in (2, 3))
+        words.align = tags.align = 4
+        places = ir.Constant(_LINE, list(range(LINE)))
+        within = builder.icmp_unsigned("<", places, _every(builder, _LINE, builder.trunc(args[4], _I32)))
+        words = builder.select(within, words, _all_of(0))
+        octets = builder.trunc(builder.lshr(tags, _all_of(32 - ROW_BITS)), ir.VectorType(ir.IntType(8), LINE))
+        octets = builder.bitcast(octets, ir.VectorType(_I32, LINE // 4))
+        octets = builder.shuffle_vector(octets, octets, ir.Constant(_LINE, [k % 4 for k in range(LINE)]))
+        entries = ir.Constant(ir.VectorType(ir.IntType(1), LINE), [k < ENTRIES for k in range(LINE)])
+        line = builder.select(entries, words, octets)
+        line = builder.insert_element(line, args[5], ir.Constant(_I32, LINE - 1))
+        builder.store(line, _place(context, builder, signature.args[0], args[0], args[1])).align = 4 * LINE
+        return context.get_dummy_value()
+
+    return types.void(table, types.int64, words, tags, types.int64, types.uint32), generate
+
+
+write_line = cast(
+    Callable[
+        [NDArray[np.uint32], int | np.int64, NDArray[np.uint32], NDArray[np.uint32], int | np.int64, np.uint32], None
+    ],
+    intrinsic(_write_line),
+)
+"""Make a line of the first `count` of these entries, as `entries_with` gives them, and the number of a further line."""
+
+
+def _drop_with(context: Any, table: Any, at: Any, bit: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = _line(context, builder, signature.args[0], args[0], args[1])
+        _, held = _held(builder, line)
+        with_ = builder.and_(_tags(builder, line), _every(builder, _LINE, args[2]))
+        gone = builder.and_(held, builder.icmp_unsigned("!=", with_, _all_of(0)))
+        place = _place(context, builder, signature.args[0], args[0], args[1])
+        builder.store(builder.select(gone, _all_of(0), line), place).align = 4 * LINE
+        return _count(builder, builder.xor(held, gone))
+
+    return types.int64(table, types.int64, types.uint32), generate
+
+
+drop_with = cast(Callable[[NDArray[np.uint32], int | np.int64, np.uint32], int], intrinsic(_drop_with))
+"""Remove those of a line's entries whose tags have this bit; returns how many stay."""
+
+
+def _in_order(context: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.fence("acq_rel")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+in_order = cast(Callable[[], None], intrinsic(_in_order))
+"""What is read and written before this is so before what follows, for every other thread that does the same."""
 
 
 def _lowest(context: Any, word: Any) -> tuple[Any, Build]:
@@ -234,7 +374,7 @@ add_scaled = cast(
 def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[np.int32], NDArray[np.uint32]], None]:
     """For compiled code: of 16 columns of `bits` floats each, beginning at a row, the signs and the weakest of them.
 
-    It fills `out` (2, 16) with the signs as bits, the first one highest, and with the bits of the weakest ones: so many
+    It fills `out` (2, 16) with the signs as bits, the first one lowest, and with the bits of the weakest ones: so many
     of the first `bits - last` and of the `last` ones as `counts` (2, 16) says. The floats are given as integers, of
     which the last five bits are not looked at; of equals the earlier one is weaker.
     """
@@ -258,7 +398,7 @@ def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[n
             signs = weak = zero
             for k, value in enumerate(values):
                 sign = builder.zext(builder.icmp_signed(">", value, zero), _LINE)
-                signs = builder.or_(signs, builder.shl(sign, all_of(bits - 1 - k)))
+                signs = builder.or_(signs, builder.shl(sign, all_of(k)))
             order = [builder.or_(builder.and_(v, all_of(0x7FFFFFE0)), all_of(k)) for k, v in enumerate(values)]
             for part, span in enumerate((range(bits - last), range(bits - last, bits))):
                 count = load(2, ir.Constant(_I64, part))
@@ -270,7 +410,7 @@ def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[n
                         weaker[j] = builder.select(less, weaker[j], builder.add(weaker[j], one))
                 for k in span:
                     free = builder.zext(builder.icmp_signed("<", weaker[k], count), _LINE)
-                    weak = builder.or_(weak, builder.shl(free, all_of(bits - 1 - k)))
+                    weak = builder.or_(weak, builder.shl(free, all_of(k)))
             for k, vector in enumerate((signs, weak)):
                 builder.store(vector, place(3, ir.Constant(_I64, k))).align = 4
             return context.get_dummy_value()

@@ -1,113 +1,116 @@
-"""Tables from keys to rows, one for each key that a row has, that grow and shrink a few entries at a time.
+"""Tables from keys to rows, one for each key that a row has, that grow a few buckets at a time.
 
-Owns how many buckets a table has (models/bucket.py), as many as leave some 24 to 72 entries to each, and when it is
-made anew with more or fewer. Refuses to know what the keys mean, and to search. A reader keeps the table that it began
-with; one that is made anew is filled beside the old one, which stays complete until it is replaced.
+Owns how many buckets a table has (models/bucket.py), one for each so many entries, and when they are divided. Refuses
+to know what the keys mean, and to search. A reader keeps the `Searched` that it began with; no bucket is divided, and
+no line is used again, until the one that was replaced last is let go. Meanwhile buckets get fuller, no more.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+from weakref import ref
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from models.bucket import NO_KEY, SLOTS, carry, lines, put, put_row, put_rows, take, take_row
-from models.lanes import LINE, TAG_BITS
+from models.bucket import (
+    BUCKETS,
+    FREE,
+    FURTHER,
+    HELD,
+    LEFT,
+    NO_KEY,
+    SETTLED,
+    STATE,
+    below,
+    lines,
+    put_row,
+    put_rows,
+    settle,
+    split,
+    take_row,
+    unused,
+)
+from models.lanes import LINE
 
-FULLEST: Final = 48
-"""Entries in a bucket, on average, at which the first table is made anew with twice as many buckets. Fewer entries in a
-bucket leave more of its last line empty, more are looked at in vain."""
-APART: Final = 1.5
-"""The last table is made anew at so many times more: they do not all begin together."""
-SPARSEST: Final = FULLEST // 2
-"""Entries in a bucket, on average, that a table has at least when it is made, unless that were too few buckets."""
-CROWDED: Final = 4 * FULLEST
-"""Entries in a bucket, on average, beyond which a table is made anew at once rather than by and by."""
-WASTED: Final = 2.0
-"""A table is made anew when it uses so many times the lines that its entries need: those removed leave gaps."""
-AHEAD: Final = 2.5
-"""A table has room for so many times its entries. What is not used yet takes addresses but no memory."""
+FULL: Final = 26
+"""Entries in a bucket, on average: 6.9 bytes an entry. Fewer leave more room empty, more are looked at in vain."""
+AHEAD: Final = (4.0, 6.0)
+"""A table that must be larger is copied, and has room then for so many times the lines that it uses, the first one the
+least: they do not all come to it together. What is not used yet takes addresses but no memory."""
+EACH: Final = 0.15
+"""Lines that a table has room for at its beginning for each row that it is made for, some more than they need."""
 LEAST_LINES: Final = 64
-"""Lines of an empty table, beside its directory."""
+"""Lines that a table has room for beyond those in use, at least."""
 GAPS: Final = 4
-"""Lines of a bucket in which a gap is looked for before it gets another line, once anything was removed."""
-STEP: Final = 256
-"""Entries that are carried into a table that is being made anew, at each insert: all tables are done before the first
-is due again."""
+"""Lines of a bucket in which a gap is looked for before it gets another line, once anything was removed;"""
+FRESH: Final = 2
+"""before that, the first one and that behind it, which is the last that was begun."""
+AT_ONCE: Final = 4096
+"""Rows that are entered before any bucket is divided: a table's share of them stays in the processor's cache."""
+ROUND: Final = 64
+"""Rows that are entered one by one before it is seen to that buckets are divided."""
 
 
 class Searched(NamedTuple):
-    """What a search reads, replaced as a whole: the tables, each a directory and lines, (lines, LINE), and by table how
-    many last bits of a key do not choose its bucket."""
+    """What a search reads, replaced as a whole: the tables, (lines, LINE) each, and how many buckets each one has."""
 
     tables: tuple[NDArray[np.uint32], ...]
-    last: NDArray[np.int64]
-
-
-@njit(cache=True, nogil=True)
-def due(
-    held: NDArray[np.int64], used: NDArray[np.int64], last: NDArray[np.int64], full: NDArray[np.float64], bits: int
-) -> int:
-    """The table whose buckets are the fullest of those that must be made anew; -1 when none must."""
-    found, most = -1, 0.0
-    for t in range(held.size):
-        buckets = np.int64(1) << (bits - last[t])
-        needed = held[t] // SLOTS + min(buckets // 2, held[t])
-        share = held[t] / (full[t] * buckets)
-        wasted = used[t] - buckets // LINE > WASTED * needed + LEAST_LINES
-        if (wasted or (share > 1 and last[t] > 0)) and share >= most:
-            found, most = t, share
-    return found
+    buckets: NDArray[np.int64]
 
 
 class Tables:
     """Several tables over the same rows, one for each key that a row has.
 
-    A table whose buckets hold too many entries is made anew with twice as many buckets, some entries at each insert or
-    removal, so that none takes long; so is one in which removals have left too many gaps. They come to that one after
-    the other. `keys` (tables, room) uint32 are kept for removals, by row; `NO_KEY` where a row has none. A key has
-    `bits` bits.
+    `keys` (tables, room) uint32 are kept for removals, by row; `NO_KEY` where a row has none. A key has `bits` bits, of
+    which the lowest choose its bucket; there are `full` entries in one, on average, but in a small table, whose buckets
+    are as many as the keys' bits demand.
     """
 
-    def __init__(self, count: int, room: int, bits: int) -> None:
-        self._bits = bits
-        self._rows = 0
+    def __init__(self, count: int, room: int, bits: int, full: float = FULL) -> None:
+        self._low, self._full, self._rows, self._since = below(bits), full, 0, 0
         self.keys = np.empty((count, room), np.uint32)
-        self._held = np.zeros(count, np.int64)
-        self._used = np.zeros(count, np.int64)
-        self._looks = np.ones(count, np.int64)
-        self._full = FULLEST * APART ** (np.arange(count) / max(count, 1))
-        made = [self._made(0) for _ in range(count)]
-        self.searched = Searched(tuple(made), np.full(count, self._last(0), np.int64))
-        self._used[:] = self._directory(self._last(0))
-        self._new: tuple[NDArray[np.uint32], int] | None = None
-        self._new_used = self._which = self._done = 0
+        self._state = np.zeros((count, STATE), np.int64)
+        self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
+        self._spare = np.zeros((count, LEAST_LINES), np.int32)
+        self._looks = FRESH
+        ahead = (1 << self._low) + LEAST_LINES + int(EACH * room)
+        made = tuple(lines(ahead, np.zeros) for _ in range(count))
+        self.searched = Searched(made, self._state[:, BUCKETS].copy())
+        self._before = ref(self.searched.buckets.copy())
 
     @classmethod
-    def of(cls, searched: Searched, keys: NDArray[np.uint32], bits: int) -> Tables:
-        """What all this was taken from, `keys` of the rows in use; it writes to these."""
-        made = cls(len(keys), 0, bits)
+    def of(
+        cls, searched: Searched, settled: NDArray[np.int64], keys: NDArray[np.uint32], bits: int, full: float = FULL
+    ) -> Tables:
+        """What all this was taken from (`in_use`), `keys` of the rows in use; it writes to these."""
+        made = cls(len(keys), 0, bits, full)
         made.keys, made._rows = keys, keys.shape[1]
-        made._held = (keys != NO_KEY).sum(axis=1)
-        made._used = np.array([len(table) for table in searched.tables], np.int64)
-        made._looks[:] = GAPS
-        made.searched = Searched(
-            tuple(_roomier(t, len(t), int(AHEAD * len(t))) for t in searched.tables), searched.last
-        )
+        made._state[:, HELD] = (keys != NO_KEY).sum(axis=1)
+        made._looks = GAPS
+        made._state[:, BUCKETS], made._state[:, SETTLED] = searched.buckets, settled
+        made._state[:, FURTHER] = [len(table) for table in searched.tables] - searched.buckets
+        made.searched = Searched(searched.tables, searched.buckets.copy())
+        for t, table in enumerate(searched.tables):
+            numbers = unused(table, made._state[t])
+            while len(numbers) > made._spare.shape[1]:
+                made._widen()
+            made._spare[t, : len(numbers)] = numbers
+            made._state[t, FREE : LEFT + 1] = len(numbers)
+            made._enlarge(t)
         return made
 
     @property
-    def in_use(self) -> Searched:
-        """The tables without the room that they have left."""
-        tables, last = self.searched
-        return Searched(tuple(t[:n] for t, n in zip(tables, self._used.tolist(), strict=True)), last)
+    def in_use(self) -> tuple[Searched, NDArray[np.int64]]:
+        """The tables without the room that they have left, copied, and from which bucket on they are not settled."""
+        tables, buckets = self.searched
+        used = zip(tables, self._state, strict=True)
+        return Searched(tuple(_roomier(t, s, 0) for t, s in used), buckets.copy()), self._state[:, SETTLED].copy()
 
     @property
     def nbytes(self) -> int:
         """Bytes in use of the tables, without the keys."""
-        return 4 * LINE * (int(self._used.sum()) + (0 if self._new is None else self._new_used))
+        return 4 * LINE * int(self._state[:, [BUCKETS, FURTHER]].sum()) + self._spare.nbytes
 
     def grow(self, room: int) -> None:
         """Make room for the keys of so many rows."""
@@ -122,153 +125,80 @@ class Tables:
         t = 0
         while (t := self._put_row(t, row)) < len(keys):
             self._enlarge(t)
-        self._held += keys != NO_KEY
-        if self._carried(key := keys[self._which]):
-            self._put_new(key, row)
-        self._go_on(1)
+        self._since += 1
+        if self._since >= ROUND:
+            self._go_on()
 
     def _put_row(self, first: int, row: int) -> int:
-        return put_row(self.searched.tables, self._used, self.searched.last, self._looks, self.keys, first, row)
+        return put_row(self.searched.tables, self._state, self._spare, self._low, self._looks, self.keys, first, row)
 
     def extend(self, keys: NDArray[np.uint32]) -> None:
         """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each."""
         first, end = self._rows, self._rows + keys.shape[1]
         self.keys[:, first:end] = keys
-        held = self._held + (keys != NO_KEY).sum(axis=1)
-        for t in range(len(keys)):
-            if held[t] > CROWDED << (self._bits - self.searched.last[t]):
-                self._renew(t, int(held[t]))
-            self._put_rows(t, first, end)
-        self._rows, self._held = end, held
-        self._go_on(keys.shape[1])
-
-    def remove(self, row: int) -> None:
-        """Forget a row."""
-        take_row(*self.searched, self.keys, row)
-        self._looks[:] = GAPS
-        if self._carried(key := self.keys[self._which, row]):
-            assert self._new is not None
-            take(*self._new, key, row)
-        self._held -= self.keys[:, row] != NO_KEY
-        self.keys[:, row] = NO_KEY
-        self._go_on(1)
-
-    def _last(self, held: int) -> int:
-        """How many last bits of a key lie in an entry, in a table that is made for so many."""
-        first = max(held // SPARSEST, 1).bit_length() - 1
-        return self._bits - min(max(first, self._bits - TAG_BITS, 4), self._bits)
-
-    def _directory(self, last: int) -> int:
-        """Lines of a directory."""
-        return 1 << (self._bits - last - 4)
-
-    def _needed(self, held: int, last: int) -> int:
-        """Lines that so many entries need, about: the last one of each bucket is half full, or hardly, in a small
-        table."""
-        buckets = 1 << (self._bits - last)
-        full = held > SPARSEST * buckets
-        return self._directory(last) + held // SLOTS + min(buckets // 2 if full else buckets, held)
-
-    def _made(self, held: int) -> NDArray[np.uint32]:
-        """An empty table for so many entries, and more to come."""
-        last = self._last(held)
-        table = lines(LEAST_LINES + self._needed(int(AHEAD * held), last))
-        table[: self._directory(last)] = 0
-        return table
+        for start in range(first, end, AT_ONCE):
+            self._rows = min(start + AT_ONCE, end)
+            for t in range(len(keys)):
+                self._put_rows(t, start, self._rows)
+            self._go_on()
 
     def _put_rows(self, t: int, first: int, end: int) -> None:
-        """Enter rows into one table, and into what it is being replaced by."""
-        row = first
-        while row < end:
-            table, last = self.searched.tables[t], self.searched.last[t]
-            row, self._used[t] = put_rows(
-                table, int(self._used[t]), last, self._looks[t], self.keys[t], row, end, 1 << 32
-            )
-            if row < end:
+        while first < end:
+            table = self.searched.tables[t]
+            first = put_rows(table, self._state[t], self._spare[t], self._low, self._looks, self.keys[t], first, end)
+            if first < end:
                 self._enlarge(t)
-        row = first
-        while self._new is not None and self._which == t and row < end:
-            below = self._done << int(self.searched.last[t])
-            row, self._new_used = put_rows(self._new[0], self._new_used, self._new[1], 1, self.keys[t], row, end, below)
-            if row < end:
-                self._enlarge_new()
 
-    def _carried(self, key: np.uint32) -> bool:
-        """Whether the bucket of a key has been carried into the table that will replace its own."""
-        if self._new is None or key == NO_KEY:
-            return False
-        return bool(int(key) >> int(self.searched.last[self._which]) < self._done)
+    def remove(self, row: int) -> None:
+        """Forget a row. Its places in the tables are used again."""
+        take_row(self.searched.tables, self._state, self.keys, row)
+        self._looks = GAPS
+        self.keys[:, row] = NO_KEY
 
-    def _put_new(self, key: np.uint32, row: int) -> None:
-        assert self._new is not None
-        while (after := put(self._new[0], self._new_used, self._new[1], 1, key, row)) < 0:
-            self._enlarge_new()
-        self._new_used = after
+    def _go_on(self) -> None:
+        """Divide buckets until there are as many as the entries ask for, and settle them, unless somebody reads who
+        began before they were divided last."""
+        self._since = 0
+        while self._before() is None:
+            buckets = self._state[:, BUCKETS]
+            if (self._state[:, SETTLED] < buckets).any():
+                self._settle()
+            wanted = np.minimum(self._state[:, HELD] // self._full, 2 * buckets).astype(np.int64)
+            if not (wanted > buckets).any():
+                return
+            self._divide(wanted)
+
+    def _settle(self) -> None:
+        """Once each time that buckets were divided: lines that were left the last time are free by now."""
+        self._state[:, FREE] = self._state[:, LEFT]
+        for t, table in enumerate(self.searched.tables):
+            while not settle(table, self._state[t], self._spare[t], self._low):
+                self._widen()
+
+    def _divide(self, wanted: NDArray[np.int64]) -> None:
+        for t in range(len(wanted)):
+            while not split(self.searched.tables[t], self._state[t], self._spare[t], self._low, int(wanted[t])):
+                self._enlarge(t)
+        self._before = ref(self.searched.buckets)
+        self.searched = Searched(self.searched.tables, self._state[:, BUCKETS].copy())
 
     def _enlarge(self, t: int) -> None:
-        """Give a table more room at once: its keys are spread less evenly than most."""
-        table = self.searched.tables[t]
-        self._swap(t, _roomier(table, len(table), 2 * len(table)), int(self.searched.last[t]))
+        """Give a table more room."""
+        tables, buckets = self.searched
+        used = int(self._state[t, BUCKETS] + self._state[t, FURTHER])
+        least, most = AHEAD
+        room = int(used * (least + (most - least) * t / len(tables))) + LEAST_LINES - used
+        table = _roomier(tables[t], self._state[t], room)
+        self.searched = Searched((*tables[:t], table, *tables[t + 1 :]), buckets)
 
-    def _enlarge_new(self) -> None:
-        assert self._new is not None
-        table, last = self._new
-        self._new = _roomier(table, self._new_used, 2 * len(table)), last
-
-    def _renew(self, t: int, held: int) -> None:
-        """Make a table anew at once, for so many entries: more came together than making it by and by allows for."""
-        if self._which == t:
-            self._new = None
-        old, old_last = self.searched.tables[t], int(self.searched.last[t])
-        table, last = self._made(held), self._last(held)
-        used, done, end = self._directory(last), 0, 1 << (self._bits - old_last)
-        while done < end:
-            done, used, _ = carry(old, old_last, table, used, last, done, end, 1 << 62)
-            if done < end:
-                table = _roomier(table, used, 2 * len(table))
-        self._swap(t, table, last)
-        self._used[t], self._looks[t] = used, 1
-
-    def _go_on(self, rows: int) -> None:
-        """Carry some more into the table that is being made, or begin with the next one that must be."""
-        budget = rows * STEP
-        while budget > 0:
-            if self._new is None:
-                t = due(self._held, self._used, self.searched.last, self._full, self._bits)
-                if t < 0:
-                    return
-                self._begin(t, int(self._held[t]))
-            budget -= self._carry(budget) + 1
-
-    def _begin(self, t: int, held: int) -> None:
-        last = self._last(held)
-        self._which, self._new = t, (self._made(held), last)
-        self._new_used, self._done = self._directory(last), 0
-
-    def _carry(self, most: int) -> int:
-        """Carry some entries, and put the new table in the old one's place when these were the last; how many."""
-        assert self._new is not None
-        t, (table, last) = self._which, self._new
-        old, old_last = self.searched.tables[t], int(self.searched.last[t])
-        end = 1 << (self._bits - old_last)
-        before = self._done
-        self._done, self._new_used, carried = carry(old, old_last, table, self._new_used, last, before, end, most)
-        if self._done == end:
-            self._swap(t, table, last)
-            self._used[t], self._looks[t], self._new = self._new_used, 1, None
-        elif self._done == before:
-            self._enlarge_new()
-        return carried
-
-    def _swap(self, t: int, table: NDArray[np.uint32], last: int) -> None:
-        tables, lasts = self.searched
-        lasts = lasts.copy()
-        lasts[t] = last
-        self.searched = Searched((*tables[:t], table, *tables[t + 1 :]), lasts)
+    def _widen(self) -> None:
+        self._spare = np.concatenate([self._spare, np.zeros_like(self._spare)], axis=1)
 
 
-def _roomier(table: NDArray[np.uint32], used: int, count: int) -> NDArray[np.uint32]:
-    """The lines in use of a table, with room for so many."""
-    copy = lines(max(count, used + LEAST_LINES))
-    copy[:used] = table[:used]
+def _roomier(table: NDArray[np.uint32], state: NDArray[np.int64], room: int) -> NDArray[np.uint32]:
+    """The lines in use of a table, with room for so many more between the buckets' first ones and the others."""
+    buckets, further = int(state[BUCKETS]), int(state[FURTHER])
+    copy = lines(buckets + room + further)
+    copy[:buckets] = table[:buckets]
+    copy[len(copy) - further :] = table[len(table) - further :]
     return copy

@@ -21,7 +21,7 @@ from models.places import Places
 from models.placing import USUAL
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.shift import shipped
-from models.table import FULLEST, Tables
+from models.table import FULL, ROUND, Tables
 from models.thumbnail import SIDE
 from streams.decode import Decoder
 
@@ -43,12 +43,11 @@ def warm() -> None:
     # the search by keys, which so few scenes do without
     query = lookup(hypotheses(fine_of(np.zeros((SIDE, SIDE), np.int8)), USUAL), usual=1, as_is=True)
     engine.memory.index.candidates(query, skip=[], standings=[])
-    # its tables as one is made anew, which begins at so many rows
-    full = 16 * FULLEST
-    tables = Tables(KEYS, full + 2, 5)
-    tables.extend(np.tile(np.arange(full, dtype=np.uint32) % 32, (KEYS, 1)))
-    for row in range(full, full + 2):
-        tables.insert(row, np.zeros(KEYS, np.uint32))
+    # its tables as they grow, and as rows go
+    rows = 8 * FULL * ROUND
+    tables = Tables(KEYS, rows + 1, 16)
+    tables.extend(np.tile(np.arange(rows, dtype=np.uint32) % 32, (KEYS, 1)))
+    tables.insert(rows, np.zeros(KEYS, np.uint32))
     tables.remove(0)
     # the places of cameras and scenes
     places = Places()

@@ -100,7 +100,7 @@ def test_keys_do_not_depend_on_what_else_is_looked_up() -> None:
 def freed(query: Lookup, h: int) -> set[tuple[int, int]]:
     """How many signs a placing leaves free in its windows, among the others and among the last."""
     own = query.free[h][query.seen[h]]
-    last = np.uint32((1 << LAST) - 1)
+    last = ONES & ~np.uint32((1 << BITS - LAST) - 1)
     return set(zip(np.bitwise_count(own & ~last).tolist(), np.bitwise_count(own & last).tolist(), strict=True))
 
 

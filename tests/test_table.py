@@ -9,45 +9,49 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
 
-from models.bucket import NEXT, NO_KEY, SLOTS, first_line, rows_in
-from models.lanes import TAG_BITS
-from models.table import APART, FULLEST, LEAST_LINES, STEP, Searched, Tables
+from models.bucket import NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, walk
+from models.lanes import LINE, TAG_BITS
+from models.table import FULL, LEAST_LINES, ROUND, Searched, Tables
 
 TABLES = 3
 BITS = 28
 
 
-@njit(nogil=True)
-def rows_at(
-    table: np.ndarray, bucket: int, key: np.uint32, bits: np.uint32, most: int, out: np.ndarray
-) -> tuple[int, int]:
-    """Fill `out` with the rows of a bucket's entries that differ in at most so many of `bits`; how many, and lines."""
-    at, n, count = first_line(table, bucket), 0, 0
-    while at:
-        n, count = rows_in(table, at, key, bits, most, out, n), count + 1
-        at = np.int64(table[at, NEXT])
-    return n, count
+def looked(table: np.ndarray, places: list[int], tag: int, bits: int, most: int) -> list[int]:
+    """The rows of these buckets' entries whose tags differ from `tag` in at most so many of `bits`."""
+    probes, out = np.zeros((RING, PROBE), np.uint32), list[int]()
+    rows, by = np.empty(3 * LINE, np.uint32), np.empty(3 * LINE, np.uint32)
+    for first in range(0, len(places), RING):
+        some = places[first : first + RING]
+        probes[: len(some)] = [(place, tag, bits, most, TAG_BITS, 7) for place in some]
+        head, tail = 0, len(some)
+        while head < tail:
+            head, tail, found = walk(table, probes, head, tail, rows, by)
+            assert (by[:found] == 7).all()
+            out += rows[:found].tolist()
+    return out
 
 
-@njit
-def entries(table: np.ndarray, buckets: int, out: np.ndarray) -> int:
-    """How many entries there are in all buckets."""
-    count = 0
-    for bucket in range(buckets):
-        count += rows_at(table, bucket, np.uint32(0), np.uint32(0), 0, out)[0]
-    return count
+def found(tables: Searched, t: int, key: int, free: int = 0, most: int = 0, bits: int = BITS) -> set[int]:
+    """The rows that a reader finds under a key, of which the bits in `free` may be any, and `most` of the others that
+    do not choose a bucket."""
+    buckets, low = int(tables.buckets[t]), below(bits)
+    chosen = int(choosing(buckets))
+    places, turned = set[int](), 0
+    while True:
+        places.add(int(bucket_of(np.uint32(key ^ turned), buckets, chosen)))
+        turned = (turned - (free & chosen)) & free & chosen
+        if not turned:
+            break
+    counts = ~free >> low & (1 << TAG_BITS) - 1
+    return set(looked(tables.tables[t], sorted(places), key >> low, counts, most))
 
 
-def found(tables: Tables, t: int, key: int, free: int = 0, most: int = 0) -> set[int]:
-    """The rows that a reader finds under a key, of which the bits in `free` may be any, and `most` of the others."""
-    table, last = tables.searched.tables[t], int(tables.searched.last[t])
-    assert free < 1 << last
-    rest, out = np.uint32((1 << last) - 1), np.empty(100_000, np.int64)
-    n, _ = rows_at(table, key >> last, np.uint32(key) & rest, ~np.uint32(free) & rest, most, out)
-    assert len(set(out[:n].tolist())) == n
-    return set(out[:n].tolist())
+def entries(tables: Tables, t: int) -> set[int]:
+    """The rows of all entries."""
+    searched = tables.searched
+    return set(looked(searched.tables[t], list(range(int(searched.buckets[t]))), 0, 0, 0))
 
 
 def check(tables: Tables, keys: dict[int, np.ndarray]) -> None:
@@ -58,9 +62,8 @@ def check(tables: Tables, keys: dict[int, np.ndarray]) -> None:
             if own[t] != NO_KEY:
                 wanted.setdefault(int(own[t]), set()).add(row)
         for key, rows in wanted.items():
-            assert found(tables, t, key) == rows
-        table, buckets = tables.searched.tables[t], 1 << (BITS - int(tables.searched.last[t]))
-        assert entries(table, buckets, np.empty(100_000, np.int64)) == sum(map(len, wanted.values()))
+            assert found(tables.searched, t, key) == rows
+        assert entries(tables, t) == set().union(*wanted.values())
 
 
 class Kept:
@@ -137,53 +140,73 @@ def test_tables_filled_one_by_one_equal_tables_filled_at_once() -> None:
         one.insert(row, keys[:, row])
     for t in range(TABLES):
         for key in rng.choice(keys[t], 200):
-            assert found(one, t, int(key)) == found(many, t, int(key)) != set()
+            assert found(one.searched, t, int(key)) == found(many.searched, t, int(key)) != set()
 
 
-def test_keys_of_one_bucket_are_found_together_but_for_the_bits_that_count() -> None:
-    rng, kept = np.random.default_rng(8), Kept(1 << BITS)
-    kept.extend(rng, 5000)
-    for row in range(0, 5000, 500):  # neighbours, in one bucket each
-        for k in range(1, 40):
-            kept.insert(rng)
-            near = kept.keys[row] ^ np.uint32(rng.integers(0, 1 << (k % 13)))
-            kept.tables.remove(kept.used - 1)
-            kept.keys[kept.used - 1] = np.where(kept.keys[row] == NO_KEY, NO_KEY, near)
-            kept.tables.insert(kept.used - 1, kept.keys[kept.used - 1])
-    for t in range(TABLES):
-        low = (1 << int(kept.tables.searched.last[t])) - 1
-        own = {row: int(keys[t]) for row, keys in kept.keys.items() if keys[t] != NO_KEY}
-        for row in [r for r in range(0, 5000, 250) if r in own]:
-            free, most = int(rng.integers(0, low + 1)), int(rng.integers(0, 4))
-            differing = {r: (key ^ own[row]) & ~free for r, key in own.items() if not (key ^ own[row]) & ~low}
-            assert found(kept.tables, t, own[row], free) == {r for r, d in differing.items() if not d}
-            assert found(kept.tables, t, own[row], free, most) == {
-                r for r, d in differing.items() if d.bit_count() <= most
-            }
+def test_keys_are_found_whatever_bits_are_free_whether_they_choose_a_bucket_or_not() -> None:
+    bits, n, rng = 18, 6000, np.random.default_rng(8)
+    tables = Tables(1, n, bits)
+    keys = rng.integers(0, 1 << bits, n).astype(np.uint32)
+    keys[::7] = keys[0] ^ (np.uint32(1) << rng.integers(0, bits, len(keys[::7])).astype(np.uint32))
+    tables.extend(keys[None])
+    for row in range(0, n, 100):
+        free = int(np.bitwise_or.reduce(np.uint32(1) << rng.integers(0, bits, 6).astype(np.uint32)))
+        assert found(tables.searched, 0, int(keys[row]), free, bits=bits) == set(
+            np.flatnonzero((keys ^ keys[row]) & np.uint32(~free & 0xFFFFFFFF) == 0).tolist()
+        )
 
 
-def test_an_entry_of_the_highest_row_and_key_is_found() -> None:
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_keys_of_one_bucket_are_found_with_so_many_bits_of_their_tags_turned(most: int) -> None:
+    rng, n = np.random.default_rng(9), 3000
+    tables, keys = Tables(1, n, BITS), rng.integers(0, 1 << BITS, n).astype(np.uint32)
+    for row in range(1, n, 2):
+        keys[row] = keys[row - 1] ^ np.uint32(rng.integers(0, 1 << row % TAG_BITS) << below(BITS))
+    tables.extend(keys[None])
+    low = (1 << below(BITS)) - 1
+    for row in range(0, n, 50):
+        differing = np.bitwise_count(keys ^ keys[row])
+        same = (keys ^ keys[row]) & low == 0
+        assert found(tables.searched, 0, int(keys[row]), most=most) == set(
+            np.flatnonzero(same & (differing <= most)).tolist()
+        )
+
+
+def test_an_entry_of_the_highest_key_is_found() -> None:
     tables = Tables(TABLES, 3, BITS)
     tables.extend(np.full((TABLES, 3), (1 << BITS) - 1, np.uint32))
-    assert found(tables, 0, (1 << BITS) - 1) == {0, 1, 2}
-    assert found(tables, 0, (1 << BITS) - 1 - (1 << (TAG_BITS - 1))) == set()
-    assert found(tables, 0, (1 << BITS) - 2) == set()
+    assert found(tables.searched, 0, (1 << BITS) - 1) == {0, 1, 2}
+    assert found(tables.searched, 0, (1 << BITS - 1) - 1) == set()
+    assert found(tables.searched, 0, (1 << BITS) - 1 - (1 << below(BITS))) == set()
 
 
-@pytest.mark.parametrize("at_once", [1, 1 << 15])
-def test_buckets_are_more_and_no_fuller_as_tables_grow(at_once: int) -> None:
-    bits, rng, rows = 18, np.random.default_rng(9), 20 * at_once if at_once > 1 else 2000
-    tables, forms = Tables(1, rows, bits), []
-    for _ in range(0, rows, at_once):
-        tables.extend(rng.integers(0, 1 << bits, (1, at_once)).astype(np.uint32))
-        forms.append(bits - int(tables.searched.last[0]))
-    assert forms == sorted(forms)
-    assert forms[0] < forms[-1] < bits
-    assert FULLEST / 2.5 <= rows / (1 << forms[-1]) <= 2 * FULLEST
+@pytest.mark.parametrize("at_once", [1, 1000, 1 << 15])
+def test_buckets_are_as_many_as_the_entries_ask_for(at_once: int) -> None:
+    bits, rng, rows = 18, np.random.default_rng(9), 40_000 if at_once > 1 else 4000
+    tables, held = Tables(1, rows + at_once, bits), 0
+    while held < rows:
+        keys = rng.integers(0, 1 << bits, (1, at_once)).astype(np.uint32)
+        if at_once > 1:
+            tables.extend(keys)
+        else:
+            tables.insert(held, keys[:, 0])
+        held += at_once
+        assert held - ROUND < tables.searched.buckets[0] * FULL + FULL * (1 << below(bits))
+        assert tables.searched.buckets[0] == max(tables.searched.buckets[0], 1 << below(bits)) <= max(held // FULL, 8)
+    assert tables.searched.buckets[0] == pytest.approx(held / FULL, rel=0.05)
+
+
+def test_memory_of_an_entry_is_the_same_at_all_sizes() -> None:
+    bits, rng, held = 22, np.random.default_rng(10), 0
+    tables = Tables(1, 200_000, bits)
+    for size in (70_000, 10_000, 20_000, 30_000, 40_000):
+        tables.extend(rng.integers(0, 1 << bits, (1, size)).astype(np.uint32))
+        held += size
+        assert 6 < tables.nbytes / held < 7.2
 
 
 def test_rows_that_come_and_go_for_ever_need_no_more_room() -> None:
-    """Gaps are filled again, or the table is made anew without them."""
+    """Gaps are filled again."""
     rng, kept = np.random.default_rng(3), Kept(1 << BITS)
     kept.extend(rng, 450)
     before = kept.tables.nbytes
@@ -191,20 +214,13 @@ def test_rows_that_come_and_go_for_ever_need_no_more_room() -> None:
         kept.remove(rng)
         kept.insert(rng)
     check(kept.tables, kept.keys)
-    assert kept.tables.nbytes <= 2.5 * before
+    assert kept.tables.nbytes <= 1.1 * before
 
 
-def test_tables_that_are_made_anew_while_rows_come_and_go_keep_them_all() -> None:
-    """Rows go where the new table has been filled already, and where it has not."""
-    bits, rng, n = 16, np.random.default_rng(4), 2000
+def test_buckets_that_are_divided_while_rows_come_and_go_keep_them_all() -> None:
+    """What is removed is gone from the old bucket as well as from the new one."""
+    bits, rng, n = 16, np.random.default_rng(4), 4000
     tables, keys = Tables(TABLES, 4 * n, bits), dict[int, np.ndarray]()
-
-    def look() -> None:
-        for t in range(TABLES):
-            for row in rng.choice(list(keys), 40):
-                key = int(keys[int(row)][t])
-                assert found(tables, t, key) == {r for r, own in keys.items() if int(own[t]) == key}
-
     seen = set()
     for row in range(4 * n):
         keys[row] = rng.integers(0, 1 << bits, TABLES).astype(np.uint32)
@@ -214,79 +230,64 @@ def test_tables_that_are_made_anew_while_rows_come_and_go_keep_them_all() -> Non
             tables.remove(gone)
             del keys[gone]
         if row % 400 == 399:
-            look()
-        seen.add(tuple(tables.searched.last.tolist()))
-    look()
-    assert len(seen) > TABLES
+            for t in range(TABLES):
+                assert entries(tables, t) == set(keys)
+                for one in rng.choice(list(keys), 20):
+                    key = int(keys[int(one)][t])
+                    wanted = {r for r, own in keys.items() if int(own[t]) == key}
+                    assert found(tables.searched, t, key, bits=bits) == wanted
+        seen.add(tuple(tables.searched.buckets.tolist()))
+    assert len(seen) > 100
 
 
-def test_a_reader_finds_what_stays_while_tables_are_made_anew() -> None:
+def test_no_bucket_is_divided_twice_while_somebody_reads_who_began_before() -> None:
+    bits, rng, n = 18, np.random.default_rng(12), 20_000
+    tables, keys = Tables(TABLES, n, bits), rng.integers(0, 1 << bits, (TABLES, n)).astype(np.uint32)
+    tables.extend(keys[:, :2000])
+    held: Searched | None = tables.searched
+    for row in range(2000, 6000):
+        tables.insert(row, keys[:, row])
+    assert held is not None
+    assert max(tables.searched.buckets.tolist()) <= 2000 // FULL + 2 * ROUND // FULL + 1
+    for t in range(TABLES):
+        for row in range(0, 2000, 50):
+            assert row in found(held, t, int(keys[t, row]), bits=bits)
+    held = None
+    tables.extend(keys[:, 6000:])
+    assert min(tables.searched.buckets.tolist()) == n // FULL
+    for t in range(TABLES):
+        assert entries(tables, t) == set(range(n))
+
+
+def test_readers_find_what_stays_while_buckets_are_divided() -> None:
     bits, rng, stay = 16, np.random.default_rng(10), 300
-    tables, stop = Tables(TABLES, 20_000, bits), Event()
-    keys = rng.integers(0, 1 << bits, (TABLES, 20_000)).astype(np.uint32)
+    tables, stop = Tables(TABLES, 30_000, bits), Event()
+    keys = rng.integers(0, 1 << bits, (TABLES, 30_000)).astype(np.uint32)
     tables.extend(keys[:, :stay])
 
     def read(seed: int) -> tuple[int, int]:
         """Looks, and those in vain."""
-        own, looks, missed, out = np.random.default_rng(seed), 0, 0, np.empty(100_000, np.int64)
+        own, looks, missed = np.random.default_rng(seed), 0, 0
         while not stop.is_set():
-            t, row = int(own.integers(TABLES)), int(own.integers(stay))
-            searched, key = tables.searched, keys[t, row]
-            last = int(searched.last[t])
-            rest = np.uint32((1 << last) - 1)
-            n, _ = rows_at(searched.tables[t], int(key) >> last, key & rest, rest, 0, out)
-            looks, missed = looks + 1, missed + (row not in out[:n])
+            searched = tables.searched
+            for _ in range(20):
+                t, row = int(own.integers(TABLES)), int(own.integers(stay))
+                looks, missed = looks + 1, missed + (row not in found(searched, t, int(keys[t, row]), bits=bits))
+            del searched
         return looks, missed
 
     forms = set()
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read, seed) for seed in range(2)]
-        for _ in range(2):
-            for row in range(stay, 4000):
-                tables.insert(row, keys[:, row])
-                forms.add(tuple(tables.searched.last.tolist()))
-            for row in range(stay, 4000):
+        for row in range(stay, 20_000):
+            tables.insert(row, keys[:, row])
+            if row % 3 == 0:
                 tables.remove(row)
-                forms.add(tuple(tables.searched.last.tolist()))
+            forms.add(tuple(tables.searched.buckets.tolist()))
         stop.set()
         assert [reader.result()[1] for reader in readers] == [0, 0]
         assert all(reader.result()[0] > 0 for reader in readers)
-    assert len(forms) > TABLES
-
-
-def test_tables_shrink_by_and_by_as_rows_go() -> None:
-    rng, kept = np.random.default_rng(5), Kept(1 << BITS)
-    kept.extend(rng, 8000)
-    empty, before = Tables(TABLES, 1, BITS).nbytes, kept.tables.nbytes
-    for _ in range(7900):
-        kept.remove(rng)
-    assert kept.tables.nbytes - empty < (before - empty) / 10
-    check(kept.tables, kept.keys)
-
-
-def test_buckets_grow_fewer_again_as_rows_go() -> None:
-    rng, n = np.random.default_rng(6), 6000
-    tables = Tables(1, n, 16)
-    tables.extend(rng.integers(0, 1 << 16, (1, n)).astype(np.uint32))
-    before = int(tables.searched.last[0])
-    for row in range(n - 200):
-        tables.remove(row)
-    assert tables.searched.last[0] > before
-    keys = tables.keys[0, n - 200 :]
-    for row, key in enumerate(keys.tolist(), n - 200):
-        assert row in found(tables, 0, key)
-
-
-def test_tables_are_made_anew_one_after_the_other() -> None:
-    tables, bits, most = Tables(24, 40_000, 18), 18, 0
-    rng, last = np.random.default_rng(6), tables.searched.last
-    for _ in range(400):
-        tables.extend(rng.integers(0, 1 << bits, (24, 100)).astype(np.uint32))
-        most = max(most, int((tables.searched.last != last).sum()))
-        last = tables.searched.last
-    assert int(last.min()) < bits - 9
-    assert most < 24 // 2
-    assert FULLEST * APART < STEP
+    assert len(forms) > 10
 
 
 def test_more_keys_of_one_bucket_than_a_table_has_room_for_are_all_kept() -> None:
@@ -294,20 +295,23 @@ def test_more_keys_of_one_bucket_than_a_table_has_room_for_are_all_kept() -> Non
     assert n > 10 * SLOTS * LEAST_LINES
     for _ in range(0, n, 5000):
         tables.extend(np.full((1, 5000), 77, np.uint32))
-    assert found(tables, 0, 77) == set(range(n))
+    assert found(tables.searched, 0, 77) == set(range(n))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5000])
 def test_tables_go_on_from_what_was_taken_of_them(rows: int) -> None:
-    rng, kept = np.random.default_rng(7), Kept(1 << 28)
+    rng, kept, bits = np.random.default_rng(7), Kept(1 << 16), 16
+    kept.tables = Tables(TABLES, 16, bits)
     kept.extend(rng, rows)
     for _ in range(rows // 2):
         kept.remove(rng)
     old = kept.tables
-    searched = Searched(tuple(t.copy() for t in old.in_use.tables), old.in_use.last)
-    kept.tables = Tables.of(searched, old.keys[:, : kept.used].copy(), BITS)
-    assert kept.tables.nbytes <= old.nbytes
-    check(kept.tables, kept.keys)
+    kept.tables = Tables.of(*old.in_use, old.keys[:, : kept.used].copy(), bits)
+    assert kept.tables.nbytes == old.nbytes
     for _ in range(3000):
         kept.insert(rng)
-    check(kept.tables, kept.keys)
+    for t in range(TABLES):
+        assert entries(kept.tables, t) == {row for row, own in kept.keys.items() if own[t] != NO_KEY}
+        for row, own in list(kept.keys.items())[::50]:
+            if own[t] != NO_KEY:
+                assert row in found(kept.tables.searched, t, int(own[t]), bits=bits)
