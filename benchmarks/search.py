@@ -40,6 +40,9 @@ SCENES = 10_000_000
 BATCH = 10_000
 """Codes inserted at once."""
 QUERIES = 200
+WARMING = 600
+"""Queries that are asked before those that count: what was just written is not yet where the processor, and the machine
+beneath, keep what is read."""
 SCANNED = 2
 """Queries of the compiled scan."""
 PEER_QUERIES = 12
@@ -106,6 +109,8 @@ def plain(n: int, say: Say, *, cameras: bool) -> list[Row]:
             say(f"{start} codes inserted")
     flat = faiss.IndexBinaryFlat(256)
     flat.add(as_bytes(codes))
+    for _ in range(WARMING):
+        index.search(turned(codes, rng))
     queries = [turned(codes, rng) for _ in range(QUERIES)]
     out = np.empty(65536, np.int64)
     scan(codes[:10], codes[0], out)
