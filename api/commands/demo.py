@@ -36,6 +36,7 @@ from streams.simulator.studio import PROCESSES, Studio
 from streams.store.lease import JudgeRunning
 from streams.store.sql import SqlStore
 from streams.store.words import MODE
+from streams.warm import warm
 from streams.wiring import OpenJudge, open_judge
 
 FOLDER = Path(".demo")
@@ -71,6 +72,8 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
         f"seed {seed}; the stills are drawn, the detector, its store ({own.store}) and its hooks are real.\n",
         highlight=False,
     )
+    console.print("Getting ready; the first start on a machine compiles for about a minute.", style="dim")
+    warm()
     try:
         with _stage(own, maker) as stage, studio:
             begin = time.monotonic()
