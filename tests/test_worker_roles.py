@@ -181,9 +181,10 @@ def test_killed_again_and_again_worker_and_matcher_lose_nothing_and_double_nothi
     workers = [start("w0", "worker"), start("w1", "worker")]
     matcher = start("m0", "matcher")
     assert wait_until(through(place, len(quiet)), 90), matcher.log.read_text()
+    moved = [len(worker.events("workers.moved")) for worker in workers]
     place.produce(rest)
-    for worker in workers:
-        worker.await_event("workers.moved", len(worker.events("workers.moved")) + 1)
+    for worker, before in zip(workers, moved, strict=True):
+        worker.await_event("workers.moved", before + 1)
     workers.pop(0).end(signal.SIGKILL)
     matcher.end(signal.SIGKILL)
     workers.append(start("w2", "worker"))
