@@ -216,11 +216,12 @@ def test_two_matchers_of_which_one_is_killed_say_what_one_process_says(cloud: Ma
 
     first, second = matcher("m1", "--share", "1/2"), matcher("m2", "--share", "2/2")
     assert wait_until(through(place, 80), 90), first.log.read_text() + second.log.read_text()
+    before = len(second.events("batch.stored"))
     place.produce(messages[88:])
     stray, there = delivered(900, camera=0), cameras_of(Share(1, 2), 4)(CameraId("cam0"))
     with KafkaProducer(bootstrap_servers=place.settings.kafka) as producer:
         sent(producer, place, stray, int(time.time() * 1000), partition=1 if there else 0)
-    second.await_event("batch.stored", len(second.events("batch.stored")) + 1)
+    second.await_event("batch.stored", before + 1)
     second.end(signal.SIGKILL)
     second = matcher("m2b", "--share", "2/2", "--standby")
     assert wait_until(through(place, stills + 1), 90), first.log.read_text() + second.log.read_text()
