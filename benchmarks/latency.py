@@ -41,8 +41,10 @@ from streams.warm import warm
 CAMERAS, LEARNED, STILLS = 40, 3, 1800
 A_SECOND = 60.0
 LEAK_EVERY = 11
-SCENES = 100_000
+SCENES = 1_000_000
 """Scenes of other cameras in the store of a process that is started anew."""
+FIRST_SECONDS = 600.0
+"""The matcher's first start, without a snapshot, computes the keys of all of them."""
 RESTARTS = 3
 
 
@@ -135,7 +137,7 @@ def _recovery(say: Say, place: Cloud, scenes: int, restarts: int, known: list[Me
     running = {role: _begun(place, role, folder) for role in ("worker", "matcher")}
     place.produce(known)
     stills = len(known) - CAMERAS
-    await_stills(place, running["matcher"], stills)
+    await_stills(place, running["matcher"], stills, FIRST_SECONDS)
     assert running["matcher"].end(signal.SIGTERM) == 0  # it leaves a snapshot
     running["matcher"] = _begun(place, "matcher", folder)
     seconds: dict[str, list[float]] = {role: [] for role in running}

@@ -189,11 +189,11 @@ def divided(
         place.remove()
 
 
-def await_stills(place: Cloud, judge: WorkerProcess, stills: int) -> None:
+def await_stills(place: Cloud, judge: WorkerProcess, stills: int, patience: float = PATIENCE_SECONDS) -> None:
     """Return once the judge's store has counted so many."""
     with SqlStore(place.settings.store) as watched:
         counted = lambda: sum(watched.counts().stills.values()) >= stills  # noqa: E731
-        assert wait_until(counted, PATIENCE_SECONDS), judge.log.read_text()
+        assert wait_until(counted, patience), judge.log.read_text()
 
 
 def mean_bytes(place: Cloud, topic: str) -> float:
