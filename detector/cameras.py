@@ -89,6 +89,10 @@ class Cameras:
         self._at_hand.move_to_end(found.record.id)
         return found
 
+    def get_or_add(self, record: Camera) -> Watched:
+        """The camera of this id, at hand; when it is not known, a new one with this record."""
+        return self.get(record.id) or self.add(record)
+
     def add(self, record: Camera) -> Watched:
         """A new camera."""
         watched = self._hand(Watched(record, self.reserve(record.id)))
@@ -221,9 +225,9 @@ class Scenes(Mapping[SceneId, Known]):
     def __getitem__(self, id_: SceneId) -> Known:
         for place in self.places.under(key_of(id_)):
             number = self._owner_of(place) if place >= 0 else -2 - place
-            for known in self._cameras.at(number).scenes if number != FREE else ():
-                if known.record.id == id_:
-                    return known
+            found = self._cameras.at(number).scene(id_) if number != FREE else None
+            if found is not None:
+                return found
         raise KeyError(id_)
 
     def row_of(self, id_: SceneId, number: int) -> int:

@@ -111,6 +111,10 @@ class Watched:
         """All of them."""
         return [*self.own, *self.held, *self.unjudged]
 
+    def scene(self, id_: SceneId) -> Known | None:
+        """The one of this id, if it has one."""
+        return next((known for known in self.scenes if known.record.id == id_), None)
+
     @property
     def confirmed(self) -> bool:
         """Whether any of its own scenes was seen again."""

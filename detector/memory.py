@@ -89,9 +89,7 @@ class Memory:
     def camera(self, delivery: Delivery) -> Watched:
         """The camera that a delivery claims to show, new or known."""
         found = self.cameras.get(delivery.camera)
-        if found is None:
-            found = self.cameras.add(Camera(delivery.camera, None, delivery.time, delivery.time, b""))
-        return found
+        return found or self.cameras.add(Camera(delivery.camera, None, delivery.time, delivery.time, b""))
 
     def changed(self, camera: Watched) -> None:
         """Say that a camera changed, so that the next drain tells it, if it is ours to tell."""
@@ -114,8 +112,7 @@ class Memory:
     ) -> Known:
         """A new scene of the camera, first seen in this delivery. The same delivery gives the same scene again."""
         id_ = SceneId(derived_id("sc", delivery.camera, delivery.key.source, delivery.key.id))
-        learned = next((known for known in camera.scenes if known.record.id == id_), None)
-        if learned is not None:
+        if (learned := camera.scene(id_)) is not None:
             return learned
         record = Scene(
             id_, delivery.camera, delivery.account, standing, delivery.key, delivery.time, delivery.time, 1, b""
@@ -193,11 +190,10 @@ class Memory:
 
     def known(self, camera: CameraId, id_: SceneId) -> Known:
         """A scene of which the camera is known. Raises KeyError."""
-        watched = self.cameras[camera]
-        for known in watched.scenes:
-            if known.record.id == id_:
-                return known
-        raise KeyError(id_)
+        found = self.cameras[camera].scene(id_)
+        if found is None:
+            raise KeyError(id_)
+        return found
 
     def awaiting(self, camera: CameraId) -> list[Known]:
         """The scenes of other cameras that wait for this one to go on."""
@@ -321,7 +317,7 @@ class Memory:
         if self.mine(camera.id):
             return
         record = Camera(camera.id, camera.presumed_owner, camera.first_seen, camera.last_seen, b"")
-        watched = self.cameras.get(camera.id) or self.cameras.add(record)
+        watched = self.cameras.get_or_add(record)
         self.cameras.changed(camera.id)
         watched.record, watched.heir_of, watched.claims = record, None, []
         watched.ring.clear()
@@ -332,12 +328,9 @@ class Memory:
         fresh: Fresh = []
         for scene in scenes:
             now, packed = read_scene(scene)
-            camera = self.cameras.get(scene.camera) or self.cameras.add(
-                Camera(scene.camera, None, scene.first_seen, scene.last_seen, b"")
-            )
+            camera = self.cameras.get_or_add(Camera(scene.camera, None, scene.first_seen, scene.last_seen, b""))
             self.cameras.changed(scene.camera)
-            before = next((k for k in camera.scenes if k.record.id == scene.id), None)
-            if before is not None:
+            if (before := camera.scene(scene.id)) is not None:
                 self._renew_scene(before, now)
                 continue
             entered.append(now)

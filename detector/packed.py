@@ -92,7 +92,7 @@ def camera_part(camera: Camera) -> bytes:
     """A camera's share of its record, from how the store has it."""
     id_, owner = camera.id.encode(), (camera.presumed_owner or "").encode()
     flags = PRESUMED if camera.presumed_owner is not None else 0
-    head = _CAMERA.pack(flags, _micros(camera.first_seen), _micros(camera.last_seen), len(id_), len(owner))
+    head = _CAMERA.pack(flags, micros_of(camera.first_seen), micros_of(camera.last_seen), len(id_), len(owner))
     return head + id_ + owner + camera.body
 
 
@@ -111,7 +111,7 @@ def join(camera: Camera, parts: Sequence[Part]) -> bytes:
     flags = part[0] | (REACHED if any(each.reached for each in parts) else 0)
     oldest = min((each.last_seen for each in parts), default=NEVER)
     own = len(parts) - held - unjudged
-    head = _HEAD.pack(flags, own, held, unjudged, _micros(camera.last_seen), oldest, _mark(camera.id, part))
+    head = _HEAD.pack(flags, own, held, unjudged, micros_of(camera.last_seen), oldest, _mark(camera.id, part))
     marks = struct.pack(f"<{len(parts)}q", *(each.mark for each in parts))
     lengths = struct.pack(f"<{len(parts) + 1}I", len(part), *(len(each.body) for each in parts))
     record = b"".join((head, marks, lengths, part, *(each.body for each in parts)))
@@ -192,16 +192,12 @@ def moment(micros: int) -> datetime:
 
 def micros_of(when: datetime) -> int:
     """Microseconds from 1970 to the moment."""
-    return _micros(when)
+    return ((when if when.tzinfo is UTC else utc(when)) - _EPOCH) // _MICROSECOND
 
 
 def _counts(record: bytes | memoryview) -> tuple[int, int, int]:
     own, held, unjudged = _HEAD.unpack_from(record)[1:4]
     return own, held, unjudged
-
-
-def _micros(when: datetime) -> int:
-    return ((when if when.tzinfo is UTC else utc(when)) - _EPOCH) // _MICROSECOND
 
 
 def _mark(camera: str, body: bytes) -> int:
@@ -233,7 +229,7 @@ def _scene_body(r: Scene, tail: bytes, flags: int) -> bytes:
         flags, id_ = flags | _HEX_ID, raw
     account, source, key = r.account.encode(), r.delivery.source.encode(), r.delivery.id.encode()
     lengths = len(id_), len(account), len(source), len(key)
-    head = _SCENE.pack(flags, _NUMBER[r.standing], _micros(r.first_seen), _micros(r.last_seen), r.seen, *lengths)
+    head = _SCENE.pack(flags, _NUMBER[r.standing], micros_of(r.first_seen), micros_of(r.last_seen), r.seen, *lengths)
     return b"".join((head, id_, account, source, key, tail))
 
 
