@@ -33,8 +33,8 @@ from detector.memory import Memory
 from detector.query import Query
 from detector.reading import Reading
 from detector.shared import shared
+from models.agreement import compare
 from models.records import AccountId, CameraId, Delivery, DeliveryId
-from models.registration import compare
 from models.scene import Standing
 from streams.decode import Decoder
 from streams.evaluation.corpus import moment, opened, read

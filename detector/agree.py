@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from detector.reading import Reading
-from models.registration import Agreement, Looked, agree_at
+from models.agreement import Agreement, agree_at
+from models.looked import Looked
 from models.thumbnail import SIDE
 
 LEAST_BITS: Final = 120

@@ -17,9 +17,10 @@ from detector.known import NUMBER, Known, Watched
 from detector.match import Match
 from detector.memory import WHOSE, Memory
 from detector.query import Query
+from models.agreement import Agreement, agree_at, blocks_at, compare
 from models.distance import SHORT_BITS
+from models.looked import Looked
 from models.records import CameraId, Delivery
-from models.registration import Agreement, Looked, agree_at, blocks_at, compare
 from models.rights import Rights
 from models.scene import Standing
 from models.thumbnail import SIDE

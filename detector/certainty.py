@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import atanh, log, sqrt
 from typing import Final
 
-from models.registration import Agreement
+from models.agreement import Agreement
 
 CAP: Final = 0.995
 """Correlation beyond which Fisher's z would grow without saying more."""

@@ -11,9 +11,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from models.agreement import Agreement
 from models.fingerprint import Still
 from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId
-from models.registration import Agreement
 from models.scene import Standing
 
 

@@ -19,11 +19,12 @@ from detector.known import Known
 from detector.memory import Memory
 from detector.query import Query
 from detector.shared import its_own, shared
+from models.agreement import Agreement, compare, glance
 from models.code import Hypotheses, fine_of, hypotheses
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
+from models.looked import Looked
 from models.placing import AS_IS, RARE, USUAL, Placing, inverse
-from models.registration import Agreement, Looked, compare, glance
 from models.view import PARTIAL, View, cleaned
 
 SAME_RADIUS: Final = 0.05

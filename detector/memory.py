@@ -36,8 +36,8 @@ from models.code import Hypotheses
 from models.fingerprint import Fingerprint, Still
 from models.index import Index
 from models.keys import lookup, lookups
+from models.looked import Looked
 from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
-from models.registration import Looked
 from models.scene import Camera, Scene, Standing
 from models.view import View, seen
 

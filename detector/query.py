@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from detector.known import Known
 from detector.memory import Memory
 from detector.reading import Reading, readings
+from models.agreement import Agreement, compare
 from models.code import Hypotheses, fine_of, hypotheses
 from models.fingerprint import Fingerprint
+from models.looked import Looked
 from models.placing import RARE, USUAL, boxed
 from models.records import SceneId
-from models.registration import Agreement, Looked, compare
 from models.view import WORDS_OF, View, frames, seen
 
 

@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.agreement import Agreement
 from models.code import AS_IS, Hypotheses, fine_of, hypotheses
 from models.fingerprint import Fingerprint
+from models.looked import Looked
 from models.placing import QUARTER_TURNS, ROLLED_TWICE, TRIMMED, inside
-from models.registration import Agreement, Looked
 from models.thumbnail import INVALID, SIDE
 from models.window import Box, Slant, rolled, slanted, untwined, upright, windows
 

@@ -19,7 +19,7 @@ from detector.match import Match
 from detector.memory import Memory
 from detector.query import Query
 from detector.shared import its_own, shared
-from models.registration import Agreement, agree_at, compare
+from models.agreement import Agreement, agree_at, compare
 
 VALID: Final = 0.5
 """Valid share of a still below which it is a strip."""

@@ -26,7 +26,7 @@ class Evidence:
     """What is known of a novel still when it comes: how it compares with its camera's own scenes, and what went before.
 
     `own` is the best score of the second look under any placing; `correlation`, `fine`, `intact` and `blocks` are the
-    best of each over the nearest scenes as they are (models/registration.py; `blocks` as a share). `distance` is the
+    best of each over the nearest scenes as they are (models/agreement.py; `blocks` as a share). `distance` is the
     share of reliable bits that differ from the nearest scene, 1 where too few are common. `valid` and `textured` are
     shares of the still itself.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from detector.explanation import Near
-from models.registration import AGREES
+from models.agreement import AGREES
 from models.thumbnail import INVALID, SIDE
 from streams.explain import Explained
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.certainty import LEAST, certainty, needed
-from models.registration import Agreement
+from models.agreement import Agreement
 
 
 def agreement(score: float, fine: float) -> Agreement:

@@ -21,6 +21,7 @@ from api.cli import app
 from detector.beside import needed_score, placed
 from detector.engine import Engine
 from detector.explain import explain
+from models.agreement import Agreement
 from models.placeholder import Shelf
 from models.records import (
     AccountId,
@@ -33,7 +34,6 @@ from models.records import (
     RightChanged,
     Verdict,
 )
-from models.registration import Agreement
 from streams.claims import folder_fetch
 from streams.cloudevents import Message, parse_line, to_json
 from streams.decode import Decoder

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import picture, place, still
 
+from models.agreement import compare
 from models.code import code_of, fine_of, hypotheses
 from models.fingerprint import Fingerprint, fingerprint
+from models.looked import Looked
 from models.packing import pack, unpack
 from models.placing import AS_IS, RARE, USUAL, inverse, window
 from models.records import Picture
-from models.registration import Looked, compare
 from models.thumbnail import INVALID, SIDE
 
 

@@ -15,9 +15,9 @@ from detector.match import Match
 from detector.memory import Memory
 from detector.query import Query
 from detector.shared import SEVERAL, its_own, shared
+from models.agreement import Agreement
 from models.fingerprint import Fingerprint, fingerprint
 from models.records import AccountId, CameraId, Delivery, DeliveryId
-from models.registration import Agreement
 from models.scene import Standing
 
 CONFIRMED = (1,)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from places import Grey, picture, place
 
+from models.agreement import compare
 from models.fingerprint import Fingerprint, fingerprint
-from models.registration import Looked, compare
+from models.looked import Looked
 from models.thumbnail import INVALID
 from models.view import PARTIAL, WORDS_OF, View, cleaned, frames, seen
 

@@ -11,9 +11,10 @@ from places import Cloud, Grey, picture, place
 from detector import agree
 from detector.query import Query
 from detector.reading import Reading, readings
+from models.agreement import agree_at, compare
 from models.fingerprint import Fingerprint, fingerprint
+from models.looked import Looked
 from models.records import Verdict
-from models.registration import Looked, agree_at, compare
 from models.thumbnail import INVALID
 from models.window import bands, leans, rolled, untwined, upright, windows
 
