@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud import Cloud, answer, delivered, enrolled, in_memory, rounds, told
+from cloud import Cloud, WorkerProcess, answer, delivered, enrolled, from_disk, in_memory, rounds, told
 from programs import free_port, start_tick, wait_until
 from services import Services
 
@@ -209,7 +209,7 @@ def test_sigterm_stores_the_batch_in_hand_and_leaves_the_group(cloud: MakeCloud,
 
 
 def test_sigint_ends_an_idle_worker_in_order(cloud: MakeCloud, tmp_path: Path) -> None:
-    worker = cloud().worker(tmp_path / "worker.log")
+    worker = WorkerProcess(cloud().settings, tmp_path / "worker.log", ["worker"], start=from_disk)
     worker.await_event("worker.ready")
     assert worker.end(signal.SIGINT) == 0
     assert worker.events("worker.stopped")
