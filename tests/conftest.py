@@ -1,7 +1,7 @@
 """Fixtures that every test may ask for: a real broker, a real database of one's own.
 
-Owns when services start (when the first test asks) and end (with the run). Refuses to skip: a service that
-cannot be had ends the run with one sentence.
+Owns when services start (when the first test asks; before all, where several processes share them) and end (with the
+run), and the order of the tests. Refuses to skip: a service that cannot be had ends the run with one sentence.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import psycopg
 import pytest
 from kafka.admin import KafkaAdminClient
 from programs import ServiceError
-from services import Broker, Services
+from services import KAFKA_VARIABLE, POSTGRES_VARIABLE, Broker, Services
 
 ServiceT = TypeVar("ServiceT")
+
+for _library in ("OPENBLAS", "OMP"):  # as the command does it, before numpy comes; processes share the cores here too
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.services)
     shared = "PYTEST_XDIST_WORKER" in os.environ
     items.sort(key=lambda item: item.get_closest_marker("services") is not None, reverse=shared)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Where several processes share the tests they share a broker and a database: started before them, ended after."""
+    shared = Services()
+    config.add_cleanup(shared.close)
+    os.environ[KAFKA_VARIABLE], os.environ[POSTGRES_VARIABLE] = had(shared.kafka), had(shared.postgres)
 
 
 @pytest.fixture(scope="session")

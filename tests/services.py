@@ -68,6 +68,9 @@ KAFKA_VARIABLE = "STRAYFRAME_TEST_KAFKA"
 POSTGRES_VARIABLE = "STRAYFRAME_TEST_POSTGRES"
 """Names a running PostgreSQL (a URL whose user may create databases), used instead of one of our own."""
 
+JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For minutes, not for months: without the optimising compiler a broker costs 2.8 s of CPU to start instead of 4.1."""
+
 FOLDER_PREFIX = "strayframe-services-"
 """Data folders are called PREFIX + owner + random, the owner being `kept` or a process's pid and start tick."""
 
@@ -149,8 +152,7 @@ class Broker:
         classpath, program = f"{kafka_jars()}/*", java()
         if not (self.folder / "server.properties").exists():
             self._format(program, classpath)
-        heap = ["-Xms128m", "-Xmx1g", "-XX:+UseSerialGC"]
-        command = [program, *heap, "-cp", classpath, "kafka.Kafka", "server.properties"]
+        command = [program, *JAVA_OPTIONS, "-Xms128m", "-Xmx1g", "-cp", classpath, "kafka.Kafka", "server.properties"]
         self._process = Process.start(self.folder, "kafka", command)
         await_ready("Kafka", self._process, self.answers, self.folder / "kafka.log")
 
@@ -173,7 +175,7 @@ class Broker:
         settings = self._defaults(controller=free_port()) | self._properties
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
         (self.folder / "server.properties").write_text(text)
-        storage = [program, "-cp", classpath, "kafka.tools.StorageTool", "format"]
+        storage = [program, *JAVA_OPTIONS, "-cp", classpath, "kafka.tools.StorageTool", "format"]
         cluster = ["-t", str(uuid.uuid4()), "-c", "server.properties"]
         run([*storage, *cluster], "Formatting Kafka's storage", cwd=self.folder)
 
