@@ -24,7 +24,8 @@ demo: .venv/.run ## simulate a leak and catch it, then serve the API on 127.0.0.
 	@$(BIN)/strayframe demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: check compiled ## every check and every test, against a real Kafka broker and a real PostgreSQL
+test: .venv/.test ## every check and every test, against a real Kafka broker and a real PostgreSQL
+	@$(MAKE) -j2 --output-sync compiled check
 	$(say) tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
