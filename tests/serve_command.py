@@ -33,7 +33,7 @@ def serve(store: Path, *more: str, command: Path | None = None) -> Iterator[tupl
     with (
         store.with_suffix(".log").open("wb") as log,
         subprocess.Popen([command, *words], stderr=log) if command else born(words, errors=log.fileno()) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS, verify=False) as client,
     ):
         try:
             yield process, client

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import LONG
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -125,6 +126,10 @@ def test_no_other_folder_bears_the_name_of_a_package() -> None:
     folders = {parent.relative_to(ROOT) for path in tree() for parent in path.parents if parent.is_relative_to(ROOT)}
     twins = [folder for folder in folders if folder.name in PACKAGES and len(folder.parts) > 1]
     assert twins == []
+
+
+def test_the_files_that_run_first_are_there() -> None:
+    assert [name for name in LONG if not (Path(__file__).parent / f"{name}.py").exists()] == []
 
 
 # --- make ------------------------------------------------------------------------------------------------
