@@ -4,6 +4,7 @@ Owns how they are had (jars from Maven, programs from Debian's packages), starte
 ids, and swept away when an earlier run was killed. Refuses to skip: what cannot be had raises ServiceError
 with one sentence. Needs nothing but Python's own library, so that it runs before anything is installed.
 
+    python tests/services.py have     have what both need: install programs and fetch jars that are missing
     python tests/services.py up       start both and leave them running
     python tests/services.py env      the two variables that name them, to be exported
     python tests/services.py status   what runs, and where its logs are
@@ -389,6 +390,13 @@ def running() -> dict[str, str]:
     return {str(name): str(value) for name, value in state["variables"].items()}
 
 
+def have() -> None:
+    """Install and fetch what is missing for both."""
+    java()
+    kafka_jars()
+    postgres_programs()
+
+
 def up() -> None:
     """Start both and note where they are. Running ones are left as they are."""
     if running():
@@ -434,7 +442,7 @@ def env() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """The command line; see the module's text."""
-    commands = {"up": up, "down": down, "status": status, "env": env}
+    commands = {"have": have, "up": up, "down": down, "status": status, "env": env}
     if len(arguments) != 1 or arguments[0] not in commands:
         sys.stderr.write((__doc__ or "").partition("    python")[1] + (__doc__ or "").partition("    python")[2])
         return 2
