@@ -7,6 +7,7 @@ run), and the order of the tests. Refuses to skip: a service that cannot be had 
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import uuid
 import warnings
@@ -77,8 +78,10 @@ def kafka(services: Services) -> str:
 
 
 @pytest.fixture
-def swept() -> Iterator[None]:
-    """kafka-python leaves the sockets of failed attempts to the garbage collector: collect them where they arise."""
+def swept(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """kafka-python leaves the sockets of failed attempts to the garbage collector: collect them where they arise. Its
+    log records hold them as well, for as long as pytest holds the records."""
+    caplog.set_level(logging.CRITICAL, "kafka")
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -113,10 +113,11 @@ def mother() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 def bear(orders: socket.socket) -> None:
     """Load everything, then fork for each order until nobody is left to give one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # she ends with who gives orders
     load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those that mind a child are waited for by nobody
     while True:
-        order, (link, *output), *_ = receive(orders)
+        order, (link, *output) = receive(orders)
         if not order:
             return
         if os.fork() == 0:
@@ -147,6 +148,7 @@ def mind(link: socket.socket, output: list[int], words: list[str], environment: 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         link.close()
         live(output, words, environment, folder)
     for each in output:
@@ -178,5 +180,4 @@ def live(output: list[int], words: list[str], environment: dict[str, str], folde
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt), socket.socket(fileno=int(sys.argv[1])) as given:
-        bear(given)
+    bear(socket.socket(fileno=int(sys.argv[1])))

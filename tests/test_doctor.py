@@ -242,8 +242,6 @@ def test_the_same_is_asked_of_postgresql(postgres_url: str) -> None:
         assert at_store.clock(store.database, datetime.now(UTC) - timedelta(seconds=9)).state is State.WRONG
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning")
-@pytest.mark.usefixtures("swept")
 def test_brokers_topics_and_the_brokers_clock_are_looked_at(kafka: str) -> None:
     ours = f"test.{uuid.uuid4().hex}"
     names = {f"topic_{name}": f"{ours}.{name}" for name in ("stills", "rights", "changes", "rejected")}
@@ -258,8 +256,6 @@ def test_brokers_topics_and_the_brokers_clock_are_looked_at(kafka: str) -> None:
     assert stream.clock(settings, lambda: datetime.now(UTC) + timedelta(minutes=1)).state is State.WRONG
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning")
-@pytest.mark.usefixtures("swept")
 def test_brokers_that_do_not_answer_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.kafka.client.BOOTSTRAP_SECONDS", 1.0)
     settings = Settings(kafka=f"127.0.0.1:{free_port()}")
