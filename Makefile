@@ -24,7 +24,8 @@ demo: .venv/.run ## simulate a leak and catch it, then serve the API on 127.0.0.
 	@$(BIN)/strayframe demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: check compiled ## every check and every test, against a real Kafka broker and a real PostgreSQL
+test: .venv/.test ## every check and every test, against a real Kafka broker and a real PostgreSQL
+	@$(MAKE) -j3 --output-sync compiled check services-have
 	$(say) tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
@@ -69,6 +70,10 @@ soak: .venv/.test ## ten minutes under load with everything that goes wrong (tes
 	@$(BIN)/python -m pytest -q -s tests/soak.py
 
 # --- for those who develop -------------------------------------------------------------------------------
+
+.PHONY: services-have
+services-have: .venv/.test ## have what the tests' broker and database need: programs and jars
+	@$(BIN)/python tests/services.py have
 
 .PHONY: services-up
 services-up: .venv/.run ## start a Kafka broker and a PostgreSQL and leave them running; tests then use them

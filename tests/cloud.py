@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -25,6 +25,7 @@ from urllib.request import urlopen
 
 import numpy as np
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from nursery import Born, born
 from PIL import Image
 from programs import wait_until
 
@@ -253,10 +254,22 @@ class Cloud:
         return self._workers[-1]
 
 
+def from_disk(
+    words: Sequence[str], environment: Mapping[str, str], folder: Path, out: int, errors: int
+) -> subprocess.Popen[bytes]:
+    """Start a command as its users do."""
+    command = [Path(sys.executable).with_name("strayframe"), *words]
+    return subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
+
+
+Start = Callable[[Sequence[str], Mapping[str, str], Path, int, int], Born | subprocess.Popen[bytes]]
+"""How a process begins: `born`, at once, or `from_disk`."""
+
+
 class WorkerProcess:
     """A running `strayframe worker`, or another command; its log lines are JSON objects in a file."""
 
-    def __init__(self, settings: Settings, log: Path, options: tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings, log: Path, options: Sequence[str], start: Start = born) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("STRAYFRAME_")}
         for name in type(settings).model_fields:
             value = getattr(settings, name)
@@ -265,10 +278,7 @@ class WorkerProcess:
         environment["STRAYFRAME_LOG_FORMAT"] = "json"
         self.log = log
         with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", "from api.cli import main; main()", *options],
-                env=environment, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            )  # fmt: skip
+            self.process = start(options, environment, log.parent, out.fileno(), out.fileno())
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log events of that name so far."""

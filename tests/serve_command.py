@@ -8,30 +8,32 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from nursery import Born, born
 from serving import WAIT_SECONDS
 
 from streams.store.lease import process_start
 
-COMMAND = Path(sys.executable).with_name("strayframe")
+Process = Born | subprocess.Popen[bytes]
 
 
 @contextmanager
-def serve(store: Path, *more: str, command: Path = COMMAND) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """The command on a free port, its log beside the store; killed afterwards if it still runs."""
+def serve(store: Path, *more: str, command: Path | None = None) -> Iterator[tuple[Process, httpx.Client]]:
+    """The command on a free port, its log beside the store; killed afterwards if it still runs. `command` is a program
+    to be started from the disk."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     options = ["--store", f"sqlite:///{store}", "--port", str(port), "--lease-seconds", "600"]
+    words = ["serve", *options, "--log-format", "json", *more]
     with (
         store.with_suffix(".log").open("wb") as log,
-        subprocess.Popen([command, "serve", *options, "--log-format", "json", *more], stderr=log) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
+        subprocess.Popen([command, *words], stderr=log) if command else born(words, errors=log.fileno()) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS, verify=False) as client,
     ):
         try:
             yield process, client
@@ -40,7 +42,7 @@ def serve(store: Path, *more: str, command: Path = COMMAND) -> Iterator[tuple[su
 
 
 def until_ready(
-    process: subprocess.Popen[bytes],
+    process: Process,
     client: httpx.Client,
     status: int = 200,
     path: str = "/readyz",

@@ -76,13 +76,13 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_verdicts_do_not_depend_on_the_number_of_processes(replay: Path, tmp_path: Path) -> None:
     written = []
-    for count in ("1", "2", "3"):
+    for count in ("1", "3"):
         files = [tmp_path / f"{name}{count}" for name in ("verdicts", "alerts", "incidents", "rejects")]
         options = [part for path in files for part in (f"--{path.name[:-1]}", str(path))]
         result = CliRunner().invoke(app, ["replay", str(replay), "--processes", count, *options])
         assert result.exit_code == 0, result.output
         written.append([path.read_bytes() for path in files])
-    assert written[0] == written[1] == written[2]
+    assert written[0] == written[1]
     verdicts, alerts, _, rejects = written[0]
     assert b'"leak"' in alerts
     assert {verdict for verdict in Verdict if f'"{verdict}"'.encode() in verdicts} >= {Verdict.CLEAR, Verdict.UNJUDGED}

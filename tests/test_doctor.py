@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -242,7 +243,8 @@ def test_the_same_is_asked_of_postgresql(postgres_url: str) -> None:
 
 
 def test_brokers_topics_and_the_brokers_clock_are_looked_at(kafka: str) -> None:
-    names = {f"topic_{name}": f"doctor.{name}" for name in ("stills", "rights", "changes", "rejected")}
+    ours = f"test.{uuid.uuid4().hex}"
+    names = {f"topic_{name}": f"{ours}.{name}" for name in ("stills", "rights", "changes", "rejected")}
     settings = Settings(kafka=kafka, **names)  # type: ignore[arg-type]
     now = partial(datetime.now, UTC)
     missing = list(stream.looked_at(settings, now))

@@ -111,7 +111,7 @@ def test_damages_are_tried_and_shown_apart_by_whether_they_are_held(
 
 
 def test_pictures_of_misses_are_shown_but_none_of_a_held_kind(corpus: Path, tmp_path: Path) -> None:
-    data = next((corpus / "photos").rglob("*.jpg")).read_bytes()
+    data = jpeg(opened(next((corpus / "photos").rglob("*.jpg"))).resize((160, 90)), 85)
     tried = [Tried(kind, 9, misses=[Miss(data, data, "photo-1", "held")] * 9) for kind in ("quad", "solarised")]
     fared = [witnessed(each) for each in tried]
     shown = write_page(tmp_path, Findings(damages=fared), {})

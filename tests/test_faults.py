@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ def require_the_same(place: Cloud, messages: list[Message]) -> None:
 # --- what producers do wrong -------------------------------------------------------------------------------
 
 
+@cache
 def bomb() -> bytes:
     """A small file that says it is 20,000 x 20,000 pixels."""
     out = io.BytesIO()

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from detector.notice import Notice, NoticeType, notice
 from streams.judge import Batch
 from streams.metrics import Metrics
-from streams.outbox import call, courier, http
+from streams.outbox import call, courier, dispatch, http
 from streams.outbox.call import State
 from streams.outbox.dispatch import Dispatcher
 from streams.outbox.secret import secret_of
@@ -113,6 +113,7 @@ def test_a_notice_is_posted_as_a_standard_webhook(house: House) -> None:
 )
 def test_a_bad_receiver_holds_up_no_other(house: House, bad: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "SAYS_SECONDS", 0.2)
+    monkeypatch.setattr(dispatch, "LEAVE_SECONDS", 0.2)
     with Receiver([bad]) as wrong, Receiver() as right, house.dispatcher():
         house.hook(wrong)
         good = house.hook(right)
@@ -216,12 +217,12 @@ def test_410_disables_the_hook_and_stops_what_waits(house: House) -> None:
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_receiver_that_asks_to_wait_is_left_alone_for_so_long(house: House, code: int) -> None:
-    with Receiver([status(code, "retry-after: 2"), status(204)]) as receiver, house.dispatcher():
+    with Receiver([status(code, "retry-after: 1"), status(204)]) as receiver, house.dispatcher():
         hook = house.hook(receiver)
         house.tell(raised(1), raised(2))
         house.until(hook, State.DELIVERED, 2)
     first, second, *_ = receiver.arrived
-    assert second.at - first.at >= 2
+    assert second.at - first.at >= 1
     assert receiver.ids == [raised(1).id, raised(1).id, raised(2).id]
 
 
@@ -367,8 +368,6 @@ def test_one_dispatcher_at_a_time_acts_and_the_next_takes_over(house: House) -> 
 
 
 def test_what_waits_and_what_became_of_attempts_is_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from streams.outbox import dispatch
-
     monkeypatch.setattr(dispatch, "TELL_SECONDS", 0.05)
     value = house.metrics.registry.get_sample_value
     assert str(value("strayframe_outbox_waiting")) == "nan"

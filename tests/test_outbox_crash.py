@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import told as program
+from nursery import Born, telling
 from programs import wait_until
 from receivers import Arrived, Receiver
 from sqlalchemy import select
@@ -28,10 +28,9 @@ WAIT = 90.0
 
 
 @contextmanager
-def life(url: str, first: int, count: int, *more: str) -> Iterator[subprocess.Popen[str]]:
+def life(url: str, first: int, count: int, *more: str) -> Iterator[Born]:
     """A process that stores and dispatches; killed at the end."""
-    command = [sys.executable, str(Path(__file__).with_name("told.py")), url, str(first), str(count), *more]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with telling([program.__file__, url, str(first), str(count), *more]) as process:
         try:
             yield process
         finally:

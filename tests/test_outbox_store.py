@@ -3,17 +3,19 @@ made twice, and what was rolled back is never told."""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from detector.notice import Notice, NoticeType, notice
 from streams.judge import Batch
@@ -22,6 +24,7 @@ from streams.outbox.call import (
     LONGEST_ASKED,
     RETRY_SPAN,
     Attempt,
+    CallId,
     Due,
     Outcome,
     Result,
@@ -33,11 +36,12 @@ from streams.outbox.call import (
 )
 from streams.outbox.courier import SETTLES
 from streams.store import lease as leasing
+from streams.store import outbox as outbox_module
 from streams.store import outbox_schema
 from streams.store.forgetting import Forgetting
 from streams.store.hooks import Hook, Hooks, Logged
 from streams.store.lease import DISPATCH, Fenced
-from streams.store.outbox import Outbox, put
+from streams.store.outbox import Outbox, of_attempt, put
 from streams.store.sql import SqlStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -294,3 +298,37 @@ def test_a_body_is_under_20_kb_whatever_is_told(data: dict[str, object]) -> None
     if "omitted" in cut and "omitted" not in data:
         assert set(cut) - {"omitted"} <= set(data)
         assert set(cut["omitted"]) == set(data) - set(cut)
+
+
+def test_a_hook_is_removed_while_an_attempt_at_it_is_written_down(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one who records has changed the call and not yet written the attempt when the other comes to the calls."""
+    amid, on = threading.Event(), threading.Event()
+
+    def slowly(call: CallId, attempt: Attempt) -> dict[str, Any]:
+        amid.set()
+        on.wait(30)
+        return of_attempt(call, attempt)
+
+    def reached(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FOR UPDATE" in statement or "DELETE FROM calls" in statement:
+            on.set()
+
+    with SqlStore(url) as store, SqlStore(url) as other:
+        store.acquire(600, "test")
+        hooks, outbox = Hooks(other.database), Outbox(store.database)
+        target = Witness(hooks.add("https://one.example/1", NOON))
+        store.commit(Batch(notices=[told(1)]))
+        outbox.route(outbox.unrouted(), [target], NOON)
+        due = outbox.due(target.name, NOON + timedelta(days=1))
+        assert due is not None
+        monkeypatch.setattr(outbox_module, "of_attempt", slowly)
+        recorder = threading.Thread(target=attempted, args=(outbox, due, DELIVERED, NOON))
+        recorder.start()
+        assert amid.wait(30)
+        if other.database.is_sqlite:
+            on.set()  # there the other waits before it begins
+        event.listen(other.database.engine, "before_cursor_execute", reached)
+        assert hooks.remove(target.name)
+        recorder.join(30)
+        assert hooks.hook(target.name) is None
+        assert hooks.log(target.name).items == ()

@@ -18,6 +18,8 @@ from kafka.admin import KafkaAdminClient
 from programs import Process, ServiceError, need, start_tick, wait_until
 from services import KAFKA_VARIABLE, Broker, Services, data_folder, sweep
 
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning"), pytest.mark.usefixtures("swept")]
+
 
 def last_value(bootstrap: str, topic: str) -> bytes:
     """The first record of a topic's only partition."""
@@ -53,8 +55,8 @@ def test_the_shared_broker_takes_a_picture_of_some_megabytes(kafka: str, topic: 
 
 
 @pytest.mark.parametrize("turn", ["first", "second"])
-def test_each_test_has_an_empty_database(postgres_url: str, turn: str) -> None:
-    with psycopg.connect(plain(postgres_url)) as database:
+def test_each_test_has_an_empty_database(empty_postgres_url: str, turn: str) -> None:
+    with psycopg.connect(plain(empty_postgres_url)) as database:
         found = database.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
         assert found == (0,)
         database.execute("CREATE TABLE traces (id int)")

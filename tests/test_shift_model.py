@@ -26,6 +26,7 @@ from models.records import AccountId, Alert, CameraId, Delivery, DeliveryId, Kin
 from models.shift import FEATURES, FORM, SHIPPED, Evidence, ModelError, ShiftModel, row, shipped, undecided
 from streams.cloudevents import Message
 from streams.decode import Decoder
+from streams.evaluation import training
 from streams.evaluation.corpus import Corpus, CorpusError, Source
 from streams.evaluation.rehearsal import STRANGERS, Sample, Told, deal
 from streams.evaluation.rulings import ANOTHER, GROUP, BadRulings, read, teaches
@@ -174,6 +175,12 @@ def test_the_model_is_not_read_before_something_is_novel() -> None:
 
 
 # --- training
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interval of twenty draws is as good as one of two hundred, for what is asked of it here."""
+    monkeypatch.setattr(training, "DRAWS", 20)
 
 
 def test_evidence_that_tells_is_found_and_evidence_that_does_not_is_not() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -21,6 +20,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nursery import born
 from sqlalchemy import event, text
 
 from detector.engine import Changes
@@ -417,13 +417,10 @@ print("committed", flush=True)
 
 
 @pytest.mark.parametrize("statements", [2, 7, 10])
-def test_a_judge_killed_between_two_statements_leaves_nothing_half(url: str, statements: int) -> None:
-    paths = os.pathsep.join(str(path) for path in (Path(__file__).parent, Path(__file__).parent.parent))
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, url, str(statements)],
-        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert child.returncode == -signal.SIGKILL, child.stderr
+def test_a_judge_killed_between_two_statements_leaves_nothing_half(url: str, statements: int, tmp_path: Path) -> None:
+    program = tmp_path / "child.py"
+    program.write_text(CHILD)
+    assert born([str(program), url, str(statements)]).wait(60) == -signal.SIGKILL
     with SqlStore(url) as store:
         store.acquire(60, "after")  # at once: the holder's process is gone
         found = store.counts()
@@ -536,9 +533,18 @@ def compared(_object: object, name: str | None, type_: str, *_: object) -> bool:
     return not (type_ == "index" and name is not None and name.endswith("_walk"))
 
 
+@contextmanager
+def migrated(url: str) -> Iterator[Database]:
+    """A database that was empty, after every migration."""
+    database = Database(url)
+    assert migrations.upgrade(database) == (None, migrations.HEAD)
+    yield database
+    database.close()
+
+
 @pytest.mark.filterwarnings("ignore:.*expression-based index")
-def test_migrations_from_empty_equal_the_declared_schema(url: str) -> None:
-    with SqlStore(url) as store, store.database.reading() as connection:
+def test_migrations_from_empty_equal_the_declared_schema(empty_url: str) -> None:
+    with migrated(empty_url) as database, database.reading() as connection:
         options = {"compare_type": True, "include_object": compared}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, schema.metadata) == []
@@ -555,8 +561,11 @@ def test_migrations_from_empty_make_the_tables_that_the_schema_makes(tmp_path: P
     declared = Database(f"sqlite:///{tmp_path / 'declared.db'}")
     with declared.writing() as connection:
         schema.metadata.create_all(connection)
-    with SqlStore(f"sqlite:///{tmp_path / 'migrated.db'}") as store:
-        assert made(store.database) == made(declared)
+    with (
+        migrated(f"sqlite:///{tmp_path / 'migrated.db'}") as found,
+        SqlStore(f"sqlite:///{tmp_path / 's.db'}") as moulded,
+    ):
+        assert made(found) == made(declared) == made(moulded.database)
     declared.close()
 
 
@@ -570,16 +579,16 @@ def test_the_program_knows_exactly_the_migrations_that_are_shipped(tmp_path: Pat
     assert scripts.get_current_head() == migrations.HEAD
 
 
-def test_upgrading_twice_is_upgrading_once(url: str) -> None:
-    database = Database(url)
+def test_upgrading_twice_is_upgrading_once(empty_url: str) -> None:
+    database = Database(empty_url)
     assert migrations.upgrade(database) == (None, migrations.HEAD)
     assert migrations.upgrade(database) == (migrations.HEAD, migrations.HEAD)
     migrations.check(database)
     database.close()
 
 
-def test_incidents_of_a_program_that_knew_no_end_count_as_quiet(url: str) -> None:
-    database = Database(url)
+def test_incidents_of_a_program_that_knew_no_end_count_as_quiet(empty_url: str) -> None:
+    database = Database(empty_url)
     with database.writing() as connection:
         command.upgrade(migrations.configuration(connection), "0003")
         moment = 1_800_000_000_000_000 if database.is_sqlite else "'2027-01-15T08:00:00Z'"
@@ -590,17 +599,17 @@ def test_incidents_of_a_program_that_knew_no_end_count_as_quiet(url: str) -> Non
             )
         )
     database.close()
-    with SqlStore(url) as store:
+    with SqlStore(empty_url) as store:
         (old,) = store.knowledge().incidents
     assert old.resolved == datetime(2027, 1, 15, 14, tzinfo=UTC)
     assert (old.state, old.reopened, old.news, old.analysis) == (State.RESOLVED, 0, False, None)
 
 
-def test_an_empty_database_is_outdated_until_it_is_upgraded(url: str) -> None:
+def test_an_empty_database_is_outdated_until_it_is_upgraded(empty_url: str) -> None:
     with pytest.raises(SchemaOutdated, match="strayframe store upgrade"):
-        SqlStore(url, upgrade=False)
-    SqlStore(url).close()
-    SqlStore(url, upgrade=False).close()
+        SqlStore(empty_url, upgrade=False)
+    SqlStore(empty_url).close()
+    SqlStore(empty_url, upgrade=False).close()
 
 
 def test_a_store_of_a_newer_program_is_refused(url: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 import suspending_process
+from nursery import telling
 from sqlalchemy import event, select
 from suspending import HOME, Path, told, when
 
@@ -333,8 +332,7 @@ def test_a_judge_that_is_killed_again_and_again_decides_what_an_undisturbed_one_
 
 def lived(url: str, moments: random.Random) -> int:
     """Start a judge, and kill it somewhere between two of its first batches; its exit code."""
-    command = [sys.executable, suspending_process.__file__, url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with telling([suspending_process.__file__, url]) as process:
         assert process.stdout is not None
         for _ in range(moments.randint(8, 24)):
             if not process.stdout.readline():
@@ -342,7 +340,7 @@ def lived(url: str, moments: random.Random) -> int:
         else:
             time.sleep(moments.uniform(0, 0.02))
             process.kill()
-    return process.returncode
+    return process.wait()
 
 
 def with_homes(path: Path) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import select
 
 from models.fingerprint import Still
 from models.records import CameraId, Delivery, Kind
+from streams import looking
 from streams.cloudevents import Message, Rejected, to_headers
 from streams.decode import Decoder
 from streams.kafka.browse import browsing, every
@@ -180,6 +181,7 @@ def test_killed_again_and_again_worker_and_matcher_lose_nothing_and_double_nothi
 
     workers = [start("w0", "worker"), start("w1", "worker")]
     matcher = start("m0", "matcher")
+    assert wait_until(lambda: share_partitions(place, 2), 90), workers[0].log.read_text()
     assert wait_until(through(place, len(quiet)), 90), matcher.log.read_text()
     moved = [len(worker.events("workers.moved")) for worker in workers]
     place.produce(rest)
@@ -235,6 +237,14 @@ def test_two_matchers_of_which_one_is_killed_say_what_one_process_says(cloud: Ma
     assert place.coverage()["rejected"] == 1
     assert sum(place.verdicts().values()) == stills
     assert all(process.end(signal.SIGTERM) == 0 for process in (worker, first, second))
+
+
+def share_partitions(place: Cloud, members: int) -> bool:
+    """Whether so many workers are in their group and it stands: then each of them has partitions."""
+    group = f"{place.settings.kafka_group}.{looking.NAME}"
+    with place.admin() as admin:
+        found = admin.describe_groups([group])[group]
+    return len(found["members"]) == members and found["group_state"] == "Stable"
 
 
 def told_all(store: SqlStore) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from detector.notice import Notice, NoticeType
 from streams.outbox.call import SINK, Attempt, CallId, Outcome, Result, State, call_id, lane, rank
@@ -157,10 +157,12 @@ class Hooks:
 
     def remove(self, id: str) -> bool:
         """Forget a hook with its log. False when there is none of that id."""
+        of_target = select(calls.c.id).where(calls.c.target == id)
         with self._database.writing() as connection:
+            # whoever records an attempt has the call's row: done with it, or finds none
+            connection.scalar(select(func.count()).select_from(of_target.with_for_update().subquery()))
             gone = connection.execute(delete(_HOOKS).where(_HOOKS.c.id == id)).rowcount == 1
             if gone:
-                of_target = select(calls.c.id).where(calls.c.target == id)
                 connection.execute(delete(attempts).where(attempts.c.call.in_(of_target)))
                 connection.execute(delete(calls).where(calls.c.target == id))
                 ring(connection)
