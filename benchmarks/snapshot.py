@@ -124,7 +124,8 @@ def _of_index(say: Say, index: Index, pool: Pool, folder: Path) -> Iterator[Row]
     def entered() -> None:
         anew = Index()
         size = min(n, 10 * AT_ONCE)
-        anew.extend(*(parts[k][:size] for k in ("codes", "masks", "camera", "standing")), None, parts["keys"][:, :size])
+        codes, masks = np.split(parts["bits"][:size], 2, axis=1)
+        anew.extend(codes, masks, parts["camera"][:size], parts["standing"][:size], None, parts["keys"][:, :size])
 
     ours, peers = [], []
     for turn in range(REPEATS):

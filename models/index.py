@@ -40,7 +40,7 @@ from models.bucket import (
     lines,
     walk,
 )
-from models.code import code_of
+from models.code import WORDS, code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, Lookup, keys_of
 from models.lanes import LINE, compare_words, prefetch
@@ -66,8 +66,7 @@ _LOW: Final = below(BITS)
 def _candidates(
     tables: tuple[NDArray[np.uint32], ...],
     buckets: NDArray[np.int64],
-    codes: NDArray[np.uint64],
-    masks: NDArray[np.uint64],
+    bits: NDArray[np.uint64],
     camera: NDArray[np.int32],
     standing: NDArray[np.uint8],
     keys: NDArray[np.uint32],
@@ -91,8 +90,7 @@ def _candidates(
             head = 0
             while head < tail:
                 head, tail, found = walk(tables[t], probes, head, tail, rows, by)
-                n = _narrow(codes, masks, camera, standing, qcodes, qmasks, skip, wanted, rows, by, found, known, out,
-                            n)  # fmt: skip
+                n = _narrow(bits, camera, standing, qcodes, qmasks, skip, wanted, rows, by, found, known, out, n)
     return n
 
 
@@ -129,8 +127,7 @@ def _probes(
 
 @njit(cache=True, nogil=True)
 def _narrow(
-    codes: NDArray[np.uint64],
-    masks: NDArray[np.uint64],
+    bits: NDArray[np.uint64],
     camera: NDArray[np.int32],
     standing: NDArray[np.uint8],
     qcodes: NDArray[np.uint64],
@@ -145,6 +142,7 @@ def _narrow(
     n: int,
 ) -> int:
     """Append those of the rows that share a key which are what was asked for; returns how many there are then."""
+    codes, masks = bits[:, :WORDS], bits[:, WORDS:]
     for j in range(min(_SOON, found)):
         prefetch(codes, np.int64(rows[j]))
         prefetch(masks, np.int64(rows[j]))
@@ -193,17 +191,27 @@ def _note(row: int | np.int64, known: NDArray[np.int64], out: NDArray[np.int64],
 
 
 class _Rows(NamedTuple):
-    """What a search reads of the rows, by row (`keys` by table and row).
+    """What a search reads of the rows, by row (`keys` by table and row): `bits` are the code's words and the mask's behind
+    them, which lie in one page of memory.
 
     Replaced as a whole when there is no room left, and before a row beyond it is written: who reads never meets arrays
     of different sizes, and a row beyond those that it has came after it began.
     """
 
-    codes: NDArray[np.uint64]
-    masks: NDArray[np.uint64]
+    bits: NDArray[np.uint64]
     camera: NDArray[np.int32]
     standing: NDArray[np.uint8]
     keys: NDArray[np.uint32]
+
+    @property
+    def codes(self) -> NDArray[np.uint64]:
+        """The codes, (n, 8): what is written to them is written to the rows."""
+        return self.bits[:, :WORDS]
+
+    @property
+    def masks(self) -> NDArray[np.uint64]:
+        """The masks likewise."""
+        return self.bits[:, WORDS:]
 
 
 class Index:
@@ -244,13 +252,13 @@ class Index:
         return made
 
     def parts(self) -> dict[str, NDArray[Any]]:
-        """All of it as buffers, by name. `codes`, `masks` and `thumbs.N` are live, the others copies.
+        """All of it as buffers, by name. `bits` and `thumbs.N` are live, the others copies.
 
         While a `reading` lasts that began before, the live ones stay true of the rows that are in use now, but for the
         thumbnail of a scene that is removed meanwhile, which turns blank.
         """
         n, rows, tables = self._used, self._rows, self._tables
-        parts: dict[str, NDArray[Any]] = {"codes": rows.codes[:n], "masks": rows.masks[:n]}
+        parts: dict[str, NDArray[Any]] = {"bits": rows.bits[:n]}
         parts |= {"camera": rows.camera[:n].copy(), "standing": rows.standing[:n].copy()}
         parts |= {"keys": rows.keys[:, :n].copy()}
         searched, settled = tables.in_use
@@ -420,8 +428,7 @@ class Index:
                 out = np.empty(room, np.int64)
                 n = _candidates(
                     *searched,
-                    rows.codes,
-                    rows.masks,
+                    rows.bits,
                     rows.camera,
                     rows.standing,
                     query.keys,
@@ -515,8 +522,8 @@ class Index:
 
 def _empty(room: int, keys: NDArray[np.uint32]) -> _Rows:
     """Room for so many rows, of which none is in use."""
-    codes, masks = (lines(room).view(np.uint64) for _ in range(2))  # a row is a cache line: one look at memory each
-    return _Rows(codes, masks, np.full(room, FREE, np.int32), np.zeros(room, np.uint8), keys)
+    bits = lines(2 * room).view(np.uint64).reshape(room, 2 * WORDS)
+    return _Rows(bits, np.full(room, FREE, np.int32), np.zeros(room, np.uint8), keys)
 
 
 class IndexFull(Exception):

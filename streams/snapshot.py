@@ -33,7 +33,7 @@ from detector.memory import Memory
 from models.errors import SnapshotRefused
 
 MAGIC: Final = b"strayimg"
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the file's form, and of the index's tables in it. What codes and keys mean has no number: `Image.of` computes some
 rows anew and compares."""
 PREAMBLE: Final = struct.Struct("<8sIQQI")

@@ -386,8 +386,8 @@ def test_buffers_of_other_shapes_are_refused() -> None:
     index = Index()
     put(index, noise(1))
     parts = index.parts()
-    with pytest.raises(ValueError, match="codes"):
-        Index.of(parts | {"codes": parts["codes"][:, :4]})
+    with pytest.raises(ValueError, match="bits"):
+        Index.of(parts | {"bits": parts["bits"][:, :8]})
     with pytest.raises(ValueError, match="keys"):
         Index.of(parts | {"keys": parts["keys"][:5]})
 
@@ -398,7 +398,7 @@ def test_codes_that_are_not_those_of_the_thumbnails_are_not_genuine() -> None:
         put(index, noise(n))
     assert index.genuine()
     parts = index.parts()
-    parts["codes"][:] ^= np.uint64(1)
+    parts["bits"][:] ^= np.uint64(1)
     assert not Index.of(parts).genuine()
 
 

@@ -192,7 +192,7 @@ def test_a_scene_whose_thumbnail_is_another_one_in_the_file_is_computed_anew(tmp
 
 def test_codes_of_another_program_are_refused_and_the_log_says_so(tmp_path: Path) -> None:
     parts = {name: part.copy() for name, part in cloud().engine.memory.parts().items()}
-    parts["codes"] ^= np.uint64(4)
+    parts["bits"] ^= np.uint64(4)
     write(tmp_path / "index", "me", parts)
     with capture_logs() as logs:
         assert load(tmp_path / "index", "me") is None
