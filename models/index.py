@@ -191,8 +191,8 @@ def _note(row: int | np.int64, known: NDArray[np.int64], out: NDArray[np.int64],
 
 
 class _Rows(NamedTuple):
-    """What a search reads of the rows, by row (`keys` by table and row): `bits` are the code's words and the mask's behind
-    them, which lie in one page of memory.
+    """What a search reads of the rows, by row (`keys` by table and row). `bits` are the words of the code and, behind
+    them in the same page of memory, those of the mask.
 
     Replaced as a whole when there is no room left, and before a row beyond it is written: who reads never meets arrays
     of different sizes, and a row beyond those that it has came after it began.
