@@ -60,6 +60,23 @@ def test_cleaning_an_intact_picture_leaves_the_place_and_makes_no_other(seed: in
         assert compare(Looked(clean), Looked(of(place(seed + 1, 2)).levels)).score < 0.4
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_quicker_look_for_a_pattern_overlooks_none(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, (y, x) = np.random.default_rng(seed), np.mgrid[:64, :64]
+    drawn = []
+    for strength in (0.0, 0.4, 0.8, 1.5, 3.0):
+        for fy, fx in rng.uniform(-0.5, 0.5, (4, 2)):
+            levels = of(place(seed, 1)).levels.copy()
+            wave = np.clip(np.rint(levels + strength * np.cos(2 * np.pi * (fy * y + fx * x))), -7, 7).astype(np.int8)
+            levels[levels != INVALID] = wave[levels != INVALID]
+            drawn.append(levels)
+    quick = [cleaned(levels) for levels in drawn]
+    monkeypatch.setattr("models.view._may_be_patterned", lambda _: True)
+    full = [cleaned(levels) for levels in drawn]
+    assert [found is None for found in quick] == [found is None for found in full]
+    assert 0 < sum(found is None for found in full) < len(full)
+
+
 def test_a_picture_in_a_page_is_found_by_its_frame() -> None:
     page = np.full((360, 640), 236, np.uint8)
     page[::12] = 90
