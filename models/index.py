@@ -191,8 +191,8 @@ def _note(row: int | np.int64, known: NDArray[np.int64], out: NDArray[np.int64],
 
 
 class _Rows(NamedTuple):
-    """What a search reads of the rows, by row (`keys` by table and row): `bits` are the code's words and the mask's behind
-    them, which lie in one page of memory.
+    """What a search reads of the rows, by row (`keys` by table and row). `bits` are the words of the code and, behind
+    them in the same page of memory, those of the mask.
 
     Replaced as a whole when there is no room left, and before a row beyond it is written: who reads never meets arrays
     of different sizes, and a row beyond those that it has came after it began.
@@ -221,7 +221,7 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self._tables = Tables(KEYS, _ROOM, BITS)
+        self._tables = Tables(KEYS, _ROOM, BITS, small=_SMALL)
         self._rows = _empty(_ROOM, self._tables.keys)
         self._thumbs: list[NDArray[np.uint8]] = []
         self._used = 0
@@ -240,7 +240,7 @@ class Index:
                 raise ValueError(f"{name} is {parts[name].dtype} {parts[name].shape}, not of {n} rows")
         buckets, settled = parts["buckets"]
         searched = Searched(tuple(parts[f"table.{t}"] for t in range(KEYS)), buckets)
-        made._tables = Tables.of(searched, settled, made._rows.keys, BITS)
+        made._tables = Tables.of(searched, settled, made._rows.keys, BITS, small=_SMALL)
         made._thumbs = [parts[f"thumbs.{k}"] for k in range(-(-n // _SHEET))]
         if n % _SHEET:
             last = np.zeros((_SHEET, PACKED), np.uint8)
@@ -537,5 +537,7 @@ _SHEET: Final = 4096
 """Thumbnails that lie together: 3.6 MB, never moved when the index grows."""
 _ROOM: Final = 1024
 """Rows that an empty index has room for."""
+_SMALL: Final = 1_000_000
+"""Scenes up to which memory is spent on fewer lines to look at: 37 bytes a scene, two lines in five."""
 _LOOKED_AT: Final = 16
 """Rows that `genuine` looks at: any change of the smoothing, the code or the keys changes nearly all."""

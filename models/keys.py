@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from models.bucket import NO_KEY
 from models.code import AS_IS, Hypotheses, fine_of, hypotheses
-from models.lanes import LINE, add_scaled, popcount, weakest
+from models.lanes import LINE, popcount, sum_products, weakest
 from models.thumbnail import SIDE
 
 SAMPLES: Final = 32
@@ -92,19 +92,25 @@ def _spread(frequency: float) -> float:
     return float(2.75 * frequency**0.28 * np.exp(-((frequency / 0.0974) ** 2)))
 
 
-def _tables() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-    """The transforms along x that any window needs, as rows over all samples (n, SAMPLES): one product with the samples
-    does them all. For each sign of each window which of them it takes, and its transform along y, over the window's
-    samples alone and weighed by how strong such a wave is: (KEYS, BITS) and (KEYS, SAMPLES, BITS)."""
-    along: dict[tuple[int, int, int], int] = {}
-    takes = np.zeros((KEYS, BITS), np.int64)
-    down = np.zeros((KEYS, SAMPLES, BITS), np.float32)
+def _tables() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """The transforms along x that any window needs, as rows over all samples (n, SAMPLES), those of one span together;
+    of each `TOGETHER` of them the span, its first and its end, and which rows of samples the windows need of them, as
+    bits, for the `RARE_WINDOWS` and for all, (n / TOGETHER, 4). For each sign of each window which of the transforms
+    it takes, (KEYS, BITS), and its own along y, over the window's samples alone and weighed by how strong such a wave
+    is, (KEYS * BITS, SAMPLES)."""
+    each = [(x0, x1, b) for y0, y1, x0, x1 in WINDOWS for _, _, b in _waves(y1 - y0, x1 - x0)]
+    along = {wave: n for n, wave in enumerate(sorted(set(each)))}
+    takes = np.array([along[wave] for wave in each], np.int64).reshape(KEYS, BITS)
+    spans = np.zeros((len(along) // TOGETHER, 4), np.int64)
+    down = np.zeros((KEYS, BITS, SAMPLES), np.float32)
     for t, (y0, y1, x0, x1) in enumerate(WINDOWS):
-        for k, (frequency, a, b) in enumerate(_waves(y1 - y0, x1 - x0)):
-            takes[t, k] = along.setdefault((x0, x1, b), len(along))
-            down[t, y0:y1, k] = _cosine(y1 - y0, a) / _spread(frequency)
+        for k, (frequency, a, _) in enumerate(_waves(y1 - y0, x1 - x0)):
+            down[t, k, y0:y1] = _cosine(y1 - y0, a) / _spread(frequency)
+        for n in takes[t] // TOGETHER:
+            rows = (1 << y1) - (1 << y0)
+            spans[n] = x0, x1, spans[n, 2] | rows * (t in RARE_WINDOWS), spans[n, 3] | rows
     across = np.stack([np.pad(_cosine(e - s, w), (s, SAMPLES - e)) for s, e, w in along])
-    return across.astype(np.float32), takes, down
+    return across.astype(np.float32), spans, takes, down.reshape(-1, SAMPLES)
 
 
 def _cosine(n: int, wave: int) -> NDArray[np.float64]:
@@ -118,8 +124,10 @@ RARE_WINDOWS: Final = (0, 5, 8, 9, 10, 11, 14, 15, 16, 18, 19, 21, 22)
 such a placing alone, 290 share one of these."""
 _RARE: Final = np.isin(np.arange(KEYS), RARE_WINDOWS)
 _BOXES: Final = np.array(WINDOWS, np.int64)
-_ACROSS, _TAKES, _DOWN = _tables()
-_weakest = weakest(BITS, LAST)
+TOGETHER: Final = 3
+"""Transforms along x of one span that are worked out at once: each span has so many, or a multiple."""
+_ACROSS, _SPANS, _TAKES, _DOWN = _tables()
+_weakest, _products, _product = weakest(BITS, LAST), sum_products(TOGETHER), sum_products(1)
 LANES: Final = LINE
 """Placings that are worked out side by side, in the lanes of one register."""
 
@@ -137,28 +145,65 @@ def _lines(placings: NDArray[np.float32], axis: int, size: int, at: NDArray[np.i
 
 
 @njit(cache=True, nogil=True)
-def _sample(
+def _cleared(fine: NDArray[np.float32], out: NDArray[np.float32], holed: NDArray[np.bool_]) -> None:
+    """Fill `out` with the thumbnails, 0 where nothing is seen, and which columns have such places, (m, columns)."""
+    size = fine.shape[1] - 1
+    for p in range(fine.shape[0]):
+        for y in range(size + 1):
+            for x in range(size + 1):
+                v = fine[p, y, x]
+                gone = np.isnan(v)
+                out[p, y, x] = np.float32(0.0) if gone else v
+                holed[p, x] |= gone and y < size
+
+
+@njit(cache=True, nogil=True)
+def _lost(
     fine: NDArray[np.float32],
+    holed: NDArray[np.bool_],
     planes: NDArray[np.int64],
     xs: NDArray[np.int64],
     ys: NDArray[np.int64],
-    sampled: NDArray[np.float32],
     lost: NDArray[np.uint32],
 ) -> None:
-    """Fill `sampled` (x, y, placing), 0 where nothing is seen, and in which y that is so, as bits, (x, placing).
-
-    `planes` says which of the thumbnails each placing is of."""
-    flat, width = fine.ravel(), fine.shape[1]
-    first = planes * (width * width)
+    """Fill in which samples of each column are not seen, as bits, (x, placing)."""
+    size = fine.shape[1] - 1
+    outside = np.zeros(LANES, np.uint32)
+    for y in range(SAMPLES):
+        for h in range(LANES):
+            outside[h] |= np.uint32(ys[y, h] == size) << np.uint32(y)
     for x in range(SAMPLES):
         for h in range(LANES):
-            lost[x, h] = 0
-        for y in range(SAMPLES):
+            lost[x, h] = outside[h]
+            if holed[planes[h], xs[x, h]]:
+                for y in range(SAMPLES):
+                    lost[x, h] |= np.uint32(np.isnan(fine[planes[h], ys[y, h], xs[x, h]])) << np.uint32(y)
+
+
+@njit(cache=True, nogil=True)
+def _along(
+    clear: NDArray[np.float32],
+    planes: NDArray[np.int64],
+    xs: NDArray[np.int64],
+    ys: NDArray[np.int64],
+    needed: int,
+    sampled: NDArray[np.float32],
+    rows: NDArray[np.float32],
+) -> None:
+    """Fill `rows` (waves * SAMPLES, LANES) with the transforms along x of the samples, row by row, where the windows
+    need them: `needed` says in which column of the spans. `planes` says which of the thumbnails each placing is of."""
+    flat, width = clear.ravel(), clear.shape[1]
+    first = np.empty(LANES, np.int64)
+    for y in range(SAMPLES):
+        for h in range(LANES):
+            first[h] = (planes[h] * width + ys[y, h]) * width
+        for x in range(SAMPLES):
             for h in range(LANES):
-                v = flat[np.uint64(first[h] + ys[y, h] * width + xs[x, h])]
-                gone = np.isnan(v)
-                sampled[x, y, h] = np.float32(0.0) if gone else v
-                lost[x, h] |= np.uint32(gone) << np.uint32(y)
+                sampled[x, h] = flat[np.uint64(first[h] + xs[x, h])]
+        for n in range(_SPANS.shape[0]):
+            if _SPANS[n, needed] >> y & 1:
+                at, which = n * TOGETHER * SAMPLES + y, n * TOGETHER
+                _products(rows, at, SAMPLES, _ACROSS, which, _SPANS[n, 0], _SPANS[n, 1], sampled, 0)
 
 
 @njit(cache=True, nogil=True)
@@ -182,11 +227,10 @@ def _seen(lost: NDArray[np.uint32], window: int, hidden: NDArray[np.uint64]) -> 
 def _strengths(rows: NDArray[np.float32], window: int, strengths: NDArray[np.float32]) -> None:
     """Fill how strong each wave of the window is, (KEYS * BITS, LANES), from the transforms along x, (waves * SAMPLES,
     LANES)."""
-    first = window * BITS
-    strengths[first : first + BITS] = 0
-    for y in range(_BOXES[window, 0], _BOXES[window, 1]):
-        for k in range(BITS):
-            add_scaled(strengths, first + k, _DOWN[window, y, k], rows, _TAKES[window, k] * SAMPLES + y)
+    y0, y1 = _BOXES[window, 0], _BOXES[window, 1]
+    for k in range(BITS):
+        at = window * BITS + k
+        _product(strengths, at, 0, _DOWN, at, y0, y1, rows, _TAKES[window, k] * SAMPLES)
 
 
 @njit(cache=True, nogil=True)
@@ -211,7 +255,9 @@ def _keys(
     n = placings.shape[0]
     xs, ys = np.empty((SAMPLES, LANES), np.int64), np.empty((SAMPLES, LANES), np.int64)
     lost, hidden = np.empty((SAMPLES, LANES), np.uint32), np.empty((KEYS, LANES), np.uint64)
-    sampled = np.empty((SAMPLES, SAMPLES, LANES), np.float32)
+    sampled, clear = np.empty((SAMPLES, LANES), np.float32), np.empty_like(fine)
+    holed = np.zeros(fine.shape[:2], np.bool_)
+    _cleared(fine, clear, holed)
     rows = np.empty((_ACROSS.shape[0] * SAMPLES, LANES), np.float32)
     strengths = np.empty((KEYS * BITS, LANES), np.float32)
     bits, some = strengths.view(np.int32), np.empty(KEYS, np.bool_)
@@ -224,8 +270,8 @@ def _keys(
             lanes[h], of[h] = placings[first + min(h, size - 1)], planes[first + min(h, size - 1)]
         _lines(lanes, 0, fine.shape[1] - 1, xs)
         _lines(lanes, 1, fine.shape[1] - 1, ys)
-        _sample(fine, of, xs, ys, sampled, lost)
-        np.dot(_ACROSS, sampled.reshape(SAMPLES, -1), rows.reshape(_ACROSS.shape[0], -1))
+        _lost(fine, holed, of, xs, ys, lost)
+        _along(clear, of, xs, ys, 3 if first < whole else 2, sampled, rows)
         for t in range(KEYS):
             some[t] = (first < whole or _RARE[t]) and _seen(lost, t, hidden[t])
             if some[t]:

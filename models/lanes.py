@@ -348,27 +348,56 @@ compare_words = cast(
 in how many words, of those with at least `least` common bits, at most one in `parts` differs, or agrees."""
 
 
-def _add_scaled(context: Any, sums: Any, at: Any, factor: Any, rows: Any, row: Any) -> tuple[Any, Build]:
+def sum_products(count: int) -> Callable[..., None]:
+    """For compiled code: `count` sums of products, 16 side by side, each product and sum rounded once, in their order.
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds, pointer = signature.args, _FLOATS.as_pointer()
-        place = builder.inttoptr(_address(context, builder, kinds[0], args[0], args[1]), pointer)
-        added = builder.inttoptr(_address(context, builder, kinds[3], args[3], args[4]), pointer)
-        sums, values = builder.load(place), builder.load(added)
-        sums.align = values.align = 4
-        factor = _every(builder, _FLOATS, args[2])
-        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-        builder.store(_call(builder, "llvm.fma.v16f32", kind, factor, values, sums), place).align = 4
-        return context.get_dummy_value()
+    (sums, at, apart, factors, which, first, end, rows, offset): sum j, which is put into the row `at + j * apart` of
+    `sums`, is that of `factors[which + j, k]` times the row `offset + k` of `rows`, for k from `first` up to `end`.
+    """
 
-    return types.void(sums, types.int64, types.float32, rows, types.int64), generate
+    def typed(
+        context: Any, sums: Any, at: Any, apart: Any, factors: Any, which: Any, first: Any, end: Any, rows: Any,
+        offset: Any,
+    ) -> tuple[Any, Build]:  # fmt: skip
 
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kinds, floats, one = signature.args, _FLOATS.as_pointer(), ir.Constant(_I64, 1)
+            sums, at, apart, factors, which, first, end, rows, offset = args
+            beside = [
+                _address(context, builder, kinds[3], factors, builder.add(which, ir.Constant(_I64, j)))
+                for j in range(count)
+            ]
+            before, loop = builder.block, builder.append_basic_block("products")
+            after = builder.append_basic_block("summed")
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            k = builder.phi(_I64)
+            totals = [builder.phi(_FLOATS) for _ in range(count)]
+            row = _address(context, builder, kinds[7], rows, builder.add(offset, k))
+            values = builder.load(builder.inttoptr(row, floats))
+            values.align = 4
+            kind, added = ir.FunctionType(_FLOATS, [_FLOATS] * 3), []
+            for total, place in zip(totals, beside, strict=True):
+                place = builder.add(place, builder.mul(k, ir.Constant(_I64, 4)))
+                factor = builder.load(builder.inttoptr(place, ir.FloatType().as_pointer()))
+                added.append(_call(builder, "llvm.fma.v16f32", kind, _every(builder, _FLOATS, factor), values, total))
+            following = builder.add(k, one)
+            k.add_incoming(first, before)
+            k.add_incoming(following, loop)
+            for total, more in zip(totals, added, strict=True):
+                total.add_incoming(ir.Constant(_FLOATS, [0.0] * LINE), before)
+                total.add_incoming(more, loop)
+            builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
+            builder.position_at_end(after)
+            for j, more in enumerate(added):
+                to = builder.add(at, builder.mul(apart, ir.Constant(_I64, j)))
+                builder.store(more, builder.inttoptr(_address(context, builder, kinds[0], sums, to), floats)).align = 4
+            return context.get_dummy_value()
 
-add_scaled = cast(
-    Callable[[NDArray[np.float32], int | np.int64, np.float32, NDArray[np.float32], int | np.int64], None],
-    intrinsic(_add_scaled),
-)
-"""Add `factor` times a row of 16 to another one, each product and sum rounded once."""
+        whole = types.int64
+        return types.void(sums, whole, whole, factors, whole, whole, whole, rows, whole), generate
+
+    return cast(Callable[..., None], intrinsic(typed))
 
 
 def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[np.int32], NDArray[np.uint32]], None]:

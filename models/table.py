@@ -35,6 +35,8 @@ from models.lanes import LINE
 
 FULL: Final = 26
 """Entries in a bucket, on average: 6.9 bytes an entry. Fewer leave more room empty, more are looked at in vain."""
+ROOMY: Final = 11
+"""The same of a table that is small: some 8 bytes an entry, and hardly a further line to look at."""
 AHEAD: Final = (4.0, 6.0)
 """A table that must be larger is copied, and has room then for so many times the lines that it uses, the first one the
 least: they do not all come to it together. What is not used yet takes addresses but no memory."""
@@ -64,11 +66,12 @@ class Tables:
 
     `keys` (tables, room) uint32 are kept for removals, by row; `NO_KEY` where a row has none. A key has `bits` bits, of
     which the lowest choose its bucket; there are `full` entries in one, on average, but in a small table, whose buckets
-    are as many as the keys' bits demand.
+    are as many as the keys' bits demand. Up to `small` entries there are `ROOMY` in one, and no more buckets from there
+    on until there are `full`.
     """
 
-    def __init__(self, count: int, room: int, bits: int, full: float = FULL) -> None:
-        self._low, self._full, self._rows, self._since = below(bits), full, 0, 0
+    def __init__(self, count: int, room: int, bits: int, full: float = FULL, small: int = 0) -> None:
+        self._low, self._full, self._small, self._rows, self._since = below(bits), full, small, 0, 0
         self.keys = np.empty((count, room), np.uint32)
         self._state = np.zeros((count, STATE), np.int64)
         self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
@@ -81,10 +84,16 @@ class Tables:
 
     @classmethod
     def of(
-        cls, searched: Searched, settled: NDArray[np.int64], keys: NDArray[np.uint32], bits: int, full: float = FULL
+        cls,
+        searched: Searched,
+        settled: NDArray[np.int64],
+        keys: NDArray[np.uint32],
+        bits: int,
+        full: float = FULL,
+        small: int = 0,
     ) -> Tables:
         """What all this was taken from (`in_use`), `keys` of the rows in use; it writes to these."""
-        made = cls(len(keys), 0, bits, full)
+        made = cls(len(keys), 0, bits, full, small)
         made.keys, made._rows = keys, keys.shape[1]
         made._state[:, HELD] = (keys != NO_KEY).sum(axis=1)
         made._looks = GAPS
@@ -163,7 +172,9 @@ class Tables:
             buckets = self._state[:, BUCKETS]
             if (self._state[:, SETTLED] < buckets).any():
                 self._settle()
-            wanted = np.minimum(self._state[:, HELD] // self._full, 2 * buckets).astype(np.int64)
+            held = self._state[:, HELD]
+            wanted = np.maximum(held // self._full, np.minimum(held, self._small) // ROOMY)
+            wanted = np.minimum(wanted, 2 * buckets).astype(np.int64)
             if not (wanted > buckets).any():
                 return
             self._divide(wanted)

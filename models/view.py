@@ -118,12 +118,21 @@ _K: Final = np.fft.fftfreq(SIDE) * SIDE
 _RING: Final = np.rint(np.hypot(_K[:, None], _K[None])).astype(np.int64).ravel()
 _RING_SIZE: Final = np.bincount(_RING)
 _TAKEN: Final = ((_RING >= 3) & (_RING <= SIDE // 2)).reshape(SIDE, SIDE)
+MARGIN: Final = 0.001
+"""Share by which a quicker look may be off, far more than it is. What it leaves open is looked at in full."""
+_HALF_RING: Final = np.ascontiguousarray(_RING.reshape(SIDE, SIDE)[:, : SIDE // 2 + 1]).ravel()
+_HALF_TAKEN: Final = np.ascontiguousarray(_TAKEN[:, : SIDE // 2 + 1]).ravel()
+_TWICE: Final = np.tile(np.where(np.arange(SIDE // 2 + 1) % (SIDE // 2), 2.0, 1.0), SIDE)
+"""How often each frequency of the half stands in the whole spectrum."""
 
 
 def cleaned(levels: NDArray[np.int8]) -> NDArray[np.int8] | None:
     """The thumbnail without a regular pattern (moire of a photographed screen, rolling bands); None without one."""
     valid = levels != INVALID
-    spectrum = np.fft.fft2(np.where(valid, levels, 0).astype(np.float64))
+    shown = np.where(valid, levels, np.int8(0))
+    if not _may_be_patterned(shown):
+        return None
+    spectrum = np.fft.fft2(shown.astype(np.float64))
     power = np.abs(spectrum) ** 2
     usual = np.exp(np.bincount(_RING, np.log(power.ravel() + 1e-9)) / _RING_SIZE) * MEDIAN
     excess = np.where(_TAKEN, power / usual[_RING].reshape(SIDE, SIDE), 0.0)
@@ -143,6 +152,30 @@ def cleaned(levels: NDArray[np.int8]) -> NDArray[np.int8] | None:
     scale = 2.6 / max(float(plane[valid].std()), 0.3)
     clean = np.clip(np.rint(plane * scale), -7, 7).astype(np.int8)
     return np.where(valid, clean, np.int8(INVALID))
+
+
+def _may_be_patterned(levels: NDArray[np.int8]) -> bool:
+    """Whether more than `PATTERN` of the power may lie at frequencies that stand out from their rings and beside them,
+    each counted as often as it is met; what does not, has no pattern. Looks at half the spectrum, with some margin."""
+    spectrum = np.fft.rfft2(levels.astype(np.float64))
+    power = spectrum.real**2 + spectrum.imag**2
+    sums = np.bincount(_HALF_RING, _TWICE * np.log(power.ravel() + 1e-9))
+    return _stands_out(power, np.exp(sums / _RING_SIZE) * (MEDIAN * PEAK * (1 - MARGIN)))
+
+
+@njit(cache=True, nogil=True)
+def _stands_out(power: NDArray[np.float64], most: NDArray[np.float64]) -> bool:
+    total, outside = 0.0, 0.0
+    for y in range(SIDE):
+        for x in range(SIDE // 2 + 1):
+            at = y * (SIDE // 2 + 1) + x
+            total += _TWICE[at] * power[y, x]
+            if _HALF_TAKEN[at] and power[y, x] >= most[_HALF_RING[at]]:
+                for b in range(y - 1, y + 2):
+                    for a in range(x - 1, x + 2):  # a frequency and its negative have the same power
+                        turned = a < 0 or a > SIDE // 2
+                        outside += _TWICE[at] * power[(-b if turned else b) % SIDE, (-a if turned else a) % SIDE]
+    return outside >= PATTERN * (1 - MARGIN) * total
 
 
 FRAMES: Final = 12

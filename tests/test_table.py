@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.bucket import NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, walk
 from models.lanes import LINE, TAG_BITS
-from models.table import FULL, LEAST_LINES, ROUND, Searched, Tables
+from models.table import FULL, LEAST_LINES, ROOMY, ROUND, Searched, Tables
 
 TABLES = 3
 BITS = 28
@@ -194,6 +194,15 @@ def test_buckets_are_as_many_as_the_entries_ask_for(at_once: int) -> None:
         assert held - ROUND < tables.searched.buckets[0] * FULL + FULL * (1 << below(bits))
         assert tables.searched.buckets[0] == max(tables.searched.buckets[0], 1 << below(bits)) <= max(held // FULL, 8)
     assert tables.searched.buckets[0] == pytest.approx(held / FULL, rel=0.05)
+
+
+def test_a_small_table_has_emptier_buckets_and_keeps_them_until_they_are_full() -> None:
+    bits, rng, small = 22, np.random.default_rng(11), 10_000
+    tables, held = Tables(1, 60_000, bits, small=small), 0
+    for size in (5000, 10_000, 20_000, 60_000):
+        tables.extend(rng.integers(0, 1 << bits, (1, size - held)).astype(np.uint32))
+        held = size
+        assert tables.searched.buckets[0] == pytest.approx(max(min(held, small) / ROOMY, held / FULL), rel=0.05)
 
 
 def test_memory_of_an_entry_is_the_same_at_all_sizes() -> None:

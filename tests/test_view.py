@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from places import Grey, picture, place
@@ -59,6 +61,22 @@ def test_cleaning_an_intact_picture_leaves_the_place_and_makes_no_other(seed: in
     if clean is not None:
         assert compare(Looked(clean), Looked(of(place(seed, 2)).levels)).correlation > 0.8
         assert compare(Looked(clean), Looked(of(place(seed + 1, 2)).levels)).score < 0.4
+
+
+def test_the_quicker_look_for_a_pattern_overlooks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, (y, x) = np.random.default_rng(1), np.mgrid[:64, :64]
+    drawn = []
+    for seed, strength in product(range(4), (0.0, 0.4, 0.8, 1.5, 3.0)):
+        for fy, fx in rng.uniform(-0.5, 0.5, (4, 2)):
+            levels = of(place(seed, 1)).levels.copy()
+            wave = np.clip(np.rint(levels + strength * np.cos(2 * np.pi * (fy * y + fx * x))), -7, 7).astype(np.int8)
+            levels[levels != INVALID] = wave[levels != INVALID]
+            drawn.append(levels)
+    quick = [cleaned(levels) for levels in drawn]
+    monkeypatch.setattr("models.view._may_be_patterned", lambda _: True)
+    full = [cleaned(levels) for levels in drawn]
+    assert [found is None for found in quick] == [found is None for found in full]
+    assert 0 < sum(found is None for found in full) < len(full)
 
 
 def test_a_picture_in_a_page_is_found_by_its_frame() -> None:
