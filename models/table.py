@@ -137,17 +137,18 @@ class Tables:
         first, end = self._rows, self._rows + keys.shape[1]
         self.keys[:, first:end] = keys
         for start in range(first, end, AT_ONCE):
-            self._rows = min(start + AT_ONCE, end)
-            for t in range(len(keys)):
-                self._put_rows(t, start, self._rows)
+            self._put_rows(start, min(start + AT_ONCE, end))
             self._go_on()
 
-    def _put_rows(self, t: int, first: int, end: int) -> None:
-        while first < end:
-            table = self.searched.tables[t]
-            first = put_rows(table, self._state[t], self._spare[t], self._low, self._looks, self.keys[t], first, end)
-            if first < end:
-                self._enlarge(t)
+    def _put_rows(self, first: int, end: int) -> None:
+        self._rows = end
+        done = np.full(len(self.keys), first)
+        while True:
+            put_rows(
+                self.searched.tables, self._state, self._spare, self._low, self._looks, self.keys, done, end, 0, len(done)
+            )
+            if not self._enlarged(done < end):
+                return
 
     def remove(self, row: int) -> None:
         """Forget a row. Its places in the tables are used again."""
@@ -171,16 +172,25 @@ class Tables:
     def _settle(self) -> None:
         """Once each time that buckets were divided: lines that were left the last time are free by now."""
         self._state[:, FREE] = self._state[:, LEFT]
-        for t, table in enumerate(self.searched.tables):
-            while not settle(table, self._state[t], self._spare[t], self._low):
-                self._widen()
+        while True:
+            settle(self.searched.tables, self._state, self._spare, self._low, 0, len(self.keys))
+            if (self._state[:, SETTLED] == self._state[:, BUCKETS]).all():
+                return
+            self._widen()
 
     def _divide(self, wanted: NDArray[np.int64]) -> None:
-        for t in range(len(wanted)):
-            while not split(self.searched.tables[t], self._state[t], self._spare[t], self._low, int(wanted[t])):
-                self._enlarge(t)
+        while True:
+            split(self.searched.tables, self._state, self._spare, self._low, wanted, 0, len(wanted))
+            if not self._enlarged(self._state[:, BUCKETS] < wanted):
+                break
         self._before = ref(self.searched.buckets)
         self.searched = Searched(self.searched.tables, self._state[:, BUCKETS].copy())
+
+    def _enlarged(self, short: NDArray[np.bool_]) -> bool:
+        """Give the tables that are short of room more; whether there are any."""
+        for t in np.flatnonzero(short):
+            self._enlarge(int(t))
+        return bool(short.any())
 
     def _enlarge(self, t: int) -> None:
         """Give a table more room."""
