@@ -7,6 +7,12 @@ no line is used again, until the one that was replaced last is let go. Meanwhile
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from os import sched_getaffinity
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -46,8 +52,13 @@ GAPS: Final = 4
 """Lines of a bucket in which a gap is looked for before it gets another line, once anything was removed;"""
 FRESH: Final = 2
 """before that, the first one and that behind it, which is the last that was begun."""
-AT_ONCE: Final = 4096
-"""Rows that are entered before any bucket is divided: a table's share of them stays in the processor's cache."""
+LEAST_AT_ONCE: Final = 4096
+MOST_AT_ONCE: Final = 16384
+"""Rows for which buckets are divided before they are entered, as many as stay in the processor's cache with their keys,"""
+SHARE: Final = 64
+"""and this part of those that are held: the lines that dividing leaves are not used again before the next time."""
+MANY: Final = 4096
+"""Rows at once of which a core takes longer than it takes to have another one take part."""
 ROUND: Final = 64
 """Rows that are entered one by one before it is seen to that buckets are divided."""
 
@@ -73,7 +84,7 @@ class Tables:
         self._state = np.zeros((count, STATE), np.int64)
         self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
         self._spare = np.zeros((count, LEAST_LINES), np.int32)
-        self._looks = FRESH
+        self._looks, self._cores = FRESH, 1
         ahead = (1 << self._low) + LEAST_LINES + int(EACH * room)
         made = tuple(lines(ahead, np.zeros) for _ in range(count))
         self.searched = Searched(made, self._state[:, BUCKETS].copy())
@@ -133,20 +144,46 @@ class Tables:
         return put_row(self.searched.tables, self._state, self._spare, self._low, self._looks, self.keys, first, row)
 
     def extend(self, keys: NDArray[np.uint32]) -> None:
-        """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each."""
+        """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each: the cores
+        that this process may use divide the tables among them."""
         first, end = self._rows, self._rows + keys.shape[1]
         self.keys[:, first:end] = keys
-        for start in range(first, end, AT_ONCE):
-            self._put_rows(start, min(start + AT_ONCE, end))
-            self._go_on()
+        with self._together(end - first):
+            while first < end:
+                stop = min(first + min(max(LEAST_AT_ONCE, first // SHARE), MOST_AT_ONCE), end)
+                self._go_on(stop - first)
+                self._put_rows(first, stop)
+                first = stop
+
+    @contextmanager
+    def _together(self, rows: int) -> Iterator[None]:
+        """While this lasts, the cores divide the tables among them, if so many rows are worth it."""
+        cores = len(sched_getaffinity(0)) if rows >= MANY else 1
+        with ThreadPoolExecutor(cores) as self._pool:  # begins no thread before it is needed
+            self._cores = cores
+            try:
+                yield
+            finally:
+                self._cores = 1
+
+    def _each(self, work: Callable[..., None], *given: object) -> None:
+        """Have compiled work done on all tables. Where one had no room to go on, the state says so."""
+        tables, count = self.searched.tables, len(self._state)
+        ends = [count * k // self._cores for k in range(self._cores + 1)]
+        own, *others = (
+            partial(work, tables, self._state, self._spare, self._low, *given, first, last)
+            for first, last in pairwise(ends)
+        )
+        begun = [self._pool.submit(other) for other in others]
+        own()
+        for other in begun:
+            other.result()
 
     def _put_rows(self, first: int, end: int) -> None:
         self._rows = end
         done = np.full(len(self.keys), first)
         while True:
-            put_rows(
-                self.searched.tables, self._state, self._spare, self._low, self._looks, self.keys, done, end, 0, len(done)
-            )
+            self._each(put_rows, self._looks, self.keys, done, end)
             if not self._enlarged(done < end):
                 return
 
@@ -156,15 +193,15 @@ class Tables:
         self._looks = GAPS
         self.keys[:, row] = NO_KEY
 
-    def _go_on(self) -> None:
-        """Divide buckets until there are as many as the entries ask for, and settle them, unless somebody reads who
-        began before they were divided last."""
+    def _go_on(self, coming: int = 0) -> None:
+        """Divide buckets until there are as many as the entries ask for, with those of so many rows that come, and
+        settle them, unless somebody reads who began before they were divided last."""
         self._since = 0
         while self._before() is None:
             buckets = self._state[:, BUCKETS]
             if (self._state[:, SETTLED] < buckets).any():
                 self._settle()
-            wanted = np.minimum(self._state[:, HELD] // self._full, 2 * buckets).astype(np.int64)
+            wanted = np.minimum((self._state[:, HELD] + coming) // self._full, 2 * buckets).astype(np.int64)
             if not (wanted > buckets).any():
                 return
             self._divide(wanted)
@@ -173,14 +210,14 @@ class Tables:
         """Once each time that buckets were divided: lines that were left the last time are free by now."""
         self._state[:, FREE] = self._state[:, LEFT]
         while True:
-            settle(self.searched.tables, self._state, self._spare, self._low, 0, len(self.keys))
+            self._each(settle)
             if (self._state[:, SETTLED] == self._state[:, BUCKETS]).all():
                 return
             self._widen()
 
     def _divide(self, wanted: NDArray[np.int64]) -> None:
         while True:
-            split(self.searched.tables, self._state, self._spare, self._low, wanted, 0, len(wanted))
+            self._each(split, wanted)
             if not self._enlarged(self._state[:, BUCKETS] < wanted):
                 break
         self._before = ref(self.searched.buckets)
