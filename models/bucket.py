@@ -224,14 +224,15 @@ def put_rows(
     keys: NDArray[np.uint32],
     done: NDArray[np.int64],
     end: int,
+    before: int,
     first: int,
     last: int,
 ) -> None:
-    """Write into each table in [first, last) the entries of the rows in [done[t], end), and set `done[t]` to `end`, or
-    to the row at which that table had no more room. `keys` are by table and row, `NO_KEY` where a row has none, and
-    `low` bits of them have no room in a tag."""
+    """Write into each table in [first, last) entries for keys, those in [done[t], end), of rows behind so many before,
+    and set `done[t]` to `end`, or to the one for which there was no room. `keys` are by table and row, `NO_KEY` where a
+    row has none, and `low` bits of them have no room in a tag."""
     for t in range(first, last):
-        done[t] = _put_rows(tables[t], state[t], spare[t], low, looks, keys[t], done[t], end)
+        done[t] = _put_rows(tables[t], state[t], spare[t], low, looks, keys[t], done[t], end, before)
 
 
 @njit(cache=True, nogil=True)
@@ -244,6 +245,7 @@ def _put_rows(
     keys: NDArray[np.uint32],
     first: int,
     end: int,
+    before: int,
 ) -> int:
     buckets, bits, size = state[BUCKETS], choosing(state[BUCKETS]), table.shape[0]
     lines_ = np.empty(_ASKED, np.int64)
@@ -259,7 +261,7 @@ def _put_rows(
             lines_[r + _SOON & _ASKED - 1] = at
         if r < first or keys[r] == NO_KEY:
             continue
-        at, tag, row = lines_[r & _ASKED - 1], keys[r] >> np.uint32(low), np.uint32(r + 1)
+        at, tag, row = lines_[r & _ASKED - 1], keys[r] >> np.uint32(low), np.uint32(before + r + 1)
         gaps = compare_line(table, at, np.uint32(0), _ROW)
         if gaps:
             _write(table, at, lowest(gaps), tag, row)
@@ -290,15 +292,15 @@ def put_row(
     first: int,
     row: int,
 ) -> int:
-    """Write a row's entry into each table from `first` on; `keys` are by table and row. The table that has no room, or
-    how many tables there are."""
+    """Write a row's entry into each table from `first` on; `keys` are by table. The table that has no room, or how many
+    tables there are."""
     buckets = np.empty(len(tables), np.int64)
     for t in range(first, len(tables)):
-        buckets[t] = bucket_of(keys[t, row], state[t, BUCKETS], choosing(state[t, BUCKETS]))
+        buckets[t] = bucket_of(keys[t], state[t, BUCKETS], choosing(state[t, BUCKETS]))
         prefetch(tables[t], buckets[t])
     for t in range(first, len(tables)):
-        if keys[t, row] != NO_KEY:
-            tag = keys[t, row] >> np.uint32(low)
+        if keys[t] != NO_KEY:
+            tag = keys[t] >> np.uint32(low)
             if not _put(tables[t], state[t], spare[t], buckets[t], looks, tag, np.uint32(row + 1)):
                 return t
             state[t, HELD] += 1
@@ -311,8 +313,8 @@ def take_row(
 ) -> None:
     """Remove a row's entry from each table, and what is left of it where its bucket came of another one."""
     for t in range(len(tables)):
-        if keys[t, row] != NO_KEY:
-            bucket = bucket_of(keys[t, row], state[t, BUCKETS], choosing(state[t, BUCKETS]))
+        if keys[t] != NO_KEY:
+            bucket = bucket_of(keys[t], state[t, BUCKETS], choosing(state[t, BUCKETS]))
             _take(tables[t], bucket, row)
             state[t, HELD] -= 1
             if bucket >= state[t, SETTLED]:

@@ -1,8 +1,9 @@
 """Tables from keys to rows, one for each key that a row has, that grow a few buckets at a time.
 
 Owns how many buckets a table has (models/bucket.py), one for each so many entries, and when they are divided. Refuses
-to know what the keys mean, and to search. A reader keeps the `Searched` that it began with; no bucket is divided, and
-no line is used again, until the one that was replaced last is let go. Meanwhile buckets get fuller, no more.
+to know what the keys mean, to keep them, and to search. A reader keeps the `Searched` that it began with; no bucket is
+divided, and no line is used again, until the one that was replaced last is let go. Meanwhile buckets get fuller, no
+more. One thread writes; where many rows come at once it has others help, each with tables of its own.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ FRESH: Final = 2
 """before that, the first one and that behind it, which is the last that was begun."""
 LEAST_AT_ONCE: Final = 4096
 MOST_AT_ONCE: Final = 16384
-"""Rows for which buckets are divided before they are entered, as many as stay in the processor's cache with their keys,"""
+"""Rows for which buckets are divided before they are entered: their keys stay in the processor's cache. Between these,"""
 SHARE: Final = 64
-"""and this part of those that are held: the lines that dividing leaves are not used again before the next time."""
+"""this part of those that are held: the lines that dividing leaves are not used again before the next time."""
 MANY: Final = 4096
 """Rows at once of which a core takes longer than it takes to have another one take part."""
 ROUND: Final = 64
@@ -73,14 +74,13 @@ class Searched(NamedTuple):
 class Tables:
     """Several tables over the same rows, one for each key that a row has.
 
-    `keys` (tables, room) uint32 are kept for removals, by row; `NO_KEY` where a row has none. A key has `bits` bits, of
-    which the lowest choose its bucket; there are `full` entries in one, on average, but in a small table, whose buckets
-    are as many as the keys' bits demand.
+    Keys are uint32, `NO_KEY` where a row has none; who removes a row gives them again. A key has `bits` bits, of which
+    the lowest choose its bucket; there are `full` entries in one, on average, but in a small table, whose buckets are
+    as many as the keys' bits demand. Some `room` rows are entered before a table must be copied.
     """
 
     def __init__(self, count: int, room: int, bits: int, full: float = FULL) -> None:
         self._low, self._full, self._rows, self._since = below(bits), full, 0, 0
-        self.keys = np.empty((count, room), np.uint32)
         self._state = np.zeros((count, STATE), np.int64)
         self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
         self._spare = np.zeros((count, LEAST_LINES), np.int32)
@@ -94,9 +94,9 @@ class Tables:
     def of(
         cls, searched: Searched, settled: NDArray[np.int64], keys: NDArray[np.uint32], bits: int, full: float = FULL
     ) -> Tables:
-        """What all this was taken from (`in_use`), `keys` of the rows in use; it writes to these."""
+        """What all this was taken from (`in_use`), with the keys of all rows, (tables, n)."""
         made = cls(len(keys), 0, bits, full)
-        made.keys, made._rows = keys, keys.shape[1]
+        made._rows = keys.shape[1]
         made._state[:, HELD] = (keys != NO_KEY).sum(axis=1)
         made._looks = GAPS
         made._state[:, BUCKETS], made._state[:, SETTLED] = searched.buckets, settled
@@ -123,36 +123,28 @@ class Tables:
         """Bytes in use of the tables, without the keys."""
         return 4 * LINE * int(self._state[:, [BUCKETS, FURTHER]].sum()) + self._spare.nbytes
 
-    def grow(self, room: int) -> None:
-        """Make room for the keys of so many rows."""
-        keys = np.empty((len(self.keys), room), np.uint32)
-        keys[:, : self._rows] = self.keys[:, : self._rows]
-        self.keys = keys
-
     def insert(self, row: int, keys: NDArray[np.uint32]) -> None:
         """Enter one row under its keys, (tables,)."""
-        self.keys[:, row] = keys
-        self._rows = max(self._rows, row + 1)
-        t = 0
-        while (t := self._put_row(t, row)) < len(keys):
+        keys, self._rows, t = np.ascontiguousarray(keys), max(self._rows, row + 1), 0
+        while (t := self._put_row(keys, t, row)) < len(keys):
             self._enlarge(t)
         self._since += 1
         if self._since >= ROUND:
             self._go_on()
 
-    def _put_row(self, first: int, row: int) -> int:
-        return put_row(self.searched.tables, self._state, self._spare, self._low, self._looks, self.keys, first, row)
+    def _put_row(self, keys: NDArray[np.uint32], first: int, row: int) -> int:
+        return put_row(self.searched.tables, self._state, self._spare, self._low, self._looks, keys, first, row)
 
     def extend(self, keys: NDArray[np.uint32]) -> None:
         """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each: the cores
         that this process may use divide the tables among them."""
-        first, end = self._rows, self._rows + keys.shape[1]
-        self.keys[:, first:end] = keys
-        with self._together(end - first):
+        keys = np.ascontiguousarray(keys)  # of one form, since code is compiled for each
+        first, end = 0, keys.shape[1]
+        with self._together(end):
             while first < end:
-                stop = min(first + min(max(LEAST_AT_ONCE, first // SHARE), MOST_AT_ONCE), end)
+                stop = min(first + min(max(LEAST_AT_ONCE, self._rows // SHARE), MOST_AT_ONCE), end)
                 self._go_on(stop - first)
-                self._put_rows(first, stop)
+                self._put_rows(keys, first, stop)
                 first = stop
 
     @contextmanager
@@ -179,19 +171,18 @@ class Tables:
         for other in begun:
             other.result()
 
-    def _put_rows(self, first: int, end: int) -> None:
-        self._rows = end
-        done = np.full(len(self.keys), first)
+    def _put_rows(self, keys: NDArray[np.uint32], first: int, end: int) -> None:
+        before, done = self._rows - first, np.full(len(keys), first)
+        self._rows += end - first
         while True:
-            self._each(put_rows, self._looks, self.keys, done, end)
+            self._each(put_rows, self._looks, keys, done, end, before)
             if not self._enlarged(done < end):
                 return
 
-    def remove(self, row: int) -> None:
-        """Forget a row. Its places in the tables are used again."""
-        take_row(self.searched.tables, self._state, self.keys, row)
+    def remove(self, row: int, keys: NDArray[np.uint32]) -> None:
+        """Forget a row, of which these are the keys, (tables,). Its places in the tables are used again."""
+        take_row(self.searched.tables, self._state, np.ascontiguousarray(keys), row)
         self._looks = GAPS
-        self.keys[:, row] = NO_KEY
 
     def _go_on(self, coming: int = 0) -> None:
         """Divide buckets until there are as many as the entries ask for, with those of so many rows that come, and

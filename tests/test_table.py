@@ -78,19 +78,13 @@ class Kept:
         keys = rng.integers(0, self.values, (TABLES, n)).astype(np.uint32)
         return np.where(rng.random(keys.shape) < 0.1, NO_KEY, keys)
 
-    def reserve(self, rows: int) -> None:
-        if rows > self.tables.keys.shape[1]:
-            self.tables.grow(2 * rows)
-
     def insert(self, rng: np.random.Generator) -> None:
         row = self.free.pop() if self.free else self.used
         self.used = max(self.used, row + 1)
-        self.reserve(self.used)
         self.keys[row] = self.drawn(rng, 1)[:, 0]
         self.tables.insert(row, self.keys[row])
 
     def extend(self, rng: np.random.Generator, n: int) -> None:
-        self.reserve(self.used + n)
         keys = self.drawn(rng, n)
         self.tables.extend(keys)
         self.keys |= {self.used + k: keys[:, k] for k in range(n)}
@@ -98,8 +92,7 @@ class Kept:
 
     def remove(self, rng: np.random.Generator) -> None:
         row = int(rng.choice(list(self.keys)))
-        del self.keys[row]
-        self.tables.remove(row)
+        self.tables.remove(row, self.keys.pop(row))
         self.free.append(row)
 
 
@@ -227,8 +220,7 @@ def test_buckets_that_are_divided_while_rows_come_and_go_keep_them_all() -> None
         tables.insert(row, keys[row])
         if row % 3 == 2:
             gone = int(rng.choice(list(keys)))
-            tables.remove(gone)
-            del keys[gone]
+            tables.remove(gone, keys.pop(gone))
         if row % 400 == 399:
             for t in range(TABLES):
                 assert entries(tables, t) == set(keys)
@@ -282,7 +274,7 @@ def test_readers_find_what_stays_while_buckets_are_divided() -> None:
         for row in range(stay, 20_000):
             tables.insert(row, keys[:, row])
             if row % 3 == 0:
-                tables.remove(row)
+                tables.remove(row, keys[:, row])
             forms.add(tuple(tables.searched.buckets.tolist()))
         stop.set()
         assert [reader.result()[1] for reader in readers] == [0, 0]
@@ -306,7 +298,10 @@ def test_tables_go_on_from_what_was_taken_of_them(rows: int) -> None:
     for _ in range(rows // 2):
         kept.remove(rng)
     old = kept.tables
-    kept.tables = Tables.of(*old.in_use, old.keys[:, : kept.used].copy(), bits)
+    keys = np.full((TABLES, kept.used), NO_KEY)
+    for row, own in kept.keys.items():
+        keys[:, row] = own
+    kept.tables = Tables.of(*old.in_use, keys, bits)
     assert kept.tables.nbytes == old.nbytes
     for _ in range(3000):
         kept.insert(rng)
