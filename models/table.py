@@ -55,7 +55,8 @@ FRESH: Final = 2
 """before that, the first one and that behind it, which is the last that was begun."""
 LEAST_AT_ONCE: Final = 4096
 MOST_AT_ONCE: Final = 16384
-"""Rows for which buckets are divided before they are entered: their keys stay in the processor's cache. Between these,"""
+"""Rows for which buckets are divided before they are entered, at least and at most: their keys stay in the processor's
+cache. Between these,"""
 SHARE: Final = 64
 """this part of those that are held: the lines that dividing leaves are not used again before the next time."""
 MANY: Final = 4096

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.bucket import NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, walk
 from models.lanes import LINE, TAG_BITS
-from models.table import FULL, LEAST_LINES, ROUND, Searched, Tables
+from models.table import FULL, LEAST_LINES, MANY, ROUND, Searched, Tables
 
 TABLES = 3
 BITS = 28
@@ -136,6 +136,25 @@ def test_tables_filled_one_by_one_equal_tables_filled_at_once() -> None:
             assert found(one.searched, t, int(key)) == found(many.searched, t, int(key)) != set()
 
 
+@pytest.mark.parametrize("cores", [2, 3, 5])
+def test_rows_that_several_cores_enter_equal_rows_that_one_enters(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bits, n, rng = 18, 3 * MANY, np.random.default_rng(15)
+    keys = rng.integers(0, 1 << bits, (TABLES, 2 * n)).astype(np.uint32)
+    keys[:, ::9] = NO_KEY
+    keys[1, ::2] = 77  # far more than a table has room for
+    made = list[Tables]()
+    for number in (1, cores):
+        monkeypatch.setattr("models.table.sched_getaffinity", lambda _, number=number: set(range(number)))
+        made.append(Tables(TABLES, 16, bits))
+        for half in (keys[:, :n], keys[:, n:]):
+            made[-1].extend(half)
+    one, many = (tables.in_use for tables in made)
+    assert all(np.array_equal(a, b) for a, b in zip(one[0].tables, many[0].tables, strict=True))
+    assert np.array_equal(one[0].buckets, many[0].buckets)
+    for t in range(TABLES):
+        assert entries(made[1], t) == set(np.flatnonzero(keys[t] != NO_KEY).tolist())
+
+
 def test_keys_are_found_whatever_bits_are_free_whether_they_choose_a_bucket_or_not() -> None:
     bits, n, rng = 18, 6000, np.random.default_rng(8)
     tables = Tables(1, n, bits)
@@ -251,10 +270,12 @@ def test_no_bucket_is_divided_twice_while_somebody_reads_who_began_before() -> N
         assert entries(tables, t) == set(range(n))
 
 
-def test_readers_find_what_stays_while_buckets_are_divided() -> None:
-    bits, rng, stay = 16, np.random.default_rng(10), 300
+@pytest.mark.parametrize("at_once", [1, MANY])
+def test_readers_find_what_stays_while_buckets_are_divided(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bits, rng, stay, rows = 16, np.random.default_rng(10), 300, 20_000 if at_once == 1 else 60 * MANY
+    monkeypatch.setattr("models.table.sched_getaffinity", lambda _: {0, 1, 2})
     tables, stop = Tables(TABLES, 30_000, bits), Event()
-    keys = rng.integers(0, 1 << bits, (TABLES, 30_000)).astype(np.uint32)
+    keys = rng.integers(0, 1 << bits, (TABLES, rows + at_once)).astype(np.uint32)
     tables.extend(keys[:, :stay])
 
     def read(seed: int) -> tuple[int, int]:
@@ -271,8 +292,11 @@ def test_readers_find_what_stays_while_buckets_are_divided() -> None:
     forms = set()
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read, seed) for seed in range(2)]
-        for row in range(stay, 20_000):
-            tables.insert(row, keys[:, row])
+        for row in range(stay, rows, at_once):
+            if at_once == 1:
+                tables.insert(row, keys[:, row])
+            else:
+                tables.extend(keys[:, row : row + at_once])
             if row % 3 == 0:
                 tables.remove(row, keys[:, row])
             forms.add(tuple(tables.searched.buckets.tolist()))
