@@ -196,8 +196,8 @@ def plain(n: int, say: Say, *, cameras: bool) -> list[Row]:
                     Bar("M/s in one thread", one, 1, at_least=True),
                     Bar("times faiss MultiHash", rate / other, 10, at_least=True),
                 ),
-                f"{BATCH} at a time, searchable at once, no rebuild; {len(os.sched_getaffinity(0))} cores, by the clock; in "
-                f"one thread, by its CPU time, {one / other:.1f} times as fast as faiss MultiHash",
+                f"{BATCH} at a time, searchable at once, no rebuild; {len(os.sched_getaffinity(0))} cores, by the clock; "
+                f"in one thread, by its CPU time, {one / other:.1f} times as fast as faiss MultiHash",
             )
         )
         each = index.nbytes / n
