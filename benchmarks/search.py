@@ -186,6 +186,7 @@ def plain(n: int, say: Say, *, cameras: bool) -> list[Row]:
     ]
     if not cameras:
         rate, one, other = n / ours / 1e3, n / lone / 1e3, n / theirs / 1e3
+        cores = len(os.sched_getaffinity(0))
         rows.append(
             Row(
                 f"inserts while growing to {n:,}, all cores",
@@ -196,8 +197,8 @@ def plain(n: int, say: Say, *, cameras: bool) -> list[Row]:
                     Bar("M/s in one thread", one, 1, at_least=True),
                     Bar("times faiss MultiHash", rate / other, 10, at_least=True),
                 ),
-                f"{BATCH} at a time, searchable at once, no rebuild; {len(os.sched_getaffinity(0))} cores, by the clock; "
-                f"in one thread, by its CPU time, {one / other:.1f} times as fast as faiss MultiHash",
+                f"{BATCH} at a time, searchable at once, no rebuild; {cores} cores, by the clock; in one thread, by "
+                f"its CPU time, {one / other:.1f} times as fast as faiss MultiHash",
             )
         )
         each = index.nbytes / n
