@@ -71,12 +71,15 @@ RING: Final = 1024
 """Probes that can be under way at once."""
 _ROUND: Final = RING - 1
 _ROW: Final = np.uint32((1 << ROW_BITS) - 1)
+_ENTRIES: Final = np.uint32((1 << ENTRIES) - 1)
 _LOW: Final = 32 - ROW_BITS
 """Bits of a tag that lie beside the row; the next eight lie in a byte of their own."""
 _NEAR: Final = 6
 """Buckets that are looked at ahead where they are taken in their order."""
 _SOON: Final = 24
 """Lines that are asked of memory before they are needed; twice as many, before the ones behind them are."""
+_ASKED: Final = 32
+"""Room for their numbers, a power of two."""
 
 
 def lines(count: int, made: Callable[[int, type[np.uint32]], NDArray[np.uint32]] = np.empty) -> NDArray[np.uint32]:
@@ -150,10 +153,12 @@ def _line(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np
         state[LEFT] -= 1
         number = np.int64(spare[state[FREE]])
         spare[state[FREE]] = spare[state[LEFT]]
+        prefetch(table, table.shape[0] - np.int64(spare[max(state[FREE] - _NEAR, 0)]))
         return number
     if state[BUCKETS] + state[FURTHER] + 1 >= table.shape[0]:  # the next bucket has room in any case
         return np.int64(0)
     state[FURTHER] += 1
+    prefetch(table, table.shape[0] - state[FURTHER] - _NEAR)
     return np.int64(state[FURTHER])
 
 
@@ -211,6 +216,27 @@ def _put(
 
 @njit(cache=True, nogil=True)
 def put_rows(
+    tables: tuple[NDArray[np.uint32], ...],
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
+    low: int,
+    looks: int,
+    keys: NDArray[np.uint32],
+    done: NDArray[np.int64],
+    end: int,
+    before: int,
+    first: int,
+    last: int,
+) -> None:
+    """Write into each table in [first, last) entries for keys, those in [done[t], end), of rows behind so many before,
+    and set `done[t]` to `end`, or to the one for which there was no room. `keys` are by table and row, `NO_KEY` where a
+    row has none, and `low` bits of them have no room in a tag."""
+    for t in range(first, last):
+        done[t] = _put_rows(tables[t], state[t], spare[t], low, looks, keys[t], done[t], end, before)
+
+
+@njit(cache=True, nogil=True)
+def _put_rows(
     table: NDArray[np.uint32],
     state: NDArray[np.int64],
     spare: NDArray[np.int32],
@@ -219,22 +245,40 @@ def put_rows(
     keys: NDArray[np.uint32],
     first: int,
     end: int,
+    before: int,
 ) -> int:
-    """Write the entries of the rows in [first, end); `keys` are by row, `NO_KEY` for those that have none, and `low`
-    bits of them have no room in a tag. The row at which the table had no more room, or `end`."""
     buckets, bits, size = state[BUCKETS], choosing(state[BUCKETS]), table.shape[0]
-    for r in range(first, min(first + 2 * _SOON, end)):
+    lines_ = np.empty(_ASKED, np.int64)
+    for r in range(first, min(first + _SOON, end)):
         prefetch(table, bucket_of(keys[r], buckets, bits))
-    for r in range(first, end):
+    held = 0
+    for r in range(first - _SOON, end):
         if r + 2 * _SOON < end:
             prefetch(table, bucket_of(keys[r + 2 * _SOON], buckets, bits))
-            prefetch(table, size - np.int64(table[bucket_of(keys[r + _SOON], buckets, bits), NEXT]))
-        if keys[r] != NO_KEY:
-            bucket = bucket_of(keys[r], buckets, bits)
-            if not _put(table, state, spare, bucket, looks, keys[r] >> np.uint32(low), np.uint32(r + 1)):
-                return r
-            state[HELD] += 1
+        if r + _SOON < end:
+            at = _open(table, bucket_of(keys[r + _SOON], buckets, bits), size)
+            prefetch(table, at)
+            lines_[r + _SOON & _ASKED - 1] = at
+        if r < first or keys[r] == NO_KEY:
+            continue
+        at, tag, row = lines_[r & _ASKED - 1], keys[r] >> np.uint32(low), np.uint32(before + r + 1)
+        gaps = compare_line(table, at, np.uint32(0), _ROW)
+        if gaps:
+            _write(table, at, lowest(gaps), tag, row)
+        elif not _put(table, state, spare, bucket_of(keys[r], buckets, bits), looks, tag, row):
+            end = r
+            break
+        held += 1
+    state[HELD] += held
     return end
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _open(table: NDArray[np.uint32], bucket: np.int64, size: int) -> np.int64:
+    """The line of a bucket that has gaps, if it is one of the first two."""
+    further = np.int64(table[bucket, NEXT])
+    full = compare_line(table, bucket, np.uint32(0), _ROW) == 0
+    return size - further if full and further != 0 else bucket
 
 
 @njit(cache=True, nogil=True)
@@ -248,15 +292,15 @@ def put_row(
     first: int,
     row: int,
 ) -> int:
-    """Write a row's entry into each table from `first` on; `keys` are by table and row. The table that has no room, or
-    how many tables there are."""
+    """Write a row's entry into each table from `first` on; `keys` are by table. The table that has no room, or how many
+    tables there are."""
     buckets = np.empty(len(tables), np.int64)
     for t in range(first, len(tables)):
-        buckets[t] = bucket_of(keys[t, row], state[t, BUCKETS], choosing(state[t, BUCKETS]))
+        buckets[t] = bucket_of(keys[t], state[t, BUCKETS], choosing(state[t, BUCKETS]))
         prefetch(tables[t], buckets[t])
     for t in range(first, len(tables)):
-        if keys[t, row] != NO_KEY:
-            tag = keys[t, row] >> np.uint32(low)
+        if keys[t] != NO_KEY:
+            tag = keys[t] >> np.uint32(low)
             if not _put(tables[t], state[t], spare[t], buckets[t], looks, tag, np.uint32(row + 1)):
                 return t
             state[t, HELD] += 1
@@ -269,8 +313,8 @@ def take_row(
 ) -> None:
     """Remove a row's entry from each table, and what is left of it where its bucket came of another one."""
     for t in range(len(tables)):
-        if keys[t, row] != NO_KEY:
-            bucket = bucket_of(keys[t, row], state[t, BUCKETS], choosing(state[t, BUCKETS]))
+        if keys[t] != NO_KEY:
+            bucket = bucket_of(keys[t], state[t, BUCKETS], choosing(state[t, BUCKETS]))
             _take(tables[t], bucket, row)
             state[t, HELD] -= 1
             if bucket >= state[t, SETTLED]:
@@ -291,9 +335,25 @@ def _take(table: NDArray[np.uint32], bucket: int | np.int64, row: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def split(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], low: int, wanted: int) -> bool:
-    """Divide buckets until there are so many, or no room is left; whether there are. What goes over into a new bucket
-    stays in the old one as well, until that is settled."""
+def split(
+    tables: tuple[NDArray[np.uint32], ...],
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
+    low: int,
+    wanted: NDArray[np.int64],
+    first: int,
+    last: int,
+) -> None:
+    """Divide buckets of each table in [first, last) until there are so many, or no room is left. What goes over into a
+    new bucket stays in the old one as well, until that is settled."""
+    for t in range(first, last):
+        _split(tables[t], state[t], spare[t], low, wanted[t])
+
+
+@njit(cache=True, nogil=True)
+def _split(
+    table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], low: int, wanted: int
+) -> None:
     size = table.shape[0]
     words, tags = np.empty(3 * LINE, np.uint32), np.empty(3 * LINE, np.uint32)
     while state[BUCKETS] < wanted:
@@ -302,7 +362,7 @@ def split(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np
         first, bit = new - half, np.uint32(half >> low)
         _ask(table, first)
         if new + 1 + state[FURTHER] + _length(table, first) > size:
-            return False
+            return
         at, to, found = first, new, 0
         table[new, NEXT] = 0
         while True:
@@ -314,7 +374,6 @@ def split(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np
             at = size - np.int64(table[at, NEXT])
         _filled(table, state, spare, new, to, words, tags, found)
         state[BUCKETS] += 1
-    return True
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -358,9 +417,23 @@ def _filled(
 
 
 @njit(cache=True, nogil=True)
-def settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], low: int) -> bool:
+def settle(
+    tables: tuple[NDArray[np.uint32], ...],
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
+    low: int,
+    first: int,
+    last: int,
+) -> None:
     """Take out of buckets that were divided what went over, and close up what stayed, when none reads any more that
-    began before they were; whether `spare` has room for the numbers of the lines that this leaves."""
+    began before they were: of each table in [first, last), as long as `spare` has room for the numbers of the lines
+    that this leaves."""
+    for t in range(first, last):
+        _settle(tables[t], state[t], spare[t], low)
+
+
+@njit(cache=True, nogil=True)
+def _settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], low: int) -> None:
     size = table.shape[0]
     while state[SETTLED] < state[BUCKETS]:
         half = choosing(state[SETTLED]) + 1 >> 1
@@ -368,7 +441,7 @@ def settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[n
         _ask(table, first)
         chain = _length(table, first)
         if state[LEFT] + chain > spare.size:
-            return False
+            return
         at, stay = first, 0
         for _ in range(chain):
             stay += drop_with(table, at, bit)
@@ -377,7 +450,6 @@ def settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[n
         if kept < chain:
             _close(table, state, spare, first, kept)
         state[SETTLED] += 1
-    return True
 
 
 @njit(cache=True, nogil=True)
@@ -391,16 +463,17 @@ def _close(
     for _ in range(kept - 1):
         last = size - np.int64(table[last, NEXT])
     to, number = np.int64(first), np.int64(table[last, NEXT])
+    gaps = compare_line(table, to, np.uint32(0), _ROW)
     while number:
         at = size - number
-        for k in range(SLOTS):
-            row = table[at, k] & _ROW
-            if row:
+        left = compare_line(table, at, np.uint32(0), _ROW) ^ _ENTRIES
+        while left:
+            while gaps == 0:
+                to = size - np.int64(table[to, NEXT])
                 gaps = compare_line(table, to, np.uint32(0), _ROW)
-                while gaps == 0:
-                    to = size - np.int64(table[to, NEXT])
-                    gaps = compare_line(table, to, np.uint32(0), _ROW)
-                _write(table, to, lowest(gaps), _tag(table, at, k), row)
+            k = lowest(left)
+            _write(table, to, lowest(gaps), _tag(table, at, k), table[at, k] & _ROW)
+            left, gaps = left & left - np.uint32(1), gaps & gaps - np.uint32(1)
         spare[state[LEFT]] = number
         state[LEFT] += 1
         number = np.int64(table[at, NEXT])

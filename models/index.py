@@ -29,6 +29,7 @@ from models.bucket import (
     ASKER,
     COUNTED,
     MOST,
+    NO_KEY,
     PLACE,
     PROBE,
     RING,
@@ -222,7 +223,7 @@ class Index:
 
     def __init__(self) -> None:
         self._tables = Tables(KEYS, _ROOM, BITS, small=_SMALL)
-        self._rows = _empty(_ROOM, self._tables.keys)
+        self._rows = _empty(_ROOM)
         self._thumbs: list[NDArray[np.uint8]] = []
         self._used = 0
         self._free: deque[tuple[int, int]] = deque()
@@ -235,7 +236,7 @@ class Index:
         """The index that `parts` were taken of; it keeps tables and thumbnails where they lie. Raises ValueError."""
         made, n = cls(), len(parts["camera"])
         made._rows = _Rows(*(parts[name] for name in _Rows._fields))
-        for name, wanted in _empty(n, np.empty((KEYS, n), np.uint32))._asdict().items():
+        for name, wanted in _empty(n)._asdict().items():
             if parts[name].shape != wanted.shape or parts[name].dtype != wanted.dtype:
                 raise ValueError(f"{name} is {parts[name].dtype} {parts[name].shape}, not of {n} rows")
         buckets, settled = parts["buckets"]
@@ -298,7 +299,8 @@ class Index:
         rows.codes[row], rows.masks[row] = code, mask
         rows.standing[row], rows.camera[row] = standing, camera
         self._thumb(row)[:] = packed
-        self._tables.insert(row, keys_of(unpack(packed)))
+        keys = rows.keys[:, row] = keys_of(unpack(packed))
+        self._tables.insert(row, keys)
         return row
 
     def extend(
@@ -319,6 +321,7 @@ class Index:
         rows = self._rows
         rows.codes[first:end], rows.masks[first:end] = codes, masks
         rows.standing[first:end], rows.camera[first:end] = standings, cameras
+        rows.keys[:, first:end] = keys
         if thumbs is not None:
             self._spread(first, thumbs)
         self._used = end
@@ -340,7 +343,8 @@ class Index:
     def remove(self, row: int) -> None:
         """Forget a row."""
         self._rows.camera[row] = FREE
-        self._tables.remove(row)
+        self._tables.remove(row, self._rows.keys[:, row])
+        self._rows.keys[:, row] = NO_KEY
         self._thumb(row)[:] = 0
         with self._lock:
             self._clock += 1
@@ -504,11 +508,10 @@ class Index:
         size = self._rows.camera.size
         if rows <= size:
             return
-        self._tables.grow(max(rows, 2 * size))
-        grown = _empty(max(rows, 2 * size), self._tables.keys)
+        grown = _empty(max(rows, 2 * size))
         for name, new in grown._asdict().items():
-            if name != "keys":
-                new[: self._used] = getattr(self._rows, name)[: self._used]
+            used = np.s_[:, : self._used] if name == "keys" else np.s_[: self._used]
+            new[used] = getattr(self._rows, name)[used]
         self._rows = grown
 
     def _spread(self, first: int, thumbs: NDArray[np.uint8]) -> None:
@@ -520,10 +523,11 @@ class Index:
             first, thumbs = first + n, thumbs[n:]
 
 
-def _empty(room: int, keys: NDArray[np.uint32]) -> _Rows:
+def _empty(room: int) -> _Rows:
     """Room for so many rows, of which none is in use."""
     bits = lines(2 * room).view(np.uint64).reshape(room, 2 * WORDS)
-    return _Rows(bits, np.full(room, FREE, np.int32), np.zeros(room, np.uint8), keys)
+    camera, standing, keys = np.full(room, FREE, np.int32), np.zeros(room, np.uint8), np.empty((KEYS, room), np.uint32)
+    return _Rows(bits, camera, standing, keys)
 
 
 class IndexFull(Exception):

@@ -1,12 +1,19 @@
 """Tables from keys to rows, one for each key that a row has, that grow a few buckets at a time.
 
 Owns how many buckets a table has (models/bucket.py), one for each so many entries, and when they are divided. Refuses
-to know what the keys mean, and to search. A reader keeps the `Searched` that it began with; no bucket is divided, and
-no line is used again, until the one that was replaced last is let go. Meanwhile buckets get fuller, no more.
+to know what the keys mean, to keep them, and to search. A reader keeps the `Searched` that it began with; no bucket is
+divided, and no line is used again, until the one that was replaced last is let go. Meanwhile buckets get fuller, no
+more. One thread writes; where many rows come at once it has others help, each with tables of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from os import sched_getaffinity
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -48,8 +55,14 @@ GAPS: Final = 4
 """Lines of a bucket in which a gap is looked for before it gets another line, once anything was removed;"""
 FRESH: Final = 2
 """before that, the first one and that behind it, which is the last that was begun."""
-AT_ONCE: Final = 4096
-"""Rows that are entered before any bucket is divided: a table's share of them stays in the processor's cache."""
+LEAST_AT_ONCE: Final = 4096
+MOST_AT_ONCE: Final = 16384
+"""Rows for which buckets are divided before they are entered, at least and at most: their keys stay in the processor's
+cache. Between these,"""
+SHARE: Final = 64
+"""this part of those that are held: the lines that dividing leaves are not used again before the next time."""
+MANY: Final = 4096
+"""Rows at once of which a core takes longer than it takes to have another one take part."""
 ROUND: Final = 64
 """Rows that are entered one by one before it is seen to that buckets are divided."""
 
@@ -64,19 +77,18 @@ class Searched(NamedTuple):
 class Tables:
     """Several tables over the same rows, one for each key that a row has.
 
-    `keys` (tables, room) uint32 are kept for removals, by row; `NO_KEY` where a row has none. A key has `bits` bits, of
-    which the lowest choose its bucket; there are `full` entries in one, on average, but in a small table, whose buckets
-    are as many as the keys' bits demand. Up to `small` entries there are `ROOMY` in one, and no more buckets from there
-    on until there are `full`.
+    Keys are uint32, `NO_KEY` where a row has none; who removes a row gives them again. A key has `bits` bits, of which
+    the lowest choose its bucket; there are `full` entries in one, on average, but in a small table, whose buckets are
+    as many as the keys' bits demand. Up to `small` entries there are `ROOMY` in one, and no more buckets from there on
+    until there are `full`. Some `room` rows are entered before a table must be copied.
     """
 
     def __init__(self, count: int, room: int, bits: int, full: float = FULL, small: int = 0) -> None:
         self._low, self._full, self._small, self._rows, self._since = below(bits), full, small, 0, 0
-        self.keys = np.empty((count, room), np.uint32)
         self._state = np.zeros((count, STATE), np.int64)
         self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
         self._spare = np.zeros((count, LEAST_LINES), np.int32)
-        self._looks = FRESH
+        self._looks, self._cores = FRESH, 1
         ahead = (1 << self._low) + LEAST_LINES + int(EACH * room)
         made = tuple(lines(ahead, np.zeros) for _ in range(count))
         self.searched = Searched(made, self._state[:, BUCKETS].copy())
@@ -92,9 +104,9 @@ class Tables:
         full: float = FULL,
         small: int = 0,
     ) -> Tables:
-        """What all this was taken from (`in_use`), `keys` of the rows in use; it writes to these."""
+        """What all this was taken from (`in_use`), with the keys of all rows, (tables, n)."""
         made = cls(len(keys), 0, bits, full, small)
-        made.keys, made._rows = keys, keys.shape[1]
+        made._rows = keys.shape[1]
         made._state[:, HELD] = (keys != NO_KEY).sum(axis=1)
         made._looks = GAPS
         made._state[:, BUCKETS], made._state[:, SETTLED] = searched.buckets, settled
@@ -121,58 +133,76 @@ class Tables:
         """Bytes in use of the tables, without the keys."""
         return 4 * LINE * int(self._state[:, [BUCKETS, FURTHER]].sum()) + self._spare.nbytes
 
-    def grow(self, room: int) -> None:
-        """Make room for the keys of so many rows."""
-        keys = np.empty((len(self.keys), room), np.uint32)
-        keys[:, : self._rows] = self.keys[:, : self._rows]
-        self.keys = keys
-
     def insert(self, row: int, keys: NDArray[np.uint32]) -> None:
         """Enter one row under its keys, (tables,)."""
-        self.keys[:, row] = keys
-        self._rows = max(self._rows, row + 1)
-        t = 0
-        while (t := self._put_row(t, row)) < len(keys):
+        keys, self._rows, t = np.ascontiguousarray(keys), max(self._rows, row + 1), 0
+        while (t := self._put_row(keys, t, row)) < len(keys):
             self._enlarge(t)
         self._since += 1
         if self._since >= ROUND:
             self._go_on()
 
-    def _put_row(self, first: int, row: int) -> int:
-        return put_row(self.searched.tables, self._state, self._spare, self._low, self._looks, self.keys, first, row)
+    def _put_row(self, keys: NDArray[np.uint32], first: int, row: int) -> int:
+        return put_row(self.searched.tables, self._state, self._spare, self._low, self._looks, keys, first, row)
 
     def extend(self, keys: NDArray[np.uint32]) -> None:
-        """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each."""
-        first, end = self._rows, self._rows + keys.shape[1]
-        self.keys[:, first:end] = keys
-        for start in range(first, end, AT_ONCE):
-            self._rows = min(start + AT_ONCE, end)
-            for t in range(len(keys)):
-                self._put_rows(t, start, self._rows)
-            self._go_on()
+        """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each: the cores
+        that this process may use divide the tables among them."""
+        keys = np.ascontiguousarray(keys)  # of one form, since code is compiled for each
+        first, end = 0, keys.shape[1]
+        with self._together(end):
+            while first < end:
+                stop = min(first + min(max(LEAST_AT_ONCE, self._rows // SHARE), MOST_AT_ONCE), end)
+                self._go_on(stop - first)
+                self._put_rows(keys, first, stop)
+                first = stop
 
-    def _put_rows(self, t: int, first: int, end: int) -> None:
-        while first < end:
-            table = self.searched.tables[t]
-            first = put_rows(table, self._state[t], self._spare[t], self._low, self._looks, self.keys[t], first, end)
-            if first < end:
-                self._enlarge(t)
+    @contextmanager
+    def _together(self, rows: int) -> Iterator[None]:
+        """While this lasts, the cores divide the tables among them, if so many rows are worth it."""
+        cores = len(sched_getaffinity(0)) if rows >= MANY else 1
+        with ThreadPoolExecutor(cores) as self._pool:  # begins no thread before it is needed
+            self._cores = cores
+            try:
+                yield
+            finally:
+                self._cores = 1
 
-    def remove(self, row: int) -> None:
-        """Forget a row. Its places in the tables are used again."""
-        take_row(self.searched.tables, self._state, self.keys, row)
+    def _each(self, work: Callable[..., None], *given: object) -> None:
+        """Have compiled work done on all tables. Where one had no room to go on, the state says so."""
+        tables, count = self.searched.tables, len(self._state)
+        ends = [count * k // self._cores for k in range(self._cores + 1)]
+        own, *others = (
+            partial(work, tables, self._state, self._spare, self._low, *given, first, last)
+            for first, last in pairwise(ends)
+        )
+        begun = [self._pool.submit(other) for other in others]
+        own()
+        for other in begun:
+            other.result()
+
+    def _put_rows(self, keys: NDArray[np.uint32], first: int, end: int) -> None:
+        before, done = self._rows - first, np.full(len(keys), first)
+        self._rows += end - first
+        while True:
+            self._each(put_rows, self._looks, keys, done, end, before)
+            if not self._enlarged(done < end):
+                return
+
+    def remove(self, row: int, keys: NDArray[np.uint32]) -> None:
+        """Forget a row, of which these are the keys, (tables,). Its places in the tables are used again."""
+        take_row(self.searched.tables, self._state, np.ascontiguousarray(keys), row)
         self._looks = GAPS
-        self.keys[:, row] = NO_KEY
 
-    def _go_on(self) -> None:
-        """Divide buckets until there are as many as the entries ask for, and settle them, unless somebody reads who
-        began before they were divided last."""
+    def _go_on(self, coming: int = 0) -> None:
+        """Divide buckets until there are as many as the entries ask for, with those of so many rows that come, and
+        settle them, unless somebody reads who began before they were divided last."""
         self._since = 0
         while self._before() is None:
             buckets = self._state[:, BUCKETS]
             if (self._state[:, SETTLED] < buckets).any():
                 self._settle()
-            held = self._state[:, HELD]
+            held = self._state[:, HELD] + coming
             wanted = np.maximum(held // self._full, np.minimum(held, self._small) // ROOMY)
             wanted = np.minimum(wanted, 2 * buckets).astype(np.int64)
             if not (wanted > buckets).any():
@@ -182,16 +212,25 @@ class Tables:
     def _settle(self) -> None:
         """Once each time that buckets were divided: lines that were left the last time are free by now."""
         self._state[:, FREE] = self._state[:, LEFT]
-        for t, table in enumerate(self.searched.tables):
-            while not settle(table, self._state[t], self._spare[t], self._low):
-                self._widen()
+        while True:
+            self._each(settle)
+            if (self._state[:, SETTLED] == self._state[:, BUCKETS]).all():
+                return
+            self._widen()
 
     def _divide(self, wanted: NDArray[np.int64]) -> None:
-        for t in range(len(wanted)):
-            while not split(self.searched.tables[t], self._state[t], self._spare[t], self._low, int(wanted[t])):
-                self._enlarge(t)
+        while True:
+            self._each(split, wanted)
+            if not self._enlarged(self._state[:, BUCKETS] < wanted):
+                break
         self._before = ref(self.searched.buckets)
         self.searched = Searched(self.searched.tables, self._state[:, BUCKETS].copy())
+
+    def _enlarged(self, short: NDArray[np.bool_]) -> bool:
+        """Give the tables that are short of room more; whether there are any."""
+        for t in np.flatnonzero(short):
+            self._enlarge(int(t))
+        return bool(short.any())
 
     def _enlarge(self, t: int) -> None:
         """Give a table more room."""

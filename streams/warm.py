@@ -48,7 +48,7 @@ def warm() -> None:
     tables = Tables(KEYS, rows + 1, 16)
     tables.extend(np.tile(np.arange(rows, dtype=np.uint32) % 32, (KEYS, 1)))
     tables.insert(rows, np.zeros(KEYS, np.uint32))
-    tables.remove(0)
+    tables.remove(0, np.zeros(KEYS, np.uint32))
     # the places of cameras and scenes
     places = Places()
     places.extend(np.zeros(1, np.int64), np.zeros(1, np.int32))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.bucket import NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, walk
 from models.lanes import LINE, TAG_BITS
-from models.table import FULL, LEAST_LINES, ROOMY, ROUND, Searched, Tables
+from models.table import FULL, LEAST_LINES, MANY, ROOMY, ROUND, Searched, Tables
 
 TABLES = 3
 BITS = 28
@@ -78,19 +78,13 @@ class Kept:
         keys = rng.integers(0, self.values, (TABLES, n)).astype(np.uint32)
         return np.where(rng.random(keys.shape) < 0.1, NO_KEY, keys)
 
-    def reserve(self, rows: int) -> None:
-        if rows > self.tables.keys.shape[1]:
-            self.tables.grow(2 * rows)
-
     def insert(self, rng: np.random.Generator) -> None:
         row = self.free.pop() if self.free else self.used
         self.used = max(self.used, row + 1)
-        self.reserve(self.used)
         self.keys[row] = self.drawn(rng, 1)[:, 0]
         self.tables.insert(row, self.keys[row])
 
     def extend(self, rng: np.random.Generator, n: int) -> None:
-        self.reserve(self.used + n)
         keys = self.drawn(rng, n)
         self.tables.extend(keys)
         self.keys |= {self.used + k: keys[:, k] for k in range(n)}
@@ -98,8 +92,7 @@ class Kept:
 
     def remove(self, rng: np.random.Generator) -> None:
         row = int(rng.choice(list(self.keys)))
-        del self.keys[row]
-        self.tables.remove(row)
+        self.tables.remove(row, self.keys.pop(row))
         self.free.append(row)
 
 
@@ -141,6 +134,25 @@ def test_tables_filled_one_by_one_equal_tables_filled_at_once() -> None:
     for t in range(TABLES):
         for key in rng.choice(keys[t], 200):
             assert found(one.searched, t, int(key)) == found(many.searched, t, int(key)) != set()
+
+
+@pytest.mark.parametrize("cores", [2, 3, 5])
+def test_rows_that_several_cores_enter_equal_rows_that_one_enters(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bits, n, rng = 18, 3 * MANY, np.random.default_rng(15)
+    keys = rng.integers(0, 1 << bits, (TABLES, 2 * n)).astype(np.uint32)
+    keys[:, ::9] = NO_KEY
+    keys[1, ::2] = 77  # far more than a table has room for
+    made = list[Tables]()
+    for number in (1, cores):
+        monkeypatch.setattr("models.table.sched_getaffinity", lambda _, number=number: set(range(number)))
+        made.append(Tables(TABLES, 16, bits))
+        for half in (keys[:, :n], keys[:, n:]):
+            made[-1].extend(half)
+    one, many = (tables.in_use for tables in made)
+    assert all(np.array_equal(a, b) for a, b in zip(one[0].tables, many[0].tables, strict=True))
+    assert np.array_equal(one[0].buckets, many[0].buckets)
+    for t in range(TABLES):
+        assert entries(made[1], t) == set(np.flatnonzero(keys[t] != NO_KEY).tolist())
 
 
 def test_keys_are_found_whatever_bits_are_free_whether_they_choose_a_bucket_or_not() -> None:
@@ -236,8 +248,7 @@ def test_buckets_that_are_divided_while_rows_come_and_go_keep_them_all() -> None
         tables.insert(row, keys[row])
         if row % 3 == 2:
             gone = int(rng.choice(list(keys)))
-            tables.remove(gone)
-            del keys[gone]
+            tables.remove(gone, keys.pop(gone))
         if row % 400 == 399:
             for t in range(TABLES):
                 assert entries(tables, t) == set(keys)
@@ -268,10 +279,12 @@ def test_no_bucket_is_divided_twice_while_somebody_reads_who_began_before() -> N
         assert entries(tables, t) == set(range(n))
 
 
-def test_readers_find_what_stays_while_buckets_are_divided() -> None:
-    bits, rng, stay = 16, np.random.default_rng(10), 300
+@pytest.mark.parametrize("at_once", [1, MANY])
+def test_readers_find_what_stays_while_buckets_are_divided(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bits, rng, stay, rows = 16, np.random.default_rng(10), 300, 20_000 if at_once == 1 else 60 * MANY
+    monkeypatch.setattr("models.table.sched_getaffinity", lambda _: {0, 1, 2})
     tables, stop = Tables(TABLES, 30_000, bits), Event()
-    keys = rng.integers(0, 1 << bits, (TABLES, 30_000)).astype(np.uint32)
+    keys = rng.integers(0, 1 << bits, (TABLES, rows + at_once)).astype(np.uint32)
     tables.extend(keys[:, :stay])
 
     def read(seed: int) -> tuple[int, int]:
@@ -288,10 +301,13 @@ def test_readers_find_what_stays_while_buckets_are_divided() -> None:
     forms = set()
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read, seed) for seed in range(2)]
-        for row in range(stay, 20_000):
-            tables.insert(row, keys[:, row])
+        for row in range(stay, rows, at_once):
+            if at_once == 1:
+                tables.insert(row, keys[:, row])
+            else:
+                tables.extend(keys[:, row : row + at_once])
             if row % 3 == 0:
-                tables.remove(row)
+                tables.remove(row, keys[:, row])
             forms.add(tuple(tables.searched.buckets.tolist()))
         stop.set()
         assert [reader.result()[1] for reader in readers] == [0, 0]
@@ -315,7 +331,10 @@ def test_tables_go_on_from_what_was_taken_of_them(rows: int) -> None:
     for _ in range(rows // 2):
         kept.remove(rng)
     old = kept.tables
-    kept.tables = Tables.of(*old.in_use, old.keys[:, : kept.used].copy(), bits)
+    keys = np.full((TABLES, kept.used), NO_KEY)
+    for row, own in kept.keys.items():
+        keys[:, row] = own
+    kept.tables = Tables.of(*old.in_use, keys, bits)
     assert kept.tables.nbytes == old.nbytes
     for _ in range(3000):
         kept.insert(rng)
