@@ -99,9 +99,8 @@ def measure(say: Say, *, quick: bool) -> list[Row]:
                     sizes.append(size)
             through = ", ".join(f"{took[-1]} with {processes}" for processes, took in kafka.items())
             apart = ", ".join(f"{took[-1]} with {workers}" for workers, took in roles.items())
-            say(
-                f"round {repeat + 1} of {repeats}: in memory {memory[-1]}, {busy[-1]} beside a broker, through Kafka {through}; divided {apart}"
-            )
+            inside = f"in memory {memory[-1]}, {busy[-1]} beside a broker"
+            say(f"round {repeat + 1} of {repeats}: {inside}, through Kafka {through}; divided {apart}")
     options = f"{stills} drawn stills of 1280x720, {CAMERAS} cameras, {PARTITIONS} partitions, batches of {BATCH}, "
     options = f"{options}PostgreSQL, median of {repeats} rounds"
     return [*rows(stills, memory, busy, kafka, options), *divided_rows(stills, memory, roles, sizes[-1], options)]
