@@ -4,9 +4,10 @@
 
 The stills wait on the broker before the worker starts; it is timed from the moment at which it may read them until
 they are stored, the last batch aside, which waits for company. CPU is that of the worker with the processes that look
-at stills for it, not of broker and database, and without its start. Beside it the same with the roles divided: so many
-workers that look, and a matcher, all of them counted. Uses the services of the tests: those that `make services-up`
-left running, or its own.
+at stills for it, not of broker and database, and without its start. Judging from memory is measured twice: alone, which
+the bars go by, and while the broker serves as many stills to somebody who throws them away. Beside it the same with
+the roles divided: so many workers that look, and a matcher, all of them counted. Uses the services of the tests: those
+that `make services-up` left running, or its own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import psycopg
 from cloud import Cloud, WorkerProcess
 from drawn import cloud
+from kafka import KafkaConsumer, TopicPartition
 from programs import wait_until
 from rows import Bar, Row, Say, main
 from services import Services
@@ -41,8 +44,10 @@ from streams.cloudevents import Message
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.kafka.browse import browsing, every
+from streams.kafka.client import FETCH_BYTES, PARTITION_FETCH_BYTES, connecting
 from streams.kafka.forward import bytes_of
 from streams.metrics import Metrics
+from streams.settings import Settings
 from streams.store.sql import SqlStore
 from streams.warm import warm
 
@@ -76,12 +81,14 @@ def measure(say: Say, *, quick: bool) -> list[Row]:
     messages = cloud(CAMERAS, stills)
     warm()
     memory: list[Took] = []
+    busy: list[Took] = []
     kafka: dict[int, list[Took]] = {1: [], 2: []}
     roles: dict[int, list[Took]] = {1: [], 2: []}
     sizes: list[tuple[float, float]] = []
     with Services() as services, tempfile.TemporaryDirectory() as folder:
         for repeat in range(repeats):
             memory.append(in_memory(messages))
+            busy.append(beside_a_broker(services.kafka(), messages, stills / memory[-1].wall))
             for processes, took in kafka.items():
                 with database(services.postgres()) as store:
                     took.append(through_kafka(services.kafka(), store, messages, processes, Path(folder)))
@@ -92,10 +99,11 @@ def measure(say: Say, *, quick: bool) -> list[Row]:
                     sizes.append(size)
             through = ", ".join(f"{took[-1]} with {processes}" for processes, took in kafka.items())
             apart = ", ".join(f"{took[-1]} with {workers}" for workers, took in roles.items())
-            say(f"round {repeat + 1} of {repeats}: in memory {memory[-1]}, through Kafka {through}; divided {apart}")
+            inside = f"in memory {memory[-1]}, {busy[-1]} beside a broker"
+            say(f"round {repeat + 1} of {repeats}: {inside}, through Kafka {through}; divided {apart}")
     options = f"{stills} drawn stills of 1280x720, {CAMERAS} cameras, {PARTITIONS} partitions, batches of {BATCH}, "
     options = f"{options}PostgreSQL, median of {repeats} rounds"
-    return [*rows(stills, memory, kafka, options), *divided_rows(stills, memory, roles, sizes[-1], options)]
+    return [*rows(stills, memory, busy, kafka, options), *divided_rows(stills, memory, roles, sizes[-1], options)]
 
 
 def divided_rows(
@@ -116,12 +124,13 @@ def divided_rows(
     return out
 
 
-def rows(stills: int, memory: list[Took], kafka: dict[int, list[Took]], options: str) -> list[Row]:
+def rows(stills: int, memory: list[Took], busy: list[Took], kafka: dict[int, list[Took]], options: str) -> list[Row]:
     """The table: rates and CPU, each beside that of the same round in memory."""
     rate = median(one.wall / other.wall for one, other in zip(memory, kafka[1], strict=True))
     cpu = {k: median(other.cpu / one.cpu for one, other in zip(memory, kafka[k], strict=True)) for k in kafka}
-    in_memory_rate = {"in memory, one process": stills / median(one.wall for one in memory)}
-    in_memory_cpu = {"in memory, one process": median(one.cpu for one in memory) / stills * 1e3}
+    told = {"in memory, one process": memory, "in memory, beside a busy broker": busy}
+    in_memory_rate = {name: stills / median(one.wall for one in took) for name, took in told.items()}
+    in_memory_cpu = {name: median(one.cpu for one in took) / stills * 1e3 for name, took in told.items()}
     out = []
     for processes, took in kafka.items():
         bar = (Bar("rate as a share of that in memory", rate, LEAST_RATE, True),) if processes == 1 else ()
@@ -143,6 +152,40 @@ def in_memory(messages: list[Message]) -> Took:
         if number % BATCH == 0:
             judge.commit()
     return Took(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def beside_a_broker(broker: str, messages: list[Message], rate: float) -> Took:
+    """The same while the broker serves so many stills a second to a process that throws them away."""
+    place = Cloud(broker, "sqlite:///unused.db", PARTITIONS)
+    context = get_context("spawn")
+    begun, done = context.Event(), context.Event()
+    other = context.Process(target=throw_away, args=(broker, place.settings.topic_stills, rate, begun, done))
+    try:
+        place.produce(messages)
+        other.start()
+        assert begun.wait(PATIENCE_SECONDS)
+        return in_memory(messages)
+    finally:
+        done.set()
+        other.join(PATIENCE_SECONDS)
+        place.remove()
+
+
+def throw_away(broker: str, topic: str, rate: float, begun: Any, done: Any) -> None:
+    """Read a topic again and again, so many messages a second, as the worker's client reads it."""
+    with connecting(Settings(kafka=broker)) as options:
+        client = KafkaConsumer(**options, fetch_max_bytes=FETCH_BYTES, max_partition_fetch_bytes=PARTITION_FETCH_BYTES)
+    every_one = [TopicPartition(topic, number) for number in client.partitions_for_topic(topic)]
+    client.assign(every_one)
+    ends, read, since = client.end_offsets(every_one), 0, time.monotonic()
+    client.seek_to_beginning(*every_one)
+    while not done.is_set():
+        read += sum(map(len, client.poll(100).values()))
+        begun.set()
+        if all(client.position(each) >= end for each, end in ends.items()):
+            client.seek_to_beginning(*every_one)
+        time.sleep(max(0.0, read / rate - (time.monotonic() - since)))
+    client.close()
 
 
 def through_kafka(broker: str, store: str, messages: list[Message], processes: int, folder: Path) -> Took:

@@ -41,6 +41,7 @@ from models.records import (
     Withdrawal,
 )
 from streams import tracing
+from streams.beside import Beside
 from streams.cloudevents import Message, Rejected, instant
 from streams.crew import Crew
 from streams.decode import Decoder
@@ -172,8 +173,8 @@ class EngineTorn(StrayframeError):
 class Judge:
     """Takes messages one by one and stores what followed from them when told to commit.
 
-    With a `crew`, other processes look at the stills: `begin` messages for as long as the judge is `hungry`, and
-    `finish` them in the same order. Verdicts do not depend on it.
+    With a `crew`, other processes look at the stills, or a thread does: `begin` messages for as long as the judge is
+    `hungry`, and `finish` them in the same order. Verdicts do not depend on it.
 
     After `commit` has failed the engine is ahead of the store: throw the judge away and start from the store. When the
     engine itself fails, half of a judgement may be in it: from then on `take` and `commit` raise EngineTorn.
@@ -191,7 +192,7 @@ class Judge:
         store: Store | None = None,
         fetch: Callable[[str], bytes] | None = None,
         now: Callable[[], datetime] | None = None,
-        crew: Crew | None = None,
+        crew: Crew | Beside | None = None,
         stored: Callable[[], None] | None = None,
         noticed: Callable[[], None] | None = None,
         board: Switchboard | None = None,

@@ -16,6 +16,7 @@ import structlog
 from models.errors import StrayframeError
 from models.fingerprint import Still
 from models.records import Delivery
+from streams import allocation
 from streams import log as logs
 from streams.claims import ClaimCheck
 from streams.cloudevents import Message, Rejected
@@ -45,6 +46,7 @@ Look = Callable[[], Still]
 def run(settings: Settings) -> int:
     """Look until told to stop; the exit code."""
     logs.configure(settings.log_level, settings.log_format)
+    allocation.keep()
     metrics = Metrics()
     health = Health(metrics)
     try:

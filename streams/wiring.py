@@ -20,8 +20,9 @@ from detector.image import Image
 from detector.learned import Mine, every
 from detector.policy import Mode, Rules
 from detector.switchboard import Switchboard
+from streams.beside import Beside
 from streams.claims import ClaimCheck
-from streams.crew import crew_of
+from streams.crew import Crew, crew_of
 from streams.decode import Decoder
 from streams.judge import Judge
 from streams.metrics import Metrics
@@ -78,19 +79,21 @@ def open_judge(
     noticed: Callable[[], None] | None = None,
     now: Callable[[], datetime] | None = _wall,
     part: Part = ALL,
+    beside: bool = False,
 ) -> OpenJudge:
     """Take the store's lease, restore the engine, and return the judge; blocks while the index loads.
 
     `who` is what a person would call this process; without `stills` it means to judge none, and what only they need is
     not loaded. `processes` look at the stills; with one, that is the judging process itself. `noticed` is called when
     notices were stored. `now` is the clock on the wall; without it an order holds from the time of the delivery that
-    led to it, as in a replay, and no event lies in the future. `part` is what of the work is this process's.
+    led to it, as in a replay, and no event lies in the future. `part` is what of the work is this process's. With one
+    process, `beside` has a thread of it look at stills that are begun ahead.
     Raises JudgeRunning, BadStoreUrl, StoreUnavailable, StoreRefused, SchemaTooNew, CrewFailed.
     """
     with ExitStack() as ends:
         store = ends.enter_context(SqlStore(settings.store))
         store.acquire(settings.lease_seconds, who, part.share)  # first: who may not judge is told so at once
-        return _opened(settings, metrics, store, ends, stills, processes, noticed, part, now)
+        return _opened(settings, metrics, store, ends, stills, processes, noticed, part, beside, now)
 
 
 def await_judge(
@@ -102,13 +105,14 @@ def await_judge(
     processes: int = 1,
     noticed: Callable[[], None] | None = None,
     part: Part = ALL,
+    beside: bool = False,
 ) -> OpenJudge | None:
     """The same, but wait while another judges; None when `wait(seconds)` returned True, which gives up."""
     with ExitStack() as ends:
         store = ends.enter_context(SqlStore(settings.store))
         if store.standby(settings.lease_seconds, wait, who, part.share) is None:
             return None
-        return _opened(settings, metrics, store, ends, True, processes, noticed, part)
+        return _opened(settings, metrics, store, ends, True, processes, noticed, part, beside)
 
 
 def _opened(
@@ -120,6 +124,7 @@ def _opened(
     processes: int,
     noticed: Callable[[], None] | None,
     part: Part,
+    beside: bool,
     now: Callable[[], datetime] | None = _wall,
 ) -> OpenJudge:
     decode = decoder(settings, store)
@@ -131,8 +136,11 @@ def _opened(
     if path is not None and (marked := store.mark()):
         log.info("store.marked", rows=marked)
     _restore(engine, store, image)
+    lookers: Crew | Beside | None = crew
     if crew is not None:
         crew.await_ready()  # they started while the index was loaded
+    elif beside:
+        lookers = ends.enter_context(Beside(decode, metrics.look_seconds.observe))
     log.info("judge.restored", store=store.database.name, snapshot=image is not None)
     keeper = None
     if path is not None:
@@ -153,7 +161,7 @@ def _opened(
         store,
         claims,
         now,
-        crew,
+        lookers,
         stored=stored,
         noticed=noticed,
         board=board,

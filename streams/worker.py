@@ -30,8 +30,8 @@ import structlog
 from detector.engine import Changes
 from models.errors import StrayframeError
 from models.records import Delivery, Kind
+from streams import allocation, tracing
 from streams import log as logs
-from streams import tracing
 from streams.cloudevents import Message, Rejected, parse_headers
 from streams.health import READY, Health, HealthServer
 from streams.judge import Begun, Move, tell_stored
@@ -69,8 +69,11 @@ LONGEST_PAUSE: Final = 30.0
 HAND: Final = 50
 """Messages polled at a time while reading ahead or fetching pictures, at most: a few megabytes, and four to a batch."""
 
+HANDS: Final = 2
+"""Polls that are read ahead of the one in hand, at most: of messages without a still nobody ever has too many."""
+
 LOOK_UP: Final = 4
-"""Messages judged between two looks at whether the processes that look at stills want more."""
+"""Messages judged between two looks at whether those who look at stills want more."""
 
 Place = tuple[str, int, int]
 """Where a message lies: topic, partition, offset."""
@@ -87,6 +90,7 @@ class Poisoned(StrayframeError):
 def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers, share: Share = WHOLE) -> int:
     """Judge until told to stop; the exit code. `standby` waits while another judge lives instead of giving up."""
     logs.configure(settings.log_level, settings.log_format)
+    allocation.keep()
     metrics = Metrics()
     health = Health(metrics)
     try:
@@ -189,7 +193,8 @@ class Supervisor:
 
     def _open(self, part: Part) -> OpenJudge | None:
         self.health.now("loading the index")
-        more: Any = {"processes": self.settings.processes, "noticed": self.noticed, "part": part}
+        looks = self.read is parse_headers  # a matcher is told what was seen
+        more: Any = {"processes": self.settings.processes, "noticed": self.noticed, "part": part, "beside": looks}
         if not self.standby:
             return open_judge(self.settings, self.metrics, who=WHO, **more)
         return await_judge(self.settings, self.metrics, self._stand_by, who=WHO, **more)
@@ -313,8 +318,8 @@ class Loop:
             self._finish(step)
 
     def _read_ahead(self) -> None:
-        """Give the processes that look at stills what is there, so that they have work during verdicts and commits."""
-        while self._judge.hungry:
+        """Give whoever looks at stills what has come, so that there is work during verdicts and commits."""
+        while self._judge.hungry and len(self._ahead) < HANDS and self._reader.has_more:
             hand = self._poll(0, min(HAND, self._settings.batch_stills))
             if not hand.moves:
                 return

@@ -29,7 +29,7 @@ from kafka.structs import OffsetAndMetadata
 from detector.learned import Mine, every
 from streams.judge import Move
 from streams.kafka.client import INSTANCE, KafkaRefused, KafkaUnavailable, Record, admin, consumer, said
-from streams.kafka.stall import Stall, ask_ahead, seen_through
+from streams.kafka.stall import Stall, ask_ahead, has_more, seen_through
 from streams.settings import Settings
 from streams.share import WHOLE, Share
 
@@ -139,6 +139,11 @@ class Reader:
     def rights_read(self) -> bool:
         """Whether the rights that were there at the start have all been handed out, so that stills may follow."""
         return self._ends == {}
+
+    @property
+    def has_more(self) -> bool:
+        """Whether messages have come that were not handed out yet."""
+        return has_more(self._client)
 
     def poll(self, seconds: float, limit: int) -> Haul:
         """Up to `limit` messages, waiting up to `seconds` for the first: rights, then changes, then stills.

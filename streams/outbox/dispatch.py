@@ -39,7 +39,7 @@ from streams.store.database import Database, StoreUnavailable
 from streams.store.forgetting import Forgetting
 from streams.store.hooks import Hook, Hooks
 from streams.store.lease import Lease
-from streams.store.outbox import CHANNEL, Outbox
+from streams.store.outbox import AT_ONCE, CHANNEL, Outbox
 from streams.store.sql import SqlStore
 from streams.store.suspensions import Suspensions
 
@@ -180,14 +180,16 @@ class Round:
             self._metrics.switches_unknown()
 
     async def _look(self) -> None:
-        """See what is stored, then which targets there are, and route it to them, until nothing waits."""
+        """See what is stored, then which targets there are, and route it to them, until nothing waits. What is stored
+        meanwhile rings again."""
         while True:
             unrouted = await self._threaded(self._outbox.unrouted)
             targets = await self._roll()
-            if not unrouted:
+            if unrouted:
+                for name in await self._threaded(self._outbox.route, unrouted, targets, _now()):
+                    self._couriers[name][0].wake()
+            if len(unrouted) < AT_ONCE:
                 return
-            for name in await self._threaded(self._outbox.route, unrouted, targets, _now()):
-                self._couriers[name][0].wake()
 
     async def _roll(self) -> list[Target]:
         """The targets that there are now; each has its courier."""
