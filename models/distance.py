@@ -63,6 +63,21 @@ def distances(
 
 
 @njit(cache=True, nogil=True)
+def distances_at(
+    code: NDArray[np.uint64],
+    mask: NDArray[np.uint64],
+    codes: NDArray[np.uint64],
+    masks: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """The same against these rows of them: differing bits, then common ones, (2, n)."""
+    one, its, out = code.reshape(1, -1), mask.reshape(1, -1), np.empty((2, rows.size), np.int64)
+    for k in range(rows.size):
+        out[1, k], out[0, k], _, _ = compare_words(codes, masks, rows[k], one, its, 0, WORD_BITS, WORD_PART)
+    return out
+
+
+@njit(cache=True, nogil=True)
 def match_row(
     codes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
