@@ -147,8 +147,14 @@ def _framed(frame: bytes, scan: bytes, steps: dict[int, int], codes: dict[int, b
         return None
     height, width = frame[1] << 8 | frame[2], frame[3] << 8 | frame[4]
     limits, firsts, symbols, ahead, differences = zip(*(_ready(*pair) for pair in pairs), strict=True)
-    of_all = [np.concatenate(each) for each in (limits, firsts, symbols)]
-    by = Codes(*of_all, np.array(rows), np.concatenate(ahead), np.array(differences))
+    by = Codes(
+        np.concatenate(limits),
+        np.concatenate(firsts),
+        np.concatenate(symbols),
+        np.array(rows),
+        np.concatenate(ahead),
+        np.array(differences),
+    )
     step, *_ = (steps[part[2]] for part in parts)  # the others' must be there too
     return Form(height, width, (tall[0], wide[0]), by, step, restart)
 
