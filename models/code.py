@@ -100,11 +100,9 @@ AS_IS: Final = np.array([[1, 0, 1, 0]], np.float32)
 """The only placing of a stored scene."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def code_of(levels: NDArray[np.int8]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The code and mask, 8 words each, of a thumbnail as it is."""
-    plane, support = smooth(levels)
-    codes, masks = encode(finer(plane, support), AS_IS)
+    codes, masks = encode(fine_of(levels), AS_IS)
     return codes[0], masks[0]
 
 

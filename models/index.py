@@ -41,7 +41,7 @@ from models.bucket import (
     walk,
 )
 from models.code import code_of
-from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances_at, match_rows
+from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, Lookup, keys_of
 from models.lanes import LINE, compare_words, prefetch
 from models.packing import PACKED, unpack
@@ -402,7 +402,7 @@ class Index:
         self, code: NDArray[np.uint64], mask: NDArray[np.uint64], rows: Sequence[int]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Differing and common bits against these rows, in their order."""
-        differing, common = distances_at(code, mask, self._rows.codes, self._rows.masks, np.array(rows, np.int64))
+        differing, common = distances(code, mask, self._rows.codes, self._rows.masks, np.array(rows, np.int64))
         return differing, common
 
     def candidates(self, query: Lookup, *, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:
