@@ -114,3 +114,19 @@ def test_of_changed_bytes_it_says_the_same_as_libjpeg_turbo_or_nothing(
     found = eighth(bytes(data), head_of(bytes(data))) if colours in COLOURS else None
     if found is not None:
         assert np.array_equal(found, turbo(bytes(data)))
+
+
+def test_libjpeg_turbo_reads_in_the_head_what_it_reads_in_the_file() -> None:
+    for data in (jpeg(640, 360), jpeg(641, 363, "L"), jpeg(640, 360, subsampling=0), jpeg(640, 360, progressive=True)):
+        head = head_of(data)
+        assert len(head) < 4096
+        assert data.startswith(head)
+        assert simplejpeg.decode_jpeg_header(head) == simplejpeg.decode_jpeg_header(data)
+
+
+@pytest.mark.parametrize("between", [b"\xff", b"\xff\xd0", b"\xff\x01", b"\x00", b"\xff\xe1\x00\x01"])
+def test_without_plain_segments_the_head_is_all_of_the_file_and_no_eighth_is_given(between: bytes) -> None:
+    data = jpeg(640, 360)
+    odd = data[:2] + between + data[2:]
+    assert head_of(odd) == odd
+    assert eighth(odd, head_of(odd)) is None
