@@ -5,7 +5,11 @@
 One process judges 1280x720 stills of quality 85, as the stream does, in an engine that knows `--cameras` other cameras
 (synthetic histories). The share of novel stills is that of a replay. The floor is what a program pays that does nothing
 but decode: libjpeg-turbo, the same files, to grey at 1/8. Each still goes through ours and through the floor, by turns
-ours first and the floor first, in CPU time of the thread; the ratio is that of both sums. The stills are rendered
+ours first and the floor first, in CPU time of the thread. After every block of stills the others are given the same
+ones, each the whole block, in CPU time of all their threads: Pillow, imagehash's pHash, ThreatExchange's PDQ with a
+look-up in its index, which holds as many hashes as ours knows scenes. So every figure is a mean over the same stills of
+one loop, and every ratio that of two sums. What others find warm, ours read from memory; and what PDQ left of the
+caches is what the next block begins with, ours and the floor by turns. The stills are rendered
 scenes; with --corpus they are those of a folder of cameras, enlarged to 1280x720.
 """
 
@@ -23,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
-from statistics import mean, median
+from statistics import mean
 from typing import Any, Final
 
 import imagehash
@@ -71,17 +75,20 @@ FLOOR: Final = "libjpeg-turbo 1/8 grey"
 THREATEXCHANGE: Final = "ThreatExchange (PDQ, its index)"
 DRAIN_EVERY: Final = 64
 """Stills between two drains, as in a replay."""
+BLOCK: Final = 16
+"""Stills that are judged beside the floor before the others are given the same ones."""
+Call = Callable[[bytes], object]
+"""What somebody does with a still's bytes."""
 
 
 @dataclass(slots=True)
 class Sizes:
-    """How much is judged: cameras with stills, learned and timed stills of each, cameras known, stills of the peers."""
+    """How much is judged: cameras with stills, learned and timed stills of each, cameras known."""
 
     homes: int = 40
     learned: int = 4
     timed: int = 12
     cameras: int = 100_000
-    peers: int = 48
 
 
 @dataclass(slots=True)
@@ -252,19 +259,20 @@ def floor(data: bytes) -> Any:
     return simplejpeg.decode_jpeg(data, "GRAY", min_height=SIZE[1] // 8, min_width=SIZE[0] // 8)
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Microseconds of CPU that a call takes, in whatever threads: an index of others may use several."""
-    begin = time.process_time()
-    call()
-    return 1e6 * (time.process_time() - begin)
+def timed(call: Call, data: bytes, clock: Callable[[], float]) -> float:
+    """Microseconds that a call takes by a clock."""
+    begin = clock()
+    call(data)
+    return 1e6 * (clock() - begin)
 
 
 @dataclass(slots=True)
 class Beside:
-    """Microseconds of each still, ours and the floor's, and the rule of its verdict."""
+    """Microseconds of each still, ours, the floor's and the others' by name, and the rule of its verdict."""
 
     ours: list[float] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
+    others: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rules: list[str] = field(default_factory=list)
 
     def means(self, *, explained: bool) -> tuple[float, float]:
@@ -273,23 +281,31 @@ class Beside:
         return mean(self.ours[k] for k in chosen), mean(self.bare[k] for k in chosen)
 
 
-def beside(judge: Judge, stream: Sequence[Message]) -> Beside:
-    """Judge each still beside the floor. Who goes second finds the file in the cache: each does at every other one."""
+def beside(judge: Judge, stream: Sequence[Message], others: Mapping[str, Call]) -> Beside:
+    """Judge each still beside the floor, and give the others the same ones, block by block.
+
+    Who goes second finds the file in the cache, and who goes first in a block finds nothing there: each does at every
+    other still, and at every other block. The others' threads count, in case that an index uses several.
+    """
     out = Beside()
-    for n, message in enumerate(stream, 1):
-        data = message.data
-        assert data is not None
-        if n % 2:
-            out.bare.append(timed(lambda data=data: floor(data)))
-        begin = time.thread_time()
-        judgement = judge.take(message)
-        if n % DRAIN_EVERY == 0:
-            judge.commit()
-        out.ours.append(1e6 * (time.thread_time() - begin))
-        if not n % 2:
-            out.bare.append(timed(lambda data=data: floor(data)))
-        assert judgement is not None
-        out.rules.append(judgement.rule)
+    for first in range(0, len(stream), BLOCK):
+        block = stream[first : first + BLOCK]
+        for n, message in enumerate(block, 1 + first):
+            data, bare_first = message.data, (n + first // BLOCK) % 2 == 1
+            assert data is not None
+            if bare_first:
+                out.bare.append(timed(floor, data, time.thread_time))
+            begin = time.thread_time()
+            judgement = judge.take(message)
+            if n % DRAIN_EVERY == 0:
+                judge.commit()
+            out.ours.append(1e6 * (time.thread_time() - begin))
+            if not bare_first:
+                out.bare.append(timed(floor, data, time.thread_time))
+            assert judgement is not None
+            out.rules.append(judgement.rule)
+        for name, call in others.items():
+            out.others[name] += [timed(call, message.data or b"", time.process_time) for message in block]
     return out
 
 
@@ -312,15 +328,13 @@ def by_step(judge: Judge, stream: Sequence[Message]) -> tuple[dict[str, float], 
     return {name: round(spent / len(stream), 1) for name, spent in steps.spent.items()}, looked
 
 
-def peers(stills: Sequence[bytes], sizes: Sizes, say: Say) -> dict[str, float]:
-    """Median microseconds a still of what others do with the same bytes, in turns; one that is not installed is left
-    out."""
+def peers(data: bytes, scenes: int, say: Say) -> dict[str, Call]:
+    """What others do with a still's bytes, each called once; one that is not installed is left out."""
 
-    def full(data: bytes) -> Any:
+    def full(data: bytes) -> object:
         return np.asarray(Image.open(io.BytesIO(data)).convert("L"))
 
-    calls: dict[str, Callable[[bytes], Any]] = {
-        FLOOR: floor,
+    calls: dict[str, Call] = {
         "Pillow full decode": full,
         "imagehash pHash 16": lambda data: imagehash.phash(Image.open(io.BytesIO(data)), 16),
     }
@@ -329,15 +343,13 @@ def peers(stills: Sequence[bytes], sizes: Sizes, say: Say) -> dict[str, float]:
     except ImportError:
         say("ThreatExchange is not installed (dependency group `bench`): left out")
     else:
-        codes, _ = synthetic.scenes(sizes.cameras * synthetic.LOOKS, 7)  # as many as ours knows
+        codes, _ = synthetic.scenes(scenes, 7)
         hashes = codes[:, :4].copy().view(np.uint8)  # an index does not care what its 256 bits were taken of
         index = PdqSignal.get_index_cls().build((row.tobytes().hex(), n) for n, row in enumerate(hashes))
         calls[THREATEXCHANGE] = lambda data: index.query(PdqSignal.hash_from_bytes(data) or "0" * 64)
-    took: dict[str, list[float]] = defaultdict(list)
-    for data in stills[: sizes.peers]:
-        for name, call in calls.items():
-            took[name].append(timed(lambda call=call, data=data: call(data)))
-    return {name: round(median(values), 1) for name, values in took.items()}
+    for call in calls.values():
+        call(data)
+    return calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,8 +372,8 @@ def asked() -> Asked:
 
 
 def measure(say: Say, *, quick: bool, asked: Asked = Asked()) -> list[Row]:
-    """Judge the stream beside the floor, once more by step, and run the peers."""
-    sizes = Sizes(homes=6, learned=3, timed=4, cameras=500, peers=6) if quick else Sizes()
+    """Judge half of the stream beside the floor and the others, the other half by step."""
+    sizes = Sizes(homes=6, learned=3, timed=4, cameras=500) if quick else Sizes()
     sizes.cameras = asked.cameras or sizes.cameras
     stills = photographed(asked.corpus, sizes, say) if asked.corpus else rendered(sizes, say)
     learned, stream = messages(stills, sizes)
@@ -370,12 +382,13 @@ def measure(say: Say, *, quick: bool, asked: Asked = Asked()) -> list[Row]:
     for message in learned:
         judge.take(message)
     judge.commit()
+    calls = peers(stills.homes[0][0], sizes.cameras * synthetic.LOOKS, say)
     half = len(stream) // 2
-    say(f"judging {half} stills beside the floor, then {len(stream) - half} by step")
-    both = beside(judge, stream[:half])
+    say(f"judging {half} stills beside the floor and the others, then {len(stream) - half} by step")
+    both = beside(judge, stream[:half], calls)
     ours, bare, rules = mean(both.ours), mean(both.bare), Counter(both.rules)
     steps, looked = by_step(judge, stream[half:])
-    others = peers([data for home in stills.homes for data in home], sizes, say)
+    others = {FLOOR: bare} | {name: mean(took) for name, took in both.others.items()}
     about = (
         f"{half} {'photographed' if asked.corpus else 'rendered'} stills of {SIZE[0]}x{SIZE[1]}, quality {QUALITY}, "
         f"{sum(len(m.data or b'') for m in stream) // len(stream) // 1000} kB each; {sizes.cameras} cameras and "
@@ -389,8 +402,8 @@ def measure(say: Say, *, quick: bool, asked: Asked = Asked()) -> list[Row]:
             "a still's bytes to its verdict, mean",
             "us",
             round(ours, 1),
-            others | {FLOOR: round(bare, 1)},
-            bars(ours, bare, others),
+            {name: round(took, 1) for name, took in others.items()},
+            bars(ours, others),
             about,
         ),
         *(
@@ -410,13 +423,11 @@ def measure(say: Say, *, quick: bool, asked: Asked = Asked()) -> list[Row]:
     ]
 
 
-def bars(ours: float, bare: float, others: dict[str, float]) -> tuple[Bar, ...]:
-    """What the first row is held to; ThreatExchange is compared by the floor that was measured beside each."""
-    times = ours / bare
-    out = [Bar("times the floor", times, 1.35, at_least=False)]
+def bars(ours: float, others: Mapping[str, float]) -> tuple[Bar, ...]:
+    """What the first row is held to: means of the same stills."""
+    out = [Bar("times the floor", ours / others[FLOOR], 1.35, at_least=False)]
     if THREATEXCHANGE in others:
-        theirs = others[THREATEXCHANGE] / others[FLOOR]
-        out.append(Bar("times faster than ThreatExchange", theirs / times, 15, at_least=True))
+        out.append(Bar("times faster than ThreatExchange", others[THREATEXCHANGE] / ours, 15, at_least=True))
     return tuple(out)
 
 

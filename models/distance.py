@@ -51,15 +51,17 @@ class Found:
 
 @njit(cache=True, nogil=True)
 def distances(
-    code: NDArray[np.uint64], mask: NDArray[np.uint64], codes: NDArray[np.uint64], masks: NDArray[np.uint64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Differing and common bits of one code against n of them, (n,) each."""
-    n, one, its = codes.shape[0], code.reshape(1, -1), mask.reshape(1, -1)
-    differing = np.empty(n, np.int64)
-    common = np.empty(n, np.int64)
-    for r in range(n):
-        common[r], differing[r], _, _ = compare_words(codes, masks, r, one, its, 0, WORD_BITS, WORD_PART)
-    return differing, common
+    code: NDArray[np.uint64],
+    mask: NDArray[np.uint64],
+    codes: NDArray[np.uint64],
+    masks: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Differing and common bits, (2, n), of one code against n rows of others."""
+    one, its, out = code.reshape(1, -1), mask.reshape(1, -1), np.empty((2, rows.size), np.int64)
+    for k in range(rows.size):
+        out[1, k], out[0, k], _, _ = compare_words(codes, masks, rows[k], one, its, 0, WORD_BITS, WORD_PART)
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from models.code import code_of
-from models.packing import PACKED, pack, unpack
+from models.code import AS_IS, WORDS, code_of, encode, finer
+from models.packing import PACKED, pack, pack_into, unpack
 from models.placeholder import coarse
 from models.records import Picture
-from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, thumbnail
+from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, Box, smooth, thumbnail
 
 LEAST_BLOCKS: Final = 10
 """Blocks of 8x8 cells (of 64) that must have texture. Below, scenes of different homes could not be told apart."""
@@ -162,16 +163,37 @@ def fingerprint(picture: Picture) -> Still:
     h, w = grey.shape
     cut = 0 if picture.complete else max(1, BLOCK_ROWS * h // 720)
     span = QUICK_RANGE if picture.quick else FILL_RANGE
-    levels, cells, textured, share, filled, (top, bottom, left, right) = thumbnail(grey, cut, span)
+    levels, packed = np.empty((SIDE, SIDE), np.int8), np.zeros(PACKED, np.uint8)
+    code, mask = np.empty(WORDS, np.uint64), np.empty(WORDS, np.uint64)
+    cells, textured, share, filled, (top, bottom, left, right) = _taken(grey, cut, span, levels, packed, code, mask)
     if not share:
         return _without(picture, grey, "blank")
     if textured < LEAST_BLOCKS or share < LEAST_VALID:
         return _without(picture, grey, f"too little to tell apart: texture in {textured} of 64 blocks")
-    packed, levels = pack(levels)
-    code, mask = code_of(levels)
     box = (left * 64.0 / w, top * 64.0 / h, right * 64.0 / w, bottom * 64.0 / h)
     found = Fingerprint(levels, code, mask, share, textured, box, filled, cells, packed)
     return Still(picture.digest, picture.prefix, found, "", picture.complete)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _taken(
+    grey: NDArray[np.uint8],
+    cut: int,
+    span: int,
+    levels: NDArray[np.int8],
+    packed: NDArray[np.uint8],
+    code: NDArray[np.uint64],
+    mask: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint8], int, float, int, Box]:
+    """What `thumbnail` says beside the levels. Where that is enough to tell scenes apart, `packed` (zeros) is filled,
+    and levels, code and mask with what it gives back."""
+    taken, cells, textured, share, filled, box = thumbnail(grey, cut, span)
+    if textured >= LEAST_BLOCKS and share >= LEAST_VALID:
+        pack_into(taken, packed, levels)
+        plane, support = smooth(levels)
+        codes, masks = encode(finer(plane, support), AS_IS)
+        code[:], mask[:] = codes[0], masks[0]
+    return cells, textured, share, filled, box
 
 
 def _without(picture: Picture, grey: NDArray[np.uint8], reason: str) -> Still:

@@ -414,8 +414,7 @@ class Index:
         self, code: NDArray[np.uint64], mask: NDArray[np.uint64], rows: Sequence[int]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Differing and common bits against these rows, in their order."""
-        at = np.asarray(rows, np.int64)
-        differing, common = distances(code, mask, self._rows.codes[at], self._rows.masks[at])
+        differing, common = distances(code, mask, self._rows.codes, self._rows.masks, np.array(rows, np.int64))
         return differing, common
 
     def candidates(self, query: Lookup, *, skip: Sequence[int], standings: Sequence[int]) -> NDArray[np.int64]:

@@ -49,7 +49,7 @@ _NOTHING: Final = np.float32(1e-9)
 def pack(levels: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
     """A thumbnail as it is stored, (PACKED,), and what is left of it, (SIDE, SIDE): what `unpack` will give."""
     packed, left = np.zeros(PACKED, np.uint8), np.empty((SIDE, SIDE), np.int8)
-    _pack(levels, packed, left)
+    pack_into(levels, packed, left)
     return packed, left
 
 
@@ -62,7 +62,7 @@ def unpack(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pack(levels: NDArray[np.int8], packed: NDArray[np.uint8], left: NDArray[np.int8]) -> None:
+def pack_into(levels: NDArray[np.int8], packed: NDArray[np.uint8], left: NDArray[np.int8]) -> None:
     """Fill `packed`, which is all zeros, and what it gives back."""
     bands, seen = np.empty((WAVES, BLOCKS), np.float32), np.empty(BLOCKS, np.bool_)
     hidden, at = np.zeros((SIDE, SIDE), np.bool_), HEAD

@@ -289,7 +289,7 @@ class Gallery:
     ) -> PlaceholderId | None:
         if not self._drawn:
             return None
-        differing, common = distances(code, mask, self._codes, self._masks)
+        differing, common = distances(code, mask, self._codes, self._masks, np.arange(len(self._drawn)))
         share = np.where(common >= NEAR_BITS, differing / np.maximum(common, 1), 1.0)
         nearest: list[int] = np.argsort(share, kind="stable").tolist()
         for at in nearest:

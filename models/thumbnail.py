@@ -249,10 +249,10 @@ def _shrink(
         seen = y0 >= top and y1 <= bottom
         for i in range(SIDE):
             row[i] *= scale
-            if seen and not beside[i]:
-                inside += 1
-                valid[j, i] = True
-                fill[j, i] = high[i] - low[i] <= span
+        for i in range(SIDE if seen else 0):
+            inside += not beside[i]
+            valid[j, i] = not beside[i]
+            fill[j, i] = not beside[i] and high[i] - low[i] <= span
     if _drop_filled(mean, fill, valid) >= FILL_CELLS:
         _without_grey(grey, bad, mean, valid)
     filled = inside - valid.sum()
@@ -386,21 +386,21 @@ def _drop_filled(mean: NDArray[np.float32], fill: NDArray[np.bool_], valid: NDAr
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _seen(valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """1 where a cell is valid, else 0."""
-    v = np.zeros((SIDE, SIDE), np.float32)
+def _seen(valid: NDArray[np.bool_]) -> tuple[NDArray[np.float32], int]:
+    """1 where a cell is valid, else 0; and how many are."""
+    v, count = np.empty((SIDE, SIDE), np.float32), 0
     for y in range(SIDE):
         for x in range(SIDE):
-            if valid[y, x]:
-                v[y, x] = 1.0
-    return v
+            v[y, x] = np.float32(valid[y, x])
+            count += valid[y, x]
+    return v, count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _normalise(mean: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDArray[np.int8], int, float]:
     """Levels -7..7 of local contrast (INVALID outside), blocks with texture (of 64), and the valid share."""
     n = SIDE
-    v = _seen(valid)
+    v, count = _seen(valid)
     x1 = v * mean
     b = _wide(v)
     m1 = _wide(x1)
@@ -417,12 +417,22 @@ def _normalise(mean: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDA
             level = diff / (sd + np.float32(FLOOR)) / np.float32(STEP)
             level = np.floor(min(max(level, np.float32(-7)), np.float32(7)) + np.float32(0.5))
             out[y, x] = np.int8(level) if valid[y, x] else np.int8(INVALID)
-    textured = 0
+    return out, _textured(apart), count / (n * n)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _textured(apart: NDArray[np.float32]) -> int:
+    """Blocks of 8x8 cells with texture, eight of them summed side by side: each sum waits for the one before it."""
+    textured, totals = 0, np.empty(8, np.float32)
     for j in range(8):
+        totals[:] = 0
+        for cell in range(64):
+            y, x = 8 * j + cell // 8, cell % 8
+            for i in range(8):
+                totals[i] += apart[y, 8 * i + x]
         for i in range(8):
-            if apart[8 * j : 8 * j + 8, 8 * i : 8 * i + 8].sum() > TEXTURE:
-                textured += 1
-    return out, textured, v.sum() / (n * n)
+            textured += totals[i] > TEXTURE
+    return textured
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

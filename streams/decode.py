@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -26,7 +27,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from models.fingerprint import Still, fingerprint
 from models.records import PREFIX_BYTES, Picture
-from streams.eighth import eighth
+from streams.eighth import FORMS, HEAD, eighth, head_of
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 SMALLEST: Final = (400, 220)
@@ -99,11 +100,12 @@ class Decoder:
     def _quick(self, data: bytes) -> NDArray[np.uint8] | None:
         """The grey pixels of a JPEG at the smallest useful scale; None where anything is unusual about it."""
         try:
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            head = head_of(data)
+            height, width, colours = (_kept if len(head) <= HEAD else _said)(head)
             if colours not in COLOURS or width * height > self._max_pixels:
                 return None
             scale = next((s for s in SCALES if min(-(-height // s), -(-width // s)) >= QUICK_SIDE), 1)
-            plain = eighth(data) if scale == 8 else None
+            plain = eighth(data, head) if scale == 8 else None
             if plain is not None:
                 return plain
             h, w = -(-height // scale), -(-width // scale)
@@ -140,6 +142,15 @@ class Decoder:
         ) as error:
             # Pillow's decoders raise any of these for a broken file; each is a fact about the bytes, not about us
             raise _Refused(f"undecodable: {type(error).__name__}") from None
+
+
+def _said(head: bytes) -> tuple[int, int, str]:
+    """Height, width and colours that a JPEG says to have, of what lies before its entropy code. Raises ValueError."""
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(head)
+    return height, width, colours
+
+
+_kept = lru_cache(FORMS)(_said)
 
 
 class _Refused(Exception):

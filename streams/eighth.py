@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.entropy import BEYOND, DIFFERENCE, block_begins, looked_ahead, read_greys, unstuffed
+from streams.entropy import DIFFERENCE, Codes, Table, looked_ahead, read
 
 BLOCKS: Final = 10
 """Blocks that an interleaved unit may have."""
@@ -27,79 +27,81 @@ FORMS: Final = 64
 day and night."""
 INTERVALS: Final = 512
 """Intervals between restarts, at most: some cameras make one of each row of units, 4K has 135 of these."""
+HEAD: Final = 1 << 16
+"""Bytes before the entropy code, at most, of a JPEG that is remembered by them: a camera's are the same in each of its
+stills, and some hold a small picture."""
 LONGEST: Final = 1 << 27
 """Bytes of entropy code, at most: its bits are numbered in 31."""
 
 _PLAIN, _DHT, _SOS, _DQT, _DRI = (0xC0, 0xC1), 0xC4, 0xDA, 0xDB, 0xDD
 _ASIDE: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
 """Segments that say nothing of the pixels; what Adobe's says of colours is for who asks for an eighth to know."""
+_ALONE: Final = frozenset(range(0xD0, 0xDA))
+"""Markers above 0xC0 that nothing belongs to."""
 _WHOLE: Final = b"\x00\x3f\x00"
 """How a scan says that it holds all of every coefficient."""
 
-
-class Codes(NamedTuple):
-    """Codes, one a row: of each component that of its first coefficients, then that of the others.
-
-    `limits` (n, 17): the first 16 bits that are of a longer code than so many bits; `firsts` (n, 17): what to add to
-    a code of so many bits to find its symbol among `symbols` (n, 256).
-    """
-
-    limits: NDArray[np.int64]
-    firsts: NDArray[np.int64]
-    symbols: NDArray[np.uint8]
+Symbols = NDArray[np.uint8]
 
 
 class Form(NamedTuple):
     """What the segments before the entropy code say.
 
-    `height` and `width` are in pixels, `unit` in blocks of grey: rows, columns of one interleaved unit. `rows` is by
-    which of the `codes` each of a unit's blocks begins, `ahead` and `differences` are made of these, `step` is that of
-    the greys' first coefficient, `restart` the number of units between two restarts, 0 without any.
+    `height` and `width` are in pixels, `unit` in blocks of grey: rows, columns of one interleaved unit. `codes` is by
+    what the blocks are read, `step` that of the greys' first coefficient, `restart` the number of units between two
+    restarts, 0 without any.
     """
 
     height: int
     width: int
     unit: tuple[int, int]
-    rows: NDArray[np.int64]
     codes: Codes
-    ahead: NDArray[np.uint16]
-    differences: NDArray[np.int16]
     step: int
     restart: int
 
 
-def eighth(data: bytes) -> NDArray[np.uint8] | None:
-    """The greys, a pixel for each block, of a plain JPEG; None where anything is unusual.
+def head_of(data: bytes) -> bytes:
+    """A JPEG up to where its entropy code begins; all of it, where its segments do not follow each other plainly."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        kind, size = data[at + 1], data[at + 2] << 8 | data[at + 3]
+        if not 0xC0 <= kind < 0xFF or kind in _ALONE or size < 2:
+            break
+        at += 2 + size
+        if kind == _SOS:
+            return data[:at]
+    return data
+
+
+def eighth(data: bytes, head: bytes) -> NDArray[np.uint8] | None:
+    """The greys, a pixel for each block, of a plain JPEG with this head; None where anything is unusual.
 
     To be asked of a JPEG of which libjpeg-turbo has read the size, and that its first plane is grey.
     """
-    at, said = 2, []
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        kind, end = data[at + 1], at + 2 + (data[at + 2] << 8 | data[at + 3])
-        if kind not in _ASIDE:
-            said.append(data[at + 1 : end])
-        at = end
-        if kind == _SOS:
-            form = _form(tuple(said)) if at < len(data) and sum(map(len, said)) <= SAID else None
-            return None if form is None else _greys(data, at, form)
-    return None
-
-
-def _greys(data: bytes, at: int, form: Form) -> NDArray[np.uint8] | None:
+    form = _headed(head) if len(head) <= min(HEAD, len(data) - 1) else None
+    if form is None:
+        return None
     tall, wide = form.unit
     down, across = -(-form.height // (8 * tall)), -(-form.width // (8 * wide))
-    units, n, said = down * across, form.rows.size, len(data) - at
-    ends = np.empty(1 + (units - 1) // form.restart if form.restart else 1, np.int64)
-    code, begins = np.empty(said + BEYOND, np.uint8), np.empty(units * n, np.int32)
-    if ends.size > INTERVALS or said > LONGEST or not unstuffed(np.frombuffer(data, np.uint8), at, code, ends):
-        return None
-    interval = (form.restart or units) * n
-    if not block_begins(code, ends, form.rows, *form.codes, form.ahead, interval, begins):
+    units = down * across
+    if (form.restart and (units - 1) // form.restart >= INTERVALS) or len(data) - len(head) > LONGEST:
         return None
     out = np.empty((down * tall, across * wide), np.uint8)
-    if not read_greys(code, begins, form.rows, *form.codes, form.differences, form.step, interval, tall, wide, out):
+    given = np.frombuffer(data, np.uint8)
+    if not read(given, len(head), form.codes, units, form.restart, form.step, tall, wide, out):
         return None
     return np.ascontiguousarray(out[: -(-form.height // 8), : -(-form.width // 8)])
+
+
+@lru_cache(FORMS)
+def _headed(head: bytes) -> Form | None:
+    at, said = 2, []
+    while at + 4 <= len(head):
+        kind, end = head[at + 1], at + 2 + (head[at + 2] << 8 | head[at + 3])
+        if kind not in _ASIDE:
+            said.append(head[at + 1 : end])
+        at = end
+    return _form(tuple(said)) if sum(map(len, said)) <= SAID else None
 
 
 @lru_cache(FORMS)
@@ -144,11 +146,17 @@ def _framed(frame: bytes, scan: bytes, steps: dict[int, int], codes: dict[int, b
     if len(rows) > BLOCKS or any(max(first[17:]) > DIFFERENCE for first, _ in pairs):
         return None
     height, width = frame[1] << 8 | frame[2], frame[3] << 8 | frame[4]
-    ready = [_ready(*pair) for pair in pairs]
-    both = Codes(*(np.concatenate(each) for each in zip(*(codes for codes, _, _ in ready), strict=True)))
-    ahead, differences = np.concatenate([each for _, each, _ in ready]), np.array([each for _, _, each in ready])
+    limits, firsts, symbols, ahead, differences = zip(*(_ready(*pair) for pair in pairs), strict=True)
+    by = Codes(
+        np.concatenate(limits),
+        np.concatenate(firsts),
+        np.concatenate(symbols),
+        np.array(rows),
+        np.concatenate(ahead),
+        np.array(differences),
+    )
     step, *_ = (steps[part[2]] for part in parts)  # the others' must be there too
-    return Form(height, width, (tall[0], wide[0]), np.array(rows), both, ahead, differences, step, restart)
+    return Form(height, width, (tall[0], wide[0]), by, step, restart)
 
 
 def _steps(body: bytes) -> dict[int, int]:
@@ -168,13 +176,13 @@ def _codes(body: bytes) -> dict[int, bytes]:
 
 
 @lru_cache(FORMS)
-def _ready(first: bytes, others: bytes) -> tuple[Codes, NDArray[np.uint16], NDArray[np.int16]]:
+def _ready(first: bytes, others: bytes) -> tuple[Table, Table, Symbols, NDArray[np.uint16], NDArray[np.int16]]:
     """A component's two codes, and what can be looked up of them (streams/entropy.py). Raises ValueError for none."""
-    codes = Codes(*(np.array(each) for each in zip(_code(first), _code(others), strict=True)))
-    return codes, *looked_ahead(*codes)
+    limits, firsts, symbols = (np.array(each) for each in zip(_code(first), _code(others), strict=True))
+    return limits, firsts, symbols, *looked_ahead(limits, firsts, symbols)
 
 
-def _code(body: bytes) -> Codes:
+def _code(body: bytes) -> tuple[Table, Table, Symbols]:
     counts = body[1:17]
     limits, firsts = np.zeros(17, np.int64), np.zeros(17, np.int64)
     symbols = np.zeros(256, np.uint8)
@@ -187,4 +195,4 @@ def _code(body: bytes) -> Codes:
         limits[bits] = code << (16 - bits)
         code <<= 1
     symbols[:before] = np.frombuffer(body, np.uint8, before, 17)
-    return Codes(limits, firsts, symbols)
+    return limits, firsts, symbols

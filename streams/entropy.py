@@ -11,7 +11,7 @@ unit. From there on two readers cannot differ. Between restarts, which are where
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -51,15 +51,32 @@ Whole = int | np.int64
 Table = NDArray[np.int64]
 
 
+class Codes(NamedTuple):
+    """By what the blocks are read.
+
+    `limits`, `firsts` (n, 17) and `symbols` (n, 256) are codes, one a row: of each component that of its first
+    coefficients, then that of the others. The first 16 bits that are of a longer code than so many bits; what to add to
+    a code of so many bits to find its symbol; and the symbols. `rows` names by block of a unit the code of its first
+    coefficients; that of the others is the next. `ahead` and `differences` are what `looked_ahead` says of the codes.
+    """
+
+    limits: Table
+    firsts: Table
+    symbols: NDArray[np.uint8]
+    rows: Table
+    ahead: NDArray[np.uint16]
+    differences: NDArray[np.int16]
+
+
 @njit(cache=True, nogil=True)
-def _symbol(ahead: Whole, limits: Table, firsts: Table, symbols: NDArray[np.uint8]) -> Whole:
+def _symbol(ahead: Whole, row: Whole, codes: Codes) -> Whole:
     """The symbol that 16 bits begin with, and above its 8 bits the length of its code; -1 when it is none."""
     bits = 1
     for length in range(1, 17):
-        bits += ahead >= limits[length]
+        bits += ahead >= codes.limits[row, length]
     if bits > 16:
         return -1
-    return bits << 8 | np.int64(symbols[(firsts[bits] + (ahead >> (16 - bits))) & 255])
+    return bits << 8 | np.int64(codes.symbols[row, (codes.firsts[row, bits] + (ahead >> (16 - bits))) & 255])
 
 
 @njit(cache=True, nogil=True)
@@ -181,13 +198,11 @@ def _last(marker: int, n: Whole, out: NDArray[np.uint8], ends: Table) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _one(
-    word: np.uint64, place: Whole, row: Whole, limits: Table, firsts: Table, symbols: NDArray[np.uint8]
-) -> tuple[Whole, Whole]:
+def _one(word: np.uint64, place: Whole, row: Whole, codes: Codes) -> tuple[Whole, Whole]:
     """By one symbol: how many bits it takes and at which coefficient the reader is then, `LAST` at a block's end.
     (-1, 0) for what is no symbol, or has no place in the block."""
     row = row + 1 if place else row
-    told = _symbol(np.int64(word >> np.uint64(48)), limits[row], firsts[row], symbols[row])
+    told = _symbol(np.int64(word >> np.uint64(48)), row, codes)
     beyond = place + _passed(told & 255) if place else 1
     if told < 0 or 64 < beyond < LAST:
         return -1, 0
@@ -195,20 +210,11 @@ def _one(
 
 
 @njit(cache=True, nogil=True)
-def _read_parts(
-    code: NDArray[np.uint8],
-    ends: Table,
-    rows: Table,
-    limits: Table,
-    firsts: Table,
-    symbols: NDArray[np.uint8],
-    ahead: NDArray[np.uint16],
-    begins: NDArray[np.int32],
-    kept: Table,
-) -> None:
+def _read_parts(code: NDArray[np.uint8], ends: Table, codes: Codes, begins: NDArray[np.int32], kept: Table) -> None:
     """Note where blocks begin in each part of the code, as its reader sees it: a row of `begins` each, and of it
     [kept[0], kept[1]) counts, of which the first begins a unit. The last row of `begins` is for readers that idle."""
-    table, n, parts, room = ahead.ravel(), rows.size, len(begins) - 1, begins.shape[1]
+    rows, parts, room = codes.rows, len(begins) - 1, begins.shape[1]
+    table, n = codes.ahead.ravel(), rows.size
     flat, shift, byte = begins.ravel(), np.uint64(64 - AHEAD), np.uint64(255)
     bases = _bases(rows, room)
     begin, total = np.uint64(bases[n - 1] >> np.uint32(16)), 8 * ends[-1]
@@ -249,7 +255,7 @@ def _read_parts(
             if stuck:
                 word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
                 kind = np.int64(block) % n
-                taken, now = _one(word, np.int64(place >> np.uint64(8)), rows[kind], limits, firsts, symbols)
+                taken, now = _one(word, np.int64(place >> np.uint64(8)), rows[kind], codes)
                 if taken < 0 and at + np.uint64(8) > lasts[k]:  # bits that fill up the interval's last byte
                     at, now = lasts[k], 0
                 elif taken < 0:  # it began at a wrong bit: once more from the next one
@@ -292,28 +298,15 @@ def _part(part: Whole, parts: int, ends: Table, total: Whole) -> tuple[np.uint64
 
 
 @njit(cache=True, nogil=True)
-def block_begins(
-    code: NDArray[np.uint8],
-    ends: Table,
-    rows: Table,
-    limits: Table,
-    firsts: Table,
-    symbols: NDArray[np.uint8],
-    ahead: NDArray[np.uint16],
-    interval: int,
-    out: NDArray[np.int32],
-) -> bool:
+def block_begins(code: NDArray[np.uint8], ends: Table, codes: Codes, interval: int, out: NDArray[np.int32]) -> bool:
     """Fill `out` with the bit at which each block begins; whether every interval of so many blocks (the last one may
-    have fewer) takes all of its bits.
-
-    `code` and `ends` are `unstuffed`. By block of a unit `rows` names the code of its first coefficients among
-    `limits`, `firsts` and `symbols`; that of the others is the next. `ahead` is by the same rows.
-    """
+    have fewer) takes all of its bits. `code` and `ends` are `unstuffed`."""
+    rows = codes.rows
     parts = 0 if 8 * ends[-1] < LEAST else PARTS if ends.size == 1 else ends.size
     kept = np.zeros((parts + 1, 2), np.int64)
     begins = np.empty((parts + 1, ROOM * out.size // max(parts, 1) + 2 * SPARE), np.int32)
     if parts:
-        _read_parts(code, ends, rows, limits, firsts, symbols, ahead, begins, kept)
+        _read_parts(code, ends, codes, begins, kept)
     first = 0
     at: Whole
     part: Whole
@@ -332,7 +325,7 @@ def block_begins(
                 out[block : block + count] = begins[part, noted : noted + count]
                 block, noted = block + count - 1, noted + count - 1
                 at = np.int64(out[block])
-            at = _block_end(code, at, rows[(block - first) % rows.size], limits, firsts, symbols, ahead)
+            at = _block_end(code, at, rows[(block - first) % rows.size], codes)
             block += 1
             if at < 0 or at > 8 * ends[k]:
                 return False
@@ -359,25 +352,17 @@ def _noted(
 
 
 @njit(cache=True, nogil=True)
-def _block_end(
-    code: NDArray[np.uint8],
-    at: Whole,
-    row: Whole,
-    limits: Table,
-    firsts: Table,
-    symbols: NDArray[np.uint8],
-    ahead: NDArray[np.uint16],
-) -> Whole:
+def _block_end(code: NDArray[np.uint8], at: Whole, row: Whole, codes: Codes) -> Whole:
     """The bit behind the block that begins at a bit; -1 where it is none."""
     place: Whole = 0
     taken: Whole
     beyond: Whole
     while place < 64:
         word = eight_bytes(code, at >> 3) << np.uint64(at & 7)
-        told = np.int64(ahead[row + (place > 0), np.int64(word >> np.uint64(64 - AHEAD))])
+        told = np.int64(codes.ahead[row + (place > 0), np.int64(word >> np.uint64(64 - AHEAD))])
         taken, beyond = told & 255, place + (told >> 8)
         if beyond & 64:
-            taken, beyond = _one(word, place, row, limits, firsts, symbols)
+            taken, beyond = _one(word, place, row, codes)
             if taken < 0:
                 return -1
         at, place = at + taken, beyond
@@ -388,13 +373,9 @@ def _block_end(
 def read_greys(
     code: NDArray[np.uint8],
     begins: NDArray[np.int32],
-    rows: Table,
-    limits: Table,
-    firsts: Table,
-    symbols: NDArray[np.uint8],
-    differences: NDArray[np.int16],
-    step: int,
+    codes: Codes,
     interval: int,
+    step: int,
     tall: int,
     wide: int,
     out: NDArray[np.uint8],
@@ -404,8 +385,8 @@ def read_greys(
     A mean is said as its difference from the one before, anew after so many blocks (`interval`), in so many eighths
     (`step`) of a grey.
     """
-    width, across, greys = out.shape[1], out.shape[1] // wide, out.ravel()
-    told_of, shift, units = differences.ravel(), np.uint64(64 - AHEAD), interval // rows.size
+    width, across, greys, rows = out.shape[1], out.shape[1] // wide, out.ravel(), codes.rows
+    told_of, shift, units = codes.differences.ravel(), np.uint64(64 - AHEAD), interval // rows.size
     where = np.array([block // wide * width + block % wide for block in range(tall * wide)])
     mean: Whole = 0
     first, left, fits = 0, units, True
@@ -420,7 +401,7 @@ def read_greys(
                 word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
                 value: Whole = np.int64(told_of[np.uint64(row >> 1 << AHEAD) | word >> shift])
                 if value == UNKNOWN:
-                    told = _symbol(np.int64(word >> np.uint64(48)), limits[row], firsts[row], symbols[row])
+                    told = _symbol(np.int64(word >> np.uint64(48)), row, codes)
                     size = told & 15
                     value = _signed(np.int64(word >> np.uint64(64 - (told >> 8) - size)) & (1 << size) - 1, size)
                 mean += value
@@ -429,3 +410,28 @@ def read_greys(
                 greys[corner + np.uint64(where[block])] = min(max(int(grey) + 128, 0), 255)
             first += rows.size
     return fits
+
+
+@njit(cache=True, nogil=True)
+def read(
+    data: NDArray[np.uint8],
+    at: int,
+    codes: Codes,
+    units: int,
+    restart: int,
+    step: int,
+    tall: int,
+    wide: int,
+    out: NDArray[np.uint8],
+) -> bool:
+    """Fill `out` with the greys of so many units (see `read_greys`), whose code begins at a byte; whether all of it is
+    as it should be. A restart stands behind every so many units, or nowhere (0)."""
+    code = np.empty(data.size - at + BEYOND, np.uint8)
+    ends = np.empty(1 + (units - 1) // restart if restart else 1, np.int64)
+    begins = np.empty(units * codes.rows.size, np.int32)
+    interval = (restart or units) * codes.rows.size
+    return (
+        unstuffed(data, at, code, ends)
+        and block_begins(code, ends, codes, interval, begins)
+        and read_greys(code, begins, codes, interval, step, tall, wide, out)
+    )

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detector.engine import Changes
 from detector.suspension import State
-from models.records import Judgement
+from models.records import Judgement, Verdict
 
 _FAST = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
 """Buckets in seconds for one still: decoding takes 2 to 10 ms, so each power of two tells something."""
@@ -26,7 +26,8 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         r = self.registry
-        self._judged = Counter("strayframe_stills_judged_total", "Deliveries judged.", ["verdict"], registry=r)
+        judged = Counter("strayframe_stills_judged_total", "Deliveries judged.", ["verdict"], registry=r)
+        self._judged = {verdict: judged.labels(verdict.value) for verdict in Verdict}
         self.rejected = Counter(
             "strayframe_messages_rejected_total", "Messages that could not be judged.", ["reason"], registry=r
         )
@@ -95,7 +96,7 @@ class Metrics:
 
     def judged(self, judgement: Judgement) -> None:
         """Count one verdict."""
-        self._judged.labels(judgement.verdict.value).inc()
+        self._judged[judgement.verdict].inc()
 
     def stored(self, changes: Changes) -> None:
         """Count what a stored batch raised and withdrew."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from streams.decode import COLOURS
-from streams.eighth import eighth
+from streams.eighth import eighth, head_of
 
 RNG = np.random.default_rng(3)
 
@@ -70,7 +70,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("data", PLAIN.values(), ids=list(PLAIN))
 def test_a_plain_jpeg_has_the_pixels_that_libjpeg_turbo_gives(data: bytes) -> None:
-    found = eighth(data)
+    found = eighth(data, head_of(data))
     assert found is not None
     assert np.array_equal(found, turbo(data))
 
@@ -96,7 +96,7 @@ UNUSUAL = {
 
 @pytest.mark.parametrize("data", UNUSUAL.values(), ids=list(UNUSUAL))
 def test_what_is_unusual_or_torn_is_left_to_libjpeg_turbo(data: bytes) -> None:
-    assert eighth(data) is None
+    assert eighth(data, head_of(data)) is None
 
 
 @settings(max_examples=400, deadline=None)
@@ -111,6 +111,22 @@ def test_of_changed_bytes_it_says_the_same_as_libjpeg_turbo_or_nothing(
         *_, colours, _ = simplejpeg.decode_jpeg_header(bytes(data))
     except ValueError:
         return
-    found = eighth(bytes(data)) if colours in COLOURS else None
+    found = eighth(bytes(data), head_of(bytes(data))) if colours in COLOURS else None
     if found is not None:
         assert np.array_equal(found, turbo(bytes(data)))
+
+
+def test_libjpeg_turbo_reads_in_the_head_what_it_reads_in_the_file() -> None:
+    for data in (jpeg(640, 360), jpeg(641, 363, "L"), jpeg(640, 360, subsampling=0), jpeg(640, 360, progressive=True)):
+        head = head_of(data)
+        assert len(head) < 4096
+        assert data.startswith(head)
+        assert simplejpeg.decode_jpeg_header(head) == simplejpeg.decode_jpeg_header(data)
+
+
+@pytest.mark.parametrize("between", [b"\xff", b"\xff\xd0", b"\xff\x01", b"\x00", b"\xff\xe1\x00\x01"])
+def test_without_plain_segments_the_head_is_all_of_the_file_and_no_eighth_is_given(between: bytes) -> None:
+    data = jpeg(640, 360)
+    odd = data[:2] + between + data[2:]
+    assert head_of(odd) == odd
+    assert eighth(odd, head_of(odd)) is None

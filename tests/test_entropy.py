@@ -9,23 +9,17 @@ import pytest
 from test_eighth import flat, jpeg
 
 from streams import entropy
-from streams.eighth import Form, _form
+from streams.eighth import Form, _headed, head_of
 from streams.entropy import BEYOND, LEAST, Whole, block_begins, unstuffed
 
 
 def opened(data: bytes) -> tuple[Form, Any, Any]:
     """The form of a JPEG, its code and where its intervals end."""
-    at = 2
-    said: list[bytes] = []
-    while data[at + 1] != 0xDA or not said:
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        said.append(data[at + 1 : end])
-        at = end
-    end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    form = _form((*(each for each in said if each[0] != 0xE0), data[at + 1 : end]))
+    head = head_of(data)
+    form = _headed(head)
     assert form is not None
     code, ends = np.empty(len(data) + BEYOND, np.uint8), np.empty(1, np.int64)
-    assert unstuffed(np.frombuffer(data, np.uint8), end, code, ends)
+    assert unstuffed(np.frombuffer(data, np.uint8), len(head), code, ends)
     return form, code, ends
 
 
@@ -37,15 +31,15 @@ def opened(data: bytes) -> tuple[Form, Any, Any]:
 def test_who_reads_in_parts_finds_what_one_reader_finds(data: bytes) -> None:
     form, code, ends = opened(data)
     tall, wide = form.unit
-    blocks = -(-form.height // (8 * tall)) * -(-form.width // (8 * wide)) * form.rows.size
+    blocks = -(-form.height // (8 * tall)) * -(-form.width // (8 * wide)) * form.codes.rows.size
     assert 8 * ends[-1] >= LEAST
     found = np.empty(blocks, np.int32)
-    assert block_begins(code, ends, form.rows, *form.codes, form.ahead, blocks, found)
+    assert block_begins(code, ends, form.codes, blocks, found)
     at: Whole = 0
     alone = []
     for block in range(blocks):
         alone.append(int(at))
-        at = entropy._block_end(code, at, form.rows[block % form.rows.size], *form.codes, form.ahead)
+        at = entropy._block_end(code, at, form.codes.rows[block % form.codes.rows.size], form.codes)
     assert np.array_equal(found, alone)
     assert 8 * ends[-1] - 8 < at <= 8 * ends[-1]
 

@@ -36,7 +36,6 @@ from streams.simulator.studio import PROCESSES, Studio
 from streams.store.lease import JudgeRunning
 from streams.store.sql import SqlStore
 from streams.store.words import MODE
-from streams.warm import warm
 from streams.wiring import OpenJudge, open_judge
 
 FOLDER = Path(".demo")
@@ -73,7 +72,6 @@ def run(settings: Settings, *, once: bool, accounts: int, seed: int) -> int:
         highlight=False,
     )
     console.print("Getting ready; the first start on a machine compiles for about a minute.", style="dim")
-    warm()
     try:
         with _stage(own, maker) as stage, studio:
             begin = time.monotonic()
