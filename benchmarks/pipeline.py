@@ -75,7 +75,7 @@ FLOOR: Final = "libjpeg-turbo 1/8 grey"
 THREATEXCHANGE: Final = "ThreatExchange (PDQ, its index)"
 DRAIN_EVERY: Final = 64
 """Stills between two drains, as in a replay."""
-BLOCK: Final = 16
+BLOCK: Final = 64
 """Stills that are judged beside the floor before the others are given the same ones."""
 Call = Callable[[bytes], object]
 """What somebody does with a still's bytes."""

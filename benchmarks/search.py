@@ -6,19 +6,17 @@ Plain codes: 256 random bits, radius 31, every peer exact and in agreement, answ
 Camera-like codes: three looks of a camera that differ in a few bits. The detector's own search: codes with masks, 24
 keys, all placings, beside a compiled scan by the same distance; its scenes are synthetic (benchmarks/synthetic.py),
 each key made of the halves of two drawn ones, so that ten million are all different; its queries are stills that no
-scene shows. Every time is of one thread, in its own CPU time, ours and the peers' in turns, but for inserts by all
-cores, whose time is the clock's; each of the three runs in a process of its own.
+scene shows. Every time is of one thread, in its own CPU time, ours and the peers' in turns; each of
+the three runs in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -73,24 +71,6 @@ def spent(work: Callable[[], object]) -> float:
     return (time.thread_time() - begin) * 1e3
 
 
-def passed(work: Callable[[], object]) -> float:
-    """Milliseconds by the clock."""
-    begin = time.perf_counter()
-    work()
-    return (time.perf_counter() - begin) * 1e3
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """While this lasts, this thread, and those that it begins, have one core."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
 def turned(codes: NDArray[np.uint64], rng: np.random.Generator) -> NDArray[np.uint64]:
     """A query: a stored code with up to 36 bits turned."""
     query: NDArray[np.uint64] = codes[rng.integers(len(codes))].copy()
@@ -123,15 +103,12 @@ def plain(n: int, say: Say, *, cameras: bool) -> list[Row]:
     small = PlainIndex(GROWS)
     small.extend(rng.integers(0, 2**64, (GROWS, 4), dtype=np.uint64))  # all compiled code is loaded before it counts
     small.search(codes[0])
-    index, alone, hashing = PlainIndex(n), PlainIndex(n), faiss.IndexBinaryMultiHash(256, 16, 16)
-    ours = lone = theirs = 0.0
+    index, hashing = PlainIndex(n), faiss.IndexBinaryMultiHash(256, 16, 16)
+    ours = theirs = 0.0
     for start in range(0, n, BATCH):
         batch = codes[start : start + BATCH]
-        ours += passed(lambda batch=batch: index.extend(batch))
+        ours += spent(lambda batch=batch: index.extend(batch))
         theirs += spent(lambda batch=batch: hashing.add(as_bytes(batch)))
-        if not cameras:
-            with one_core():
-                lone += spent(lambda batch=batch: alone.extend(batch))
         if start % (n // 5) == 0:
             say(f"{start} codes inserted")
     flat = faiss.IndexBinaryFlat(256)
@@ -185,20 +162,18 @@ def plain(n: int, say: Say, *, cameras: bool) -> list[Row]:
         )
     ]
     if not cameras:
-        rate, one, other = n / ours / 1e3, n / lone / 1e3, n / theirs / 1e3
-        cores = len(os.sched_getaffinity(0))
+        rate, other = n / ours / 1e3, n / theirs / 1e3
         rows.append(
             Row(
-                f"inserts while growing to {n:,}, all cores",
+                f"inserts while growing to {n:,}",
                 "M/s",
                 rate,
-                {"ours in one thread": one, "faiss MultiHash, which has one": other},
+                {"faiss MultiHash": other},
                 (
-                    Bar("M/s in one thread", one, 1, at_least=True),
+                    Bar("M/s", rate, 1, at_least=True),
                     Bar("times faiss MultiHash", rate / other, 10, at_least=True),
                 ),
-                f"{BATCH} at a time, searchable at once, no rebuild; {cores} cores, by the clock; in one thread, by "
-                f"its CPU time, {one / other:.1f} times as fast as faiss MultiHash",
+                f"{BATCH} at a time, searchable at once, no rebuild; one thread, CPU time",
             )
         )
         each = index.nbytes / n

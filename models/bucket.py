@@ -225,13 +225,11 @@ def put_rows(
     done: NDArray[np.int64],
     end: int,
     before: int,
-    first: int,
-    last: int,
 ) -> None:
-    """Write into each table in [first, last) entries for keys, those in [done[t], end), of rows behind so many before,
+    """Write into each table entries for keys, those in [done[t], end), of rows behind so many before,
     and set `done[t]` to `end`, or to the one for which there was no room. `keys` are by table and row, `NO_KEY` where a
     row has none, and `low` bits of them have no room in a tag."""
-    for t in range(first, last):
+    for t in range(len(tables)):
         done[t] = _put_rows(tables[t], state[t], spare[t], low, looks, keys[t], done[t], end, before)
 
 
@@ -341,12 +339,10 @@ def split(
     spare: NDArray[np.int32],
     low: int,
     wanted: NDArray[np.int64],
-    first: int,
-    last: int,
 ) -> None:
-    """Divide buckets of each table in [first, last) until there are so many, or no room is left. What goes over into a
+    """Divide buckets of each table until there are so many, or no room is left. What goes over into a
     new bucket stays in the old one as well, until that is settled."""
-    for t in range(first, last):
+    for t in range(len(tables)):
         _split(tables[t], state[t], spare[t], low, wanted[t])
 
 
@@ -422,13 +418,10 @@ def settle(
     state: NDArray[np.int64],
     spare: NDArray[np.int32],
     low: int,
-    first: int,
-    last: int,
 ) -> None:
     """Take out of buckets that were divided what went over, and close up what stayed, when none reads any more that
-    began before they were: of each table in [first, last), as long as `spare` has room for the numbers of the lines
-    that this leaves."""
-    for t in range(first, last):
+    began before they were: of each table, as long as `spare` has room for the numbers of the lines that this leaves."""
+    for t in range(len(tables)):
         _settle(tables[t], state[t], spare[t], low)
 
 

@@ -3,17 +3,11 @@
 Owns how many buckets a table has (models/bucket.py), one for each so many entries, and when they are divided. Refuses
 to know what the keys mean, to keep them, and to search. A reader keeps the `Searched` that it began with; no bucket is
 divided, and no line is used again, until the one that was replaced last is let go. Meanwhile buckets get fuller, no
-more. One thread writes; where many rows come at once it has others help, each with tables of its own.
+more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from itertools import pairwise
-from os import sched_getaffinity
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -61,8 +55,6 @@ MOST_AT_ONCE: Final = 16384
 cache. Between these,"""
 SHARE: Final = 64
 """this part of those that are held: the lines that dividing leaves are not used again before the next time."""
-MANY: Final = 4096
-"""Rows at once of which a core takes longer than it takes to have another one take part."""
 ROUND: Final = 64
 """Rows that are entered one by one before it is seen to that buckets are divided."""
 
@@ -88,7 +80,7 @@ class Tables:
         self._state = np.zeros((count, STATE), np.int64)
         self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
         self._spare = np.zeros((count, LEAST_LINES), np.int32)
-        self._looks, self._cores = FRESH, 1
+        self._looks = FRESH
         ahead = (1 << self._low) + LEAST_LINES + int(EACH * room)
         made = tuple(lines(ahead, np.zeros) for _ in range(count))
         self.searched = Searched(made, self._state[:, BUCKETS].copy())
@@ -133,6 +125,11 @@ class Tables:
         """Bytes in use of the tables, without the keys."""
         return 4 * LINE * int(self._state[:, [BUCKETS, FURTHER]].sum()) + self._spare.nbytes
 
+    @property
+    def _all(self) -> tuple[tuple[NDArray[np.uint32], ...], NDArray[np.int64], NDArray[np.int32], int]:
+        """What compiled work on all tables takes. Where one had no room to go on, the state says so."""
+        return self.searched.tables, self._state, self._spare, self._low
+
     def insert(self, row: int, keys: NDArray[np.uint32]) -> None:
         """Enter one row under its keys, (tables,)."""
         keys, self._rows, t = np.ascontiguousarray(keys), max(self._rows, row + 1), 0
@@ -143,49 +140,23 @@ class Tables:
             self._go_on()
 
     def _put_row(self, keys: NDArray[np.uint32], first: int, row: int) -> int:
-        return put_row(self.searched.tables, self._state, self._spare, self._low, self._looks, keys, first, row)
+        return put_row(*self._all, self._looks, keys, first, row)
 
     def extend(self, keys: NDArray[np.uint32]) -> None:
-        """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each: the cores
-        that this process may use divide the tables among them."""
+        """Enter rows behind the last one under their keys, (tables, n). Many at once take less time each."""
         keys = np.ascontiguousarray(keys)  # of one form, since code is compiled for each
         first, end = 0, keys.shape[1]
-        with self._together(end):
-            while first < end:
-                stop = min(first + min(max(LEAST_AT_ONCE, self._rows // SHARE), MOST_AT_ONCE), end)
-                self._go_on(stop - first)
-                self._put_rows(keys, first, stop)
-                first = stop
-
-    @contextmanager
-    def _together(self, rows: int) -> Iterator[None]:
-        """While this lasts, the cores divide the tables among them, if so many rows are worth it."""
-        cores = len(sched_getaffinity(0)) if rows >= MANY else 1
-        with ThreadPoolExecutor(cores) as self._pool:  # begins no thread before it is needed
-            self._cores = cores
-            try:
-                yield
-            finally:
-                self._cores = 1
-
-    def _each(self, work: Callable[..., None], *given: object) -> None:
-        """Have compiled work done on all tables. Where one had no room to go on, the state says so."""
-        tables, count = self.searched.tables, len(self._state)
-        ends = [count * k // self._cores for k in range(self._cores + 1)]
-        own, *others = (
-            partial(work, tables, self._state, self._spare, self._low, *given, first, last)
-            for first, last in pairwise(ends)
-        )
-        begun = [self._pool.submit(other) for other in others]
-        own()
-        for other in begun:
-            other.result()
+        while first < end:
+            stop = min(first + min(max(LEAST_AT_ONCE, self._rows // SHARE), MOST_AT_ONCE), end)
+            self._go_on(stop - first)
+            self._put_rows(keys, first, stop)
+            first = stop
 
     def _put_rows(self, keys: NDArray[np.uint32], first: int, end: int) -> None:
         before, done = self._rows - first, np.full(len(keys), first)
         self._rows += end - first
         while True:
-            self._each(put_rows, self._looks, keys, done, end, before)
+            put_rows(*self._all, self._looks, keys, done, end, before)
             if not self._enlarged(done < end):
                 return
 
@@ -213,14 +184,14 @@ class Tables:
         """Once each time that buckets were divided: lines that were left the last time are free by now."""
         self._state[:, FREE] = self._state[:, LEFT]
         while True:
-            self._each(settle)
+            settle(*self._all)
             if (self._state[:, SETTLED] == self._state[:, BUCKETS]).all():
                 return
             self._widen()
 
     def _divide(self, wanted: NDArray[np.int64]) -> None:
         while True:
-            self._each(split, wanted)
+            split(*self._all, wanted)
             if not self._enlarged(self._state[:, BUCKETS] < wanted):
                 break
         self._before = ref(self.searched.buckets)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.bucket import NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, walk
 from models.lanes import LINE, TAG_BITS
-from models.table import FULL, LEAST_LINES, MANY, ROOMY, ROUND, Searched, Tables
+from models.table import FULL, LEAST_AT_ONCE, LEAST_LINES, ROOMY, ROUND, Searched, Tables
 
 TABLES = 3
 BITS = 28
@@ -134,25 +134,6 @@ def test_tables_filled_one_by_one_equal_tables_filled_at_once() -> None:
     for t in range(TABLES):
         for key in rng.choice(keys[t], 200):
             assert found(one.searched, t, int(key)) == found(many.searched, t, int(key)) != set()
-
-
-@pytest.mark.parametrize("cores", [2, 3, 5])
-def test_rows_that_several_cores_enter_equal_rows_that_one_enters(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    bits, n, rng = 18, 3 * MANY, np.random.default_rng(15)
-    keys = rng.integers(0, 1 << bits, (TABLES, 2 * n)).astype(np.uint32)
-    keys[:, ::9] = NO_KEY
-    keys[1, ::2] = 77  # far more than a table has room for
-    made = list[Tables]()
-    for number in (1, cores):
-        monkeypatch.setattr("models.table.sched_getaffinity", lambda _, number=number: set(range(number)))
-        made.append(Tables(TABLES, 16, bits))
-        for half in (keys[:, :n], keys[:, n:]):
-            made[-1].extend(half)
-    one, many = (tables.in_use for tables in made)
-    assert all(np.array_equal(a, b) for a, b in zip(one[0].tables, many[0].tables, strict=True))
-    assert np.array_equal(one[0].buckets, many[0].buckets)
-    for t in range(TABLES):
-        assert entries(made[1], t) == set(np.flatnonzero(keys[t] != NO_KEY).tolist())
 
 
 def test_keys_are_found_whatever_bits_are_free_whether_they_choose_a_bucket_or_not() -> None:
@@ -279,10 +260,9 @@ def test_no_bucket_is_divided_twice_while_somebody_reads_who_began_before() -> N
         assert entries(tables, t) == set(range(n))
 
 
-@pytest.mark.parametrize("at_once", [1, MANY])
-def test_readers_find_what_stays_while_buckets_are_divided(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    bits, rng, stay, rows = 16, np.random.default_rng(10), 300, 20_000 if at_once == 1 else 60 * MANY
-    monkeypatch.setattr("models.table.sched_getaffinity", lambda _: {0, 1, 2})
+@pytest.mark.parametrize("at_once", [1, LEAST_AT_ONCE])
+def test_readers_find_what_stays_while_buckets_are_divided(at_once: int) -> None:
+    bits, rng, stay, rows = 16, np.random.default_rng(10), 300, 20_000 if at_once == 1 else 60 * LEAST_AT_ONCE
     tables, stop = Tables(TABLES, 30_000, bits), Event()
     keys = rng.integers(0, 1 << bits, (TABLES, rows + at_once)).astype(np.uint32)
     tables.extend(keys[:, :stay])
@@ -312,7 +292,7 @@ def test_readers_find_what_stays_while_buckets_are_divided(at_once: int, monkeyp
         stop.set()
         assert [reader.result()[1] for reader in readers] == [0, 0]
         assert all(reader.result()[0] > 0 for reader in readers)
-    assert len(forms) > 10
+    assert len(forms) > (10 if at_once == 1 else 2)  # many rows double the buckets, if nobody reads just then
 
 
 def test_more_keys_of_one_bucket_than_a_table_has_room_for_are_all_kept() -> None:
