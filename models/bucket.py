@@ -133,7 +133,7 @@ def walk(
         tag, bits, asker = probes[k, TAG], probes[k, COUNTED], probes[k, ASKER]
         most, all_ = probes[k, MOST], probes[k, ALL]
         further = np.int64(table[at, NEXT])
-        in_order()  # entries go towards the first line, before this number turns 0
+        in_order()  # entries are copied to the first line before its number passes their own by
         found = rows_like(table, at, tag, bits, most, all_, rows, by, found, asker)
         if tail <= head + _SOON:
             prefetch(table, size - further)
@@ -441,37 +441,37 @@ def _settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[
             at = size - np.int64(table[at, NEXT])
         kept = max(1, (stay + SLOTS - 1) // SLOTS)
         if kept < chain:
-            _close(table, state, spare, first, kept)
+            _close(table, state, spare, first, chain - kept)
         state[SETTLED] += 1
 
 
 @njit(cache=True, nogil=True)
 def _close(
-    table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], first: int | np.int64, kept: int
+    table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], first: int | np.int64, lines_: int
 ) -> None:
-    """Gather a bucket's entries in its first lines, so many, which have room for them; the others are left as they are
-    for who reads them, and are not in use then."""
+    """Let so many lines of a bucket go for which it has no entries, each time the one behind the first: once its
+    entries are copied into gaps of all others, the first line's number passes it by.
+
+    It is left as it is for who reads it. Who comes later has read the first line's entries after that number, so no
+    entry is on its way behind a reader's back; were the last line let go, one could be put before who looks for it.
+    """
     size = table.shape[0]
-    last = np.int64(first)
-    for _ in range(kept - 1):
-        last = size - np.int64(table[last, NEXT])
-    to, number = np.int64(first), np.int64(table[last, NEXT])
-    gaps = compare_line(table, to, np.uint32(0), _ROW)
-    while number:
+    for _ in range(lines_):
+        number, to = np.int64(table[first, NEXT]), np.int64(first)
         at = size - number
+        gaps = compare_line(table, to, np.uint32(0), _ROW)
         left = compare_line(table, at, np.uint32(0), _ROW) ^ _ENTRIES
         while left:
             while gaps == 0:
-                to = size - np.int64(table[to, NEXT])
+                to = size - np.int64(table[at if to == first else to, NEXT])
                 gaps = compare_line(table, to, np.uint32(0), _ROW)
             k = lowest(left)
             _write(table, to, lowest(gaps), _tag(table, at, k), table[at, k] & _ROW)
             left, gaps = left & left - np.uint32(1), gaps & gaps - np.uint32(1)
         spare[state[LEFT]] = number
         state[LEFT] += 1
-        number = np.int64(table[at, NEXT])
-    in_order()
-    table[last, NEXT] = 0
+        in_order()
+        table[first, NEXT] = table[at, NEXT]
 
 
 @njit(cache=True, nogil=True)

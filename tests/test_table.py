@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.bucket import NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, walk
-from models.lanes import LINE, TAG_BITS
+from models.bucket import NEXT, NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, settle, walk
+from models.lanes import LINE, ROW_BITS, TAG_BITS
 from models.table import FULL, LEAST_AT_ONCE, LEAST_LINES, ROOMY, ROUND, Searched, Tables
 
 TABLES = 3
@@ -293,6 +294,41 @@ def test_readers_find_what_stays_while_buckets_are_divided(at_once: int) -> None
         assert [reader.result()[1] for reader in readers] == [0, 0]
         assert all(reader.result()[0] > 0 for reader in readers)
     assert len(forms) > (10 if at_once == 1 else 2)  # many rows double the buckets, if nobody reads just then
+
+
+def chain(table: np.ndarray, at: int) -> list[int]:
+    """The lines of a bucket from this one on."""
+    found = [at]
+    while number := int(table[found[-1], NEXT]):
+        found.append(len(table) - number)
+    return found
+
+
+def rows_in(table: np.ndarray, places: list[int]) -> set[int]:
+    """The rows of the entries in these lines, counted from 1."""
+    return set((table[places, :SLOTS] & np.uint32((1 << ROW_BITS) - 1)).ravel().tolist()) - {0}
+
+
+def test_a_reader_who_stands_anywhere_in_a_bucket_that_is_closed_up_finds_what_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed = list[int]()
+
+    def watched(tables: tuple[np.ndarray, ...], *given: Any) -> None:
+        before = [table.copy() for table in tables]
+        settle(tables, *given)
+        for was, now in zip(before, tables, strict=True):
+            for first in range(16):
+                old, new = chain(was, first), chain(now, first)
+                closed.append((len(old) - len(new)) * (len(new) > 1))
+                for k in range(1, len(old)):  # the lines that were read before, and what lies before the reader now
+                    assert rows_in(was, old[:k]) | rows_in(now, chain(now, old[k])) >= rows_in(now, new)
+
+    monkeypatch.setattr("models.table.settle", watched)
+    tables, rng = Tables(2, 4000, 16), np.random.default_rng(20)
+    for _ in range(40):
+        tables.extend(rng.integers(0, 1 << 16, (2, 100)).astype(np.uint32))
+    assert sum(closed) > 20  # lines that were let go while others behind the first one stayed
 
 
 def test_more_keys_of_one_bucket_than_a_table_has_room_for_are_all_kept() -> None:
