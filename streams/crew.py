@@ -171,9 +171,11 @@ class Crew:
             if not free or not self._waiting[0].lay_ready():
                 return
             looker = min(free, key=lambda each: each.bytes)
+            look = self._waiting.popleft()
             try:
-                looker.give(self._waiting.popleft())
-            except OSError:
+                looker.give(look)
+            except OSError:  # it was gone before: the still has no part in that
+                self._waiting.appendleft(look)
                 self._bury(looker)
 
     def _receive(self, *, wait: bool = True) -> None:
@@ -250,11 +252,11 @@ class _Looker:
         return len(self.given) < self._most
 
     def give(self, look: Look) -> None:
-        """Hand over a still that lies ready. Raises OSError when the process is gone; it is given all the same."""
+        """Hand over a still that lies ready. Raises OSError when the process is gone; then it is not given."""
         assert look.place is not None
+        os.write(self._work.fileno(), PLACE.pack(look.place.at, look.size))  # few are under way: this never waits
         self.given.append(look)
         self.bytes += look.size
-        os.write(self._work.fileno(), PLACE.pack(look.place.at, look.size))  # few are under way: this never waits
 
     def receive(self) -> bool:
         """Take in what it has said, waiting for it if that is nothing yet. False when the process is gone."""
