@@ -91,15 +91,18 @@ def encode(fine: NDArray[np.float32], placings: NDArray[np.float32]) -> tuple[ND
     return codes, masks
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
 def fine_of(levels: NDArray[np.int8]) -> NDArray[np.float32]:
     """A thumbnail, smoothed and at half cells."""
-    return finer(*smooth(levels))
+    plane, support = smooth(levels)
+    return finer(plane, support)
 
 
 AS_IS: Final = np.array([[1, 0, 1, 0]], np.float32)
 """The only placing of a stored scene."""
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
 def code_of(levels: NDArray[np.int8]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The code and mask, 8 words each, of a thumbnail as it is."""
     codes, masks = encode(fine_of(levels), AS_IS)

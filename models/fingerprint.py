@@ -13,11 +13,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.code import AS_IS, WORDS, code_of, encode, finer
+from models.code import WORDS, code_of
 from models.packing import PACKED, pack, pack_into, unpack
 from models.placeholder import coarse
 from models.records import Picture
-from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, Box, smooth, thumbnail
+from models.thumbnail import FILL_CELLS, FILL_RANGE, INVALID, QUICK_RANGE, SIDE, Box, thumbnail
 
 LEAST_BLOCKS: Final = 10
 """Blocks of 8x8 cells (of 64) that must have texture. Below, scenes of different homes could not be told apart."""
@@ -190,9 +190,7 @@ def _taken(
     taken, cells, textured, share, filled, box = thumbnail(grey, cut, span)
     if textured >= LEAST_BLOCKS and share >= LEAST_VALID:
         pack_into(taken, packed, levels)
-        plane, support = smooth(levels)
-        codes, masks = encode(finer(plane, support), AS_IS)
-        code[:], mask[:] = codes[0], masks[0]
+        code[:], mask[:] = code_of(levels)
     return cells, textured, share, filled, box
 
 

@@ -12,7 +12,6 @@ still that kills its decoder takes the process with it, as it does without the t
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -107,7 +106,4 @@ class Beside:
 
     def see(self, data: bytes) -> Still:
         """What is compared of a still, in the thread that calls."""
-        begin = time.perf_counter()
-        still = self._decoder.still(data)
-        self._took(time.perf_counter() - begin)
-        return still
+        return self._decoder.timed(data, self._took)

@@ -384,13 +384,9 @@ class Judge:
         if (still := message.still) is not None:
             return lambda: still
         data = message.data if message.data is not None else self._fetched(message)
-        return partial(self._look, data) if self._crew is None else self._crew.look(data)
-
-    def _look(self, data: bytes) -> Still:
-        begin = perf_counter()
-        still = self._decoder.still(data)
-        self._metrics.look_seconds.observe(perf_counter() - begin)
-        return still
+        if self._crew is not None:
+            return self._crew.look(data)
+        return partial(self._decoder.timed, data, self._metrics.look_seconds.observe)
 
     def _fetched(self, message: Message) -> bytes:
         if self._fetch is None or message.dataref is None:

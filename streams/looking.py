@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 import structlog
@@ -122,7 +123,9 @@ class Looker:
             data = message.data if message.data is not None else self._fetched(message)
         except Rejected as rejected:
             return rejected
-        return message.event, (self._crew.look(data) if self._crew is not None else lambda: self._look(data))
+        if self._crew is not None:
+            return message.event, self._crew.look(data)
+        return message.event, partial(self._decode.timed, data, self._metrics.look_seconds.observe)
 
     def _finished(
         self, record: Record, what: Message | Rejected | tuple[Delivery, Look | None], largest: int
@@ -154,10 +157,6 @@ class Looker:
         )
         note = self._on(record, *record_of_rejected(integration_of(record)))
         return [letter(self._settings, record, rejected.reason, rejected.detail, largest), note]
-
-    def _look(self, data: bytes) -> Still:
-        with self._metrics.look_seconds.time():
-            return self._decode.still(data)
 
     def _fetched(self, message: Message) -> bytes:
         if self._claims is None or message.dataref is None:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from detector.engine import Engine
-from models.code import WORDS, fine_of, hypotheses
+from models.code import WORDS, code_of, fine_of, hypotheses
 from models.distance import distances
 from models.keys import KEYS, lookup
 from models.places import Places
@@ -44,6 +44,8 @@ def warm() -> None:
     # the search by keys, which so few scenes do without
     query = lookup(hypotheses(fine_of(np.zeros((SIDE, SIDE), np.int8)), USUAL), usual=1, as_is=True)
     engine.memory.index.candidates(query, skip=[], standings=[])
+    # the code by itself, which a matcher takes of what others looked at
+    code_of(np.zeros((SIDE, SIDE), np.int8))
     # codes that do not lie beside their masks, as placeholders' do
     alone = np.zeros((1, WORDS), np.uint64)
     distances(alone[0], alone[0], alone, alone, np.zeros(1, np.int64))
