@@ -18,6 +18,7 @@ from sqlalchemy import select
 from test_store import TOPIC, alert_of, batch_of
 
 from streams.judge import Move
+from streams.store import database as databases
 from streams.store import lease as leasing
 from streams.store import migrations
 from streams.store.database import Database, StoreUnavailable
@@ -247,19 +248,26 @@ JUDGE = """
 import os, signal, sys
 import test_store as t
 from models.errors import StrayframeError
-from streams.store import database
 from streams.store.sql import SqlStore
 
 def sleep(*_):
     print("stopping", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
 
-database.IDLE_SECONDS = 1
 store = SqlStore(sys.argv[1])
 store.acquire(1.0, "sleeper")
 store.claim(t.TOPIC, 0, 0)
-if sys.argv[2] == "inside":
-    write = store._write_changes
+write = store._write_changes
+def amid(connection, changes):
+    write(connection, changes)
+    driver = connection.connection.driver_connection
+    with driver.pipeline():
+        driver.execute("SELECT 1").fetchone()  # sent and answered; the pipeline has no end yet
+        sleep()
+
+if sys.argv[2] == "amid":
+    store._write_changes = amid
+elif sys.argv[2] == "behind":
     store._write_changes = lambda *given: (write(*given), sleep())
 else:
     sleep()
@@ -272,7 +280,7 @@ except StrayframeError as error:
 
 
 def sleeper(url: str, where: str) -> subprocess.Popen[str]:
-    """A judge that stops itself (SIGSTOP) before its commit or inside the commit's transaction."""
+    """A judge that stops itself (SIGSTOP) before its commit, amid the rows of its transaction or behind them."""
     paths = os.pathsep.join((str(HERE), str(HERE.parent)))
     child = subprocess.Popen(
         [sys.executable, "-c", JUDGE, url, where],
@@ -307,14 +315,16 @@ def test_a_judge_that_was_stopped_and_replaced_commits_nothing_when_it_wakes(url
         child.wait()
 
 
-def test_postgresql_frees_what_a_judge_stopped_inside_its_transaction_holds(
-    postgres_url: str,
+@pytest.mark.parametrize("where", ["amid", "behind"])
+def test_on_postgresql_what_a_judge_holds_that_was_stopped_inside_its_transaction_is_freed(
+    postgres_url: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(databases, "IDLE_SECONDS", 1)
     SqlStore(postgres_url).close()
-    child = sleeper(postgres_url, "inside")
+    child = sleeper(postgres_url, where)
     try:
         with SqlStore(postgres_url) as store:
-            taken = store.standby(30, threading.Event().wait)
+            taken = store.standby(1.5, threading.Event().wait)
             assert taken is not None
             store.claim(TOPIC, 0, 0)
             store.commit(batch_of(alert_of(1), moves=(Move(TOPIC, 0, 0, 5),)))  # waits for the locks of the sleeper
@@ -343,7 +353,7 @@ def test_sqlite_lets_nobody_in_while_a_judge_sleeps_inside_its_transaction(
 ) -> None:
     monkeypatch.setattr("streams.store.database.BUSY_SECONDS", 1)
     url = f"sqlite:///{tmp_path / 'store.db'}"
-    child = sleeper(url, "inside")
+    child = sleeper(url, "behind")
     try:
         with Database(url).reading() as connection:
             assert connection.scalar(select(leases.c.epoch)) == 1  # reading goes on

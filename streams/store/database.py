@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -22,14 +22,21 @@ BUSY_SECONDS: Final = 10
 """Seconds that a transaction waits for another one's lock. A batch's transaction takes milliseconds; whoever holds
 a lock this long was stopped."""
 IDLE_SECONDS: Final = 15
-"""Seconds after which PostgreSQL ends a writing transaction whose client has gone silent: a judge that was stopped in
-the middle of one would otherwise hold its rows' locks, and nobody could take over."""
+"""Seconds after which a writing transaction on PostgreSQL is ended whose client has gone silent: a judge that was
+stopped in the middle of one would otherwise hold its rows' locks, and nobody could take over."""
 CONNECT_SECONDS: Final = 10
 """Seconds for PostgreSQL to answer a connection attempt."""
 SILENT_MILLISECONDS: Final = 30_000
 """Milliseconds after which a connection whose bytes nobody acknowledges is given up (TCP_USER_TIMEOUT)."""
 
 _WRITES: Final = "strayframe_writes"
+_END_SILENT: Final = text("""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user
+      AND application_name = current_setting('application_name')
+      AND backend_xid IS NOT NULL AND wait_event = 'ClientRead'
+      AND state_change < clock_timestamp() - make_interval(secs => :seconds)
+""")
 _SQLITE_PASSING: Final = ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "NOMEM", "PROTOCOL")
 _POSTGRES_PASSING: Final = ("08", "25", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that pass by themselves: connection, transaction state (a standby server, an idle transaction
@@ -104,6 +111,16 @@ class Database:
         """The transaction of the block in which this thread is."""
         joined: Connection | None = getattr(self._mine, "connection", None)
         return joined
+
+    def end_silent(self) -> None:
+        """End each session of ours on PostgreSQL that has written and then left the server waiting for IDLE_SECONDS.
+
+        PostgreSQL does so itself where the client went silent between two statements, but neither amid the rows of
+        one, which the driver sends as a pipeline, nor behind them. So whoever wants a lease, or holds one, does it.
+        """
+        if not self.is_sqlite:
+            with self.reading() as connection:
+                connection.execute(_END_SILENT, {"seconds": IDLE_SECONDS})
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -181,15 +198,6 @@ def _postgres_engine(url: URL) -> Engine:
         connection.execute("SET timezone = 'UTC'")
         connection.execute(f"SET lock_timeout = '{BUSY_SECONDS + IDLE_SECONDS}s'")
         connection.commit()
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def _arm(connection: Connection, *given: Any) -> None:
-        # behind rows that the driver sent as a pipeline PostgreSQL does not begin to count IDLE_SECONDS: it does
-        # behind a plain statement
-        if given[-1] and connection.get_execution_options().get(_WRITES):
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            driver.execute("SELECT 1")
 
     return engine
 
