@@ -32,13 +32,13 @@ from detector.image import Marked
 from detector.known import CAMERA_FORM, read_scene
 from detector.memory import Memory
 from detector.packed import join, scene_part
-from models.code import code_of
 from models.fingerprint import packed_body
 from models.index import Index
-from models.keys import as_it_is, keys_of
+from models.keys import as_it_is
 from models.packing import pack
 from models.records import AccountId, CameraId, DeliveryId, SceneId, derived_id
 from models.scene import Camera, Scene, Standing
+from models.signs import signs_of
 from streams.judge import Batch
 from streams.snapshot import load, read, write
 from streams.store.sql import SqlStore
@@ -75,9 +75,8 @@ class Pool:
     def __init__(self) -> None:
         (drawn,) = synthetic.chunks(DRAWN, SEED, DRAWN)
         packed, self.levels = zip(*map(pack, drawn.levels), strict=True)
-        codes, masks = zip(*map(code_of, self.levels), strict=True)
-        self.codes, self.masks, self.packed = np.array(codes), np.array(masks), np.array(packed)
-        self.keys = np.array([keys_of(levels) for levels in self.levels]).T
+        self.packed = np.array(packed)
+        self.codes, self.masks, self.keys = signs_of(self.packed)
 
     def index(self, n: int) -> Index:
         """An index of n scenes: each the upper half of one drawn scene and the lower half of another,
@@ -132,12 +131,12 @@ def _of_index(say: Say, index: Index, pool: Pool, folder: Path) -> Iterator[Row]
         say(f"restoring, {turn + 1} of {REPEATS}")
         ours.append(_seconds(restored))
         peers.append(_seconds(entered) * n / min(n, 10 * AT_ONCE))
-    computed = _seconds(lambda: [keys_of(levels) for levels in pool.levels[:COMPUTED]]) / COMPUTED * n
+    computed = _seconds(lambda: signs_of(pool.packed[:COMPUTED])) / COMPUTED * n
     yield Row(
         f"restore {n:,} scenes from a snapshot, checksums proved, first search answered",
         "s",
         median(ours),
-        {"entering known codes and keys anew": median(peers), "computing the keys from thumbnails": computed},
+        {"entering known codes and keys anew": median(peers), "making them out of thumbnails": computed},
         (Bar("restore, s", median(ours), 2.0, at_least=False),),
         f"{path.stat().st_size / n:.0f} bytes a scene; median of {REPEATS}",
     )

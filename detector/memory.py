@@ -31,7 +31,7 @@ from detector.known import (
 )
 from detector.learned import Learned, Mine, every
 from detector.packed import PRESUMED, REACHED, micros_of, moment, names_in, unpack
-from detector.restoring import Fresh, Restoring, enter
+from detector.restoring import Fresh, Restoring, enter, found_by
 from models.code import Hypotheses
 from models.fingerprint import Fingerprint, Still
 from models.index import Index
@@ -336,7 +336,8 @@ class Memory:
             entered.append(now)
             if packed is not None:
                 fresh.append((now, camera.number, packed))
-        enter(self.index, fresh)
+        if fresh:
+            enter(self.index, fresh, found_by(fresh))
         for known in entered:
             self._enter(known)
 

@@ -6,8 +6,10 @@ the image lacks, or has and the store does not. Refuses to unpack what did not c
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
+from collections import defaultdict, deque
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -17,13 +19,11 @@ from detector.cameras import Cameras, Scenes
 from detector.image import Image, differing
 from detector.known import Known, Part, number_of, read_scene
 from detector.packed import camera_in, join, mark_of_camera, mark_of_scene, parts_in, scene_part
-from models.code import code_of
 from models.index import Index
-from models.keys import keys_of
-from models.packing import unpack
 from models.places import Places, key_of
 from models.records import SceneId
 from models.scene import Camera, Scene, Standing
+from models.signs import Signs, signs_of
 
 BATCH: Final = 1000
 """Scenes that are entered into the index at once when the store is read: some megabytes."""
@@ -31,23 +31,19 @@ Fresh = list[tuple[Known, int, NDArray[np.uint8]]]
 """Scenes without a row, their cameras' numbers, and their packed thumbnails."""
 
 
-def enter(index: Index, fresh: Fresh) -> None:
-    """Give rows to scenes that have none, and empty the list."""
-    if not fresh:
-        return
-    levels = [unpack(packed) for _, _, packed in fresh]
-    codes, masks = zip(*map(code_of, levels), strict=True)
-    rows = index.extend(
-        np.array(codes),
-        np.array(masks),
-        np.array([number for _, number, _ in fresh], np.int32),
-        np.array([number_of(known) for known, _, _ in fresh], np.uint8),
-        np.array([packed for _, _, packed in fresh]),
-        np.array([keys_of(each) for each in levels]).T,
-    )
+def found_by(fresh: Fresh) -> Signs:
+    """By what such scenes are found. Changes nothing, so that a thread may ask."""
+    return signs_of(np.array([packed for _, _, packed in fresh]))
+
+
+def enter(index: Index, fresh: Fresh, signs: Signs) -> None:
+    """Give rows to scenes that have none."""
+    cameras = np.array([number for _, number, _ in fresh], np.int32)
+    standings = np.array([number_of(known) for known, _, _ in fresh], np.uint8)
+    thumbs = np.array([packed for _, _, packed in fresh])
+    rows = index.extend(signs.codes, signs.masks, cameras, standings, thumbs, signs.keys)
     for (known, _, _), row in zip(fresh, rows, strict=True):
         known.row = row
-    fresh.clear()
 
 
 class Restoring:
@@ -58,9 +54,16 @@ class Restoring:
         self._anew: dict[int, Camera | None] = {}
         self._parts: dict[int, dict[SceneId, Part | None]] = defaultdict(dict)
         self._fresh: Fresh = []
+        self._begun: deque[tuple[Fresh, Future[Signs]]] = deque()
+        self._cores = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._cores, "strayframe-restoring")
 
     def run(self, cameras: Iterable[Camera], scenes: Iterable[Scene], image: Image | None) -> None:
         """Take up what was drained, in any order."""
+        with self._pool:
+            self._run(cameras, scenes, image)
+
+    def _run(self, cameras: Iterable[Camera], scenes: Iterable[Scene], image: Image | None) -> None:
         held_cameras = held_scenes = np.zeros(0, np.int64)
         if image is not None:
             held_cameras, held_scenes = image.marks.cameras, _believed(image)
@@ -75,7 +78,11 @@ class Restoring:
             self._lose(image, np.flatnonzero(lost))
         for scene in changed:
             self._take(scene)
-        self._flush()
+            if len(self._fresh) == BATCH:
+                self._begin()
+                self._enter(2 * self._cores)
+        self._begin()
+        self._enter(0)
         for number in {**self._anew, **self._parts}:
             self._write(number)
 
@@ -119,14 +126,20 @@ class Restoring:
             self._scenes.leave(scene.id, row, number)
             self._index.remove(row)
         self._fresh.append((known, number, packed))
-        if len(self._fresh) == BATCH:
-            self._flush()
 
-    def _flush(self) -> None:
-        noted = [(known.record.id, known, number) for known, number, _ in self._fresh]
-        enter(self._index, self._fresh)
-        for id_, known, number in noted:
-            self._scenes.enter(id_, known.row, number)
+    def _begin(self) -> None:
+        """Make out by what the scenes without a row are found, while others are read."""
+        if self._fresh:
+            self._begun.append((self._fresh, self._pool.submit(found_by, self._fresh)))
+            self._fresh = []
+
+    def _enter(self, left: int) -> None:
+        """Give rows to scenes, the first first, until this many batches are left."""
+        while len(self._begun) > left:
+            fresh, signs = self._begun.popleft()
+            enter(self._index, fresh, signs.result())
+            for known, number, _ in fresh:
+                self._scenes.enter(known.record.id, known.row, number)
 
     def _row(self, id_: SceneId, number: int) -> int | None:
         try:

@@ -375,9 +375,15 @@ def _spare(scenes: int) -> int:
 
 def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:
     """The keys of a stored scene, (KEYS,); `NO_KEY` for windows that are not seen."""
-    counts = np.zeros((1, 2), np.int64)
-    keys, _, seen = _taken(fine_of(levels)[None], counts[:, 0], AS_IS, counts, 1)
-    return np.where(seen[0], keys[0], NO_KEY)
+    keys: NDArray[np.uint32] = stored_keys(fine_of(levels)[None])[:, 0]
+    return keys
+
+
+def stored_keys(fine: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """The keys, (KEYS, n), of n stored scenes, whose thumbnails are given smoothed and at half cells."""
+    n = len(fine)
+    keys, _, seen = _taken(fine, np.arange(n), np.repeat(AS_IS, n, axis=0), np.zeros((n, 2), np.int64), n)
+    return np.where(seen, keys, NO_KEY).T
 
 
 def _taken(

@@ -56,7 +56,7 @@ def pack(levels: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]
 def unpack(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
     """The thumbnail, (SIDE, SIDE), that was packed; nothing is seen in one of zeros. Raises ValueError when torn."""
     levels = np.empty((SIDE, SIDE), np.int8)
-    if packed.shape != (PACKED,) or packed.dtype != np.uint8 or not _unpack(np.ascontiguousarray(packed), levels):
+    if packed.shape != (PACKED,) or packed.dtype != np.uint8 or not unpack_into(np.ascontiguousarray(packed), levels):
         raise ValueError(f"a torn thumbnail: {packed.size} bytes, first {packed[:1].tobytes().hex()}")
     return levels
 
@@ -93,7 +93,7 @@ def pack_into(levels: NDArray[np.int8], packed: NDArray[np.uint8], left: NDArray
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _unpack(packed: NDArray[np.uint8], levels: NDArray[np.int8]) -> bool:
+def unpack_into(packed: NDArray[np.uint8], levels: NDArray[np.int8]) -> bool:
     """Fill `levels`; False, and nothing is seen in them, when `packed` is torn."""
     levels[:] = INVALID
     if not packed[0]:

@@ -18,10 +18,12 @@ from detector.engine import Engine
 from models.code import WORDS, code_of, fine_of, hypotheses
 from models.distance import distances
 from models.keys import KEYS, lookup
+from models.packing import PACKED
 from models.places import Places
 from models.placing import USUAL
 from models.records import AccountId, CameraId, Delivery, DeliveryId
 from models.shift import shipped
+from models.signs import signs_of
 from models.table import FULL, ROUND, Tables
 from models.thumbnail import SIDE
 from streams.decode import Decoder
@@ -44,8 +46,9 @@ def warm() -> None:
     # the search by keys, which so few scenes do without
     query = lookup(hypotheses(fine_of(np.zeros((SIDE, SIDE), np.int8)), USUAL), usual=1, as_is=True)
     engine.memory.index.candidates(query, skip=[], standings=[])
-    # the code by itself, which a matcher takes of what others looked at
+    # the code by itself, and all signs, which a matcher takes of what others looked at
     code_of(np.zeros((SIDE, SIDE), np.int8))
+    signs_of(np.zeros((1, PACKED), np.uint8))
     # codes that do not lie beside their masks, as placeholders' do
     alone = np.zeros((1, WORDS), np.uint64)
     distances(alone[0], alone[0], alone, alone, np.zeros(1, np.int64))
