@@ -257,18 +257,18 @@ def sleep(*_):
 store = SqlStore(sys.argv[1])
 store.acquire(1.0, "sleeper")
 store.claim(t.TOPIC, 0, 0)
-write = store._write_changes
-def amid(connection, changes):
-    write(connection, changes)
+write = store.writing.write
+def amid(connection, *given, **rights):
+    write(connection, *given, **rights)
     driver = connection.connection.driver_connection
     with driver.pipeline():
         driver.execute("SELECT 1").fetchone()  # sent and answered; the pipeline has no end yet
         sleep()
 
 if sys.argv[2] == "amid":
-    store._write_changes = amid
+    store.writing.write = amid
 elif sys.argv[2] == "behind":
-    store._write_changes = lambda *given: (write(*given), sleep())
+    store.writing.write = lambda *given, **rights: (write(*given, **rights), sleep())
 else:
     sleep()
 try:

@@ -1,1 +1,1 @@
-"""The store, on SQLite and PostgreSQL: `sql.SqlStore` writes, `queries` reads, `lease` says who may write."""
+"""The store, on SQLite and PostgreSQL: `sql.SqlStore` commits, `writing` writes, `queries` reads, `lease` says who may."""

@@ -7,19 +7,17 @@ commit is all of the batch or nothing, and a judge that was replaced writes noth
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, or_, select, update
 
-from detector.engine import Changes, Knowledge
-from detector.tally import Counted
+from detector.engine import Knowledge
 from detector.turn import Standing
 from models.errors import StrayframeError
 from models.placeholder import Placeholder, PlaceholderId, State
-from models.records import AlertId, IncidentId, Withdrawal
 from streams.judge import Batch, Move, News
 from streams.share import WHOLE, Share
 from streams.store import audit, learned, marks, migrations, outbox, rows, schema
@@ -28,8 +26,8 @@ from streams.store.answers import Answers
 from streams.store.database import Database
 from streams.store.lease import Fenced, Lease
 from streams.store.queries import RULINGS, Queries, rulings, standing
-from streams.store.rows import Values
 from streams.store.suspensions import Suspensions
+from streams.store.writing import Writing, unmeet
 
 T = TypeVar("T")
 
@@ -64,6 +62,7 @@ class SqlStore(Queries):
         self._followed: dict[tuple[str, int], int] = {}
         self.suspensions = Suspensions(self.database, outbox.put)
         self.answers = Answers(self.database)
+        self.writing = Writing(self.database)
         try:
             if upgrade:
                 migrations.upgrade(self.database)
@@ -258,7 +257,7 @@ class SqlStore(Queries):
     def remove_placeholder(self, id: PlaceholderId) -> bool:
         """Forget a placeholder and its sightings. False when there is none of that id."""
         with self.database.writing() as connection:
-            found = _unmeet(connection, [id]) == 1
+            found = unmeet(connection, [id]) == 1
             if found:
                 self._ruled(connection, "placeholder.removed", id)
             return found
@@ -291,80 +290,13 @@ class SqlStore(Queries):
                 learned.lock(connection)
             if batch.turn is not None:
                 self.suspensions.write(connection, batch.turn)  # first: who was overtaken knows before it writes
-            self._write_changes(connection, batch.changes)
-            self._add(connection, schema.coverage, rows.of_covered(batch.covered), adds="stills")
-            self._append(connection, schema.opened, [rows.of_opened(fact) for fact in batch.opened])
-            self._append(connection, schema.deployed, [rows.of_deployed(key, fact) for key, fact in batch.deployed])
+            self.writing.write(connection, batch, rights=self.share.is_desk)
             outbox.put(connection, batch.notices)
             _move(connection, [move for move in batch.moves if not move.followed], held)
             learned.write(connection, self.share, batch)
             held.fence(connection)  # last: from here to the end of the transaction nobody can take over
         if batch.folded is not None:
             self._folded = batch.folded
-
-    def _write_changes(self, connection: Connection, changes: Changes) -> None:
-        if self.share.is_desk:  # every share reads them, the desk keeps the offsets of what it stored
-            self._append(connection, schema.rights, [rows.of_right(right) for right in changes.rights])
-        self._upsert(connection, schema.cameras, [rows.of_camera(camera) for camera in changes.cameras])
-        self._upsert(connection, schema.scenes, [rows.of_scene(scene) for scene in changes.scenes])
-        _remove(connection, [{"gone": scene} for scene in changes.removed])
-        self._upsert(connection, schema.incidents, [rows.of_incident(incident) for incident in changes.incidents])
-        if changes.raised:
-            self._raise(connection, changes)
-        _move_over(connection, changes.moved)
-        _withdraw(connection, changes.withdrawn)
-        self._count(connection, changes.counted)
-        self._meet(connection, changes)
-
-    def _meet(self, connection: Connection, changes: Changes) -> None:
-        """What the judge counted; what a person said stays, and what a person removed is not put back by a count."""
-        table = schema.placeholders
-        counted = ("accounts", "stills", "first_seen", "last_seen", "camera", "homes", "owner_camera")
-        _unmeet(connection, changes.unmet)
-        candidates = [rows.of_placeholder(p) for p in changes.placeholders if p.state is State.CANDIDATE]
-        if candidates:
-            insert = self.database.insert(table)
-            new = {name: insert.excluded[name] for name in counted}
-            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=new), candidates)
-        for found in changes.placeholders:
-            if found.state is not State.CANDIDATE:
-                row = rows.of_placeholder(found)
-                values = {name: row[name] for name in counted}
-                connection.execute(update(table).where(table.c.id == found.id).values(values))
-        if changes.sightings:
-            append = self.database.insert(schema.placeholder_sightings).on_conflict_do_nothing()
-            connection.execute(append, [rows.of_sighting(sighting) for sighting in changes.sightings])
-
-    def _raise(self, connection: Connection, changes: Changes) -> None:
-        alerts, within = schema.alerts, _incident_of(changes)
-        newest = connection.scalar(select(func.max(alerts.c.seq))) or 0
-        self._append(connection, alerts, [rows.of_alert(alert, within.get(alert.id)) for alert in changes.raised])
-        added = select(alerts.c.seq, alerts.c.delivered_at).where(alerts.c.seq > newest).order_by(alerts.c.seq)
-        hours: dict[datetime, Values] = {}
-        for row in connection.execute(added):
-            hour = schema.hour_of(row.delivered_at)
-            hours.setdefault(hour, {"hour": hour, "least": row.seq})["most"] = row.seq
-        if hours:
-            insert = self.database.insert(schema.alert_hours)
-            later = {"most": insert.excluded.most}
-            connection.execute(insert.on_conflict_do_update(index_elements=["hour"], set_=later), list(hours.values()))
-
-    def _append(self, connection: Connection, table: Table, values: list[Values]) -> None:
-        """Insert what is not there yet; what is there stays as it was."""
-        if values:
-            connection.execute(self.database.insert(table).on_conflict_do_nothing(index_elements=["id"]), values)
-
-    def _upsert(self, connection: Connection, table: Table, values: list[Values]) -> None:
-        if values:
-            insert = self.database.insert(table)
-            new = {name: insert.excluded[name] for name in values[0] if name != "id"}
-            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=new), values)
-
-    def _add(self, connection: Connection, table: Table, values: list[Values], adds: str) -> None:
-        if values:
-            insert, keys = self.database.insert(table), list(table.primary_key.columns)
-            total = {adds: table.c[adds] + insert.excluded[adds]}
-            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=total), values)
 
     def _held(self) -> Lease:
         if self.lease is None:
@@ -379,23 +311,6 @@ class SqlStore(Queries):
                     yield from map(to, chunk)
 
         return _Read(read)
-
-    def _count(self, connection: Connection, counted: Counted) -> None:
-        table = schema.tally
-        keys = ("integration", "span", "number")
-        if counted.changed:
-            insert = self.database.insert(table)
-            new = insert.on_conflict_do_update(index_elements=list(keys), set_={"body": insert.excluded.body})
-            connection.execute(new, [rows.of_bucket(slot, bucket) for slot, bucket in counted.changed])
-        if counted.gone:
-            gone = delete(table).where(*(table.c[key] == bindparam(f"gone_{key}") for key in keys))
-            connection.execute(
-                gone,
-                [
-                    {"gone_integration": slot.integration, "gone_span": slot.span.value, "gone_number": slot.number}
-                    for slot in counted.gone
-                ],
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,44 +331,6 @@ def _meta(connection: Connection, name: str) -> bytes | None:
     meta = schema.meta
     value: bytes | None = connection.scalar(select(meta.c.value).where(meta.c.name == name))
     return value
-
-
-def _incident_of(changes: Changes) -> dict[AlertId, IncidentId]:
-    """The incident of each alert that is raised here. It is decided when the alert is raised and never changes."""
-    raised = [alert.id for alert in changes.raised]
-    return {alert: incident.id for incident in changes.incidents for alert in raised if alert in incident.alerts}
-
-
-def _remove(connection: Connection, scenes: list[Values]) -> None:
-    if scenes:
-        connection.execute(delete(schema.scenes).where(schema.scenes.c.id == bindparam("gone")), scenes)
-
-
-def _unmeet(connection: Connection, ids: Iterable[PlaceholderId]) -> int:
-    """Delete placeholders with their sightings; how many there were."""
-    gone = 0
-    for id_ in ids:
-        sightings, table = schema.placeholder_sightings, schema.placeholders
-        connection.execute(delete(sightings).where(sightings.c.placeholder == id_))
-        gone += connection.execute(delete(table).where(table.c.id == id_)).rowcount
-    return gone
-
-
-def _move_over(connection: Connection, moved: Mapping[AlertId, IncidentId]) -> None:
-    """Alerts whose cause turned out to be another incident's."""
-    if moved:
-        alerts = schema.alerts
-        statement = update(alerts).where(alerts.c.id == bindparam("alert")).values(incident=bindparam("new"))
-        connection.execute(statement, [{"alert": alert, "new": incident} for alert, incident in moved.items()])
-
-
-def _withdraw(connection: Connection, withdrawals: Iterable[Withdrawal]) -> None:
-    """The first withdrawal of an alert stays; the row stays in any case."""
-    alerts = schema.alerts
-    values = [{"alert": one.alert, "at": one.time, "because": one.reason} for one in withdrawals]
-    if values:
-        statement = update(alerts).where(alerts.c.id == bindparam("alert"), alerts.c.withdrawn_at.is_(None))
-        connection.execute(statement.values(withdrawn_at=bindparam("at"), withdrawn_why=bindparam("because")), values)
 
 
 def _move(connection: Connection, moves: Sequence[Move], lease: Lease) -> None:
