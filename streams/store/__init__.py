@@ -1,1 +1,1 @@
-"""The store, on SQLite and PostgreSQL: `sql.SqlStore` commits, `writing` writes, `queries` reads, `lease` says who may."""
+"""The store: `sql.SqlStore` commits, `writing` writes, `queries` reads, `lease` says who may; SQLite or PostgreSQL."""
