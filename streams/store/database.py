@@ -32,7 +32,7 @@ SILENT_MILLISECONDS: Final = 30_000
 _WRITES: Final = "strayframe_writes"
 _END_SILENT: Final = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user
+    WHERE datname = current_database() AND usename = session_user
       AND application_name = current_setting('application_name')
       AND backend_xid IS NOT NULL AND wait_event = 'ClientRead'
       AND state_change < clock_timestamp() - make_interval(secs => :seconds)
