@@ -1,9 +1,10 @@
-"""Readers of an entropy code side by side: one look of all of them is a few instructions of the processor.
+"""Many places of an entropy code side by side: what compiled code asks of wide registers.
 
-Owns what the tables say that a look is taken at, and the look: where a reader is then, and the begins of blocks that it
-came past. Refuses to know codes: what a table does not tell is for who reads on by single symbols (streams/entropy.py).
-`look` can be called from compiled code only; where a processor lacks wide registers, LLVM makes several narrow steps of
-one. A reader's next look waits for the one before it, so that several vectors of readers go by turns.
+Owns what the tables say that a reader looks at, and the look of all readers: where each is then, and the begins of
+blocks that it came past. Refuses to know codes: what a table does not tell is for who reads on by single symbols
+(streams/entropy.py). Everything here can be called from compiled code only; where a processor lacks wide registers,
+LLVM makes several narrow steps of one. A reader's next look waits for the one before it, so that several vectors of
+readers go by turns.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ GROUPS: Final = 3
 READERS: Final = LANES * GROUPS
 PASSED: Final = READERS * LOOKS + LANES
 """Places that `look` may fill behind those that are filled."""
+
+COPIED: Final = 64
+"""Bytes that `copied` copies."""
 
 AT, PLACE, KIND, END, PART = range(5)
 """What `state` holds of a reader: the bit and the coefficient where it is, twice the number that its block has in a
@@ -87,6 +91,34 @@ def _pressed(builder: Any, vector: Any, chosen: Any) -> Any:
     return _call(builder, name, kind, vector, chosen, ir.Constant(_WORDS, ir.Undefined))
 
 
+def _start(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Where an array begins, as a number."""
+    return builder.ptrtoint(context.make_array(kind)(context, builder, array).data, _I64)
+
+
+def _copied(context: Any, data: Any, at: Any, out: Any, n: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bytes_ = ir.VectorType(ir.IntType(8), COPIED)
+        places = [
+            builder.inttoptr(
+                builder.add(_start(context, builder, signature.args[k], args[k]), args[k + 1]), bytes_.as_pointer()
+            )
+            for k in (0, 2)
+        ]
+        piece = builder.load(places[0])
+        builder.store(piece, places[1]).align = piece.align = 1
+        ones = builder.bitcast(builder.icmp_unsigned("==", piece, ir.Constant(bytes_, [0xFF] * COPIED)), _I64)
+        return builder.cttz(ones, ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(data, types.int64, out, types.int64), generate
+
+
+copied = cast(Callable[[NDArray[np.uint8], int | np.int64, NDArray[np.uint8], int | np.int64], int], intrinsic(_copied))
+"""Copy `COPIED` bytes of `data` from `at` on to `out` from `n` on; how many lie before the first of ones alone, all
+where none is. Both arrays must have as many."""
+
+
 def _look(
     context: Any, code: Any, ahead: Any, tables: Any, size: Any, state: Any, begins: Any, of: Any, n: Any
 ) -> tuple[Any, Build]:
@@ -96,8 +128,7 @@ def _look(
 
         def place(k: int, word: Any) -> Any:
             """Where a word of an array lies."""
-            data = context.make_array(signature.args[k])(context, builder, args[k]).data
-            return builder.add(builder.ptrtoint(data, _I64), word)
+            return builder.add(_start(context, builder, signature.args[k], args[k]), word)
 
         def row(group: int, which: int) -> Any:
             at = place(4, ir.Constant(_I64, 4 * LANES * (group * len(_STATE) + which)))

@@ -18,10 +18,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.lanes import eight_bytes, leading, popcount, put_eight_bytes
+from models.lanes import eight_bytes, popcount
 from streams.abreast import (
     AHEAD,
     AT,
+    COPIED,
     END,
     GROUPS,
     IDLE,
@@ -35,6 +36,7 @@ from streams.abreast import (
     READERS,
     UNTOLD,
     Words,
+    copied,
     look,
 )
 
@@ -152,19 +154,11 @@ def unstuffed(data: NDArray[np.uint8], at: Whole, out: NDArray[np.uint8], ends: 
     after as many restarts, in order, as `ends` has room for. That is filled with where each interval ends, in bytes."""
     n: Whole = 0
     done = 0
-    while at + 16 <= data.size:
-        word, other = eight_bytes(data, at), eight_bytes(data, at + 8)
-        put_eight_bytes(out, n, word)
-        ones = _ones(word)
-        if not ones | _ones(other):
-            put_eight_bytes(out, n + 8, other)
-            n, at = n + 16, at + 16
+    while at + COPIED <= data.size:
+        plain = copied(data, at, out, n)
+        n, at = n + plain, at + plain
+        if plain == COPIED:
             continue
-        if not ones:
-            n, at = n + 8, at + 8
-            continue
-        first = np.int64(leading(ones) >> np.uint64(3))
-        n, at = n + first, at + first
         if at + 2 > data.size:
             return False
         if data[at + 1] == 0:
@@ -183,13 +177,6 @@ def unstuffed(data: NDArray[np.uint8], at: Whole, out: NDArray[np.uint8], ends: 
         out[n] = byte
         n, at = n + 1, at + (2 if byte == 0xFF else 1)
     return False
-
-
-@njit(cache=True, nogil=True)
-def _ones(word: np.uint64) -> np.uint64:
-    """The highest bit of each of eight bytes that is all ones."""
-    low = np.uint64(0x7F7F7F7F7F7F7F7F)
-    return (word & low) + np.uint64(0x0101010101010101) & word & ~low
 
 
 @njit(cache=True, nogil=True)
@@ -226,13 +213,12 @@ def _read_parts(code: NDArray[np.uint8], ends: Table, codes: Codes, begins: NDAr
     [kept[0], kept[1]) counts, of which the first begins a unit. `kept` is zeros."""
     rows, table, parts = codes.rows, codes.ahead.ravel(), len(begins)
     tables, size = np.uint32(0), np.uint32(2 * rows.size)
-    for kind in range(rows.size):
-        tables |= np.uint32(rows[kind] >> 1) << np.uint32(2 * kind)
+    for block in range(rows.size):
+        tables |= np.uint32(rows[block] >> 1) << np.uint32(2 * block)
     state = np.empty((GROUPS, 5, LANES), np.uint32)
     found, of = np.empty(NOTED + PASSED + 2 * READERS, np.uint32), np.empty(NOTED + PASSED + 2 * READERS, np.uint32)
     following = noted = 0
-    running = np.int64(parts)
-    over = (1 << READERS) - 1
+    running, over = parts, (1 << READERS) - 1
     while True:
         for k in range(READERS if over else 0):
             if over >> k & 1:
@@ -265,7 +251,7 @@ def _read_parts(code: NDArray[np.uint8], ends: Table, codes: Codes, begins: NDAr
                 if reader[PLACE] == 0:
                     found[noted], of[noted] = reader[AT], reader[PART]
                     noted += 1
-        running -= np.int64(popcount(np.uint64(over)))
+        running -= int(popcount(np.uint64(over)))
 
 
 @njit(cache=True, nogil=True)
