@@ -30,7 +30,7 @@ UNTOLD: Final = 64
 LANES: Final = 8
 """Readers in a vector: their eight bytes fill the widest registers."""
 GROUPS: Final = 3
-"""Vectors that go by turns. Two of them take a fifteenth longer for a still, four no less (docs/decisions/decoding.md)."""
+"""Vectors that go by turns. Two take a fifteenth longer for a still, four no less (docs/decisions/decoding.md)."""
 READERS: Final = LANES * GROUPS
 PASSED: Final = READERS * LOOKS + LANES
 """Places that `look` may fill behind those that are filled."""
