@@ -461,29 +461,3 @@ def _eight_bytes(context: Any, given: Any, at: Any) -> tuple[Any, Build]:
 
 eight_bytes = cast(Callable[[NDArray[np.uint8], int | np.int64], np.uint64], intrinsic(_eight_bytes))
 """The eight bytes from a place on as one number, the first one highest. They must all lie inside the array."""
-
-
-def _put_eight_bytes(context: Any, out: Any, at: Any, word: Any) -> tuple[Any, Build]:
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.inttoptr(_address(context, builder, signature.args[0], *args[:2]), _I64.as_pointer())
-        builder.store(builder.bswap(args[2]), place).align = 1
-        return context.get_dummy_value()
-
-    return types.void(out, types.int64, types.uint64), generate
-
-
-put_eight_bytes = cast(Callable[[NDArray[np.uint8], int | np.int64, np.uint64], None], intrinsic(_put_eight_bytes))
-"""Write a number as eight bytes from a place on, the highest first. They must all lie inside the array."""
-
-
-def _leading(context: Any, word: Any) -> tuple[Any, Build]:
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint64(types.uint64), generate
-
-
-leading = cast(Callable[[np.uint64], np.uint64], intrinsic(_leading))
-"""How many bits are above the highest one that is set; there must be one."""

@@ -2,11 +2,12 @@
 
 Owns the reading of the sequential code (ITU-T T.81, annex F), compiled. Refuses whatever is not as it should be, down
 to the last bit, and says nothing of it. Where a code ends is known only once it is read, so one reader waits for each
-look into a table, and several of them do not: the code is read in parts, four at a time, in turns. Nobody knows where
-in its part a block begins; but who begins anywhere falls in with the right blocks after a dozen as a rule, since most
-wrong codes end soon. So a part is read from its first bit, as if a unit began there, and what was noted of it counts
-from the first block on that the reader of what is before it comes to as well: at the same bit, as the same block of a
-unit. From there on two readers cannot differ. Between restarts, which are where they are, each interval is a part.
+look into a table, and several of them do not: the code is read in parts, many at a time (streams/abreast.py). Nobody
+knows where in its part a block begins; but who begins anywhere falls in with the right blocks after a dozen as a rule,
+since most wrong codes end soon. So a part is read from its first bit, as if a unit began there, and what was noted of
+it counts from the first block on that the reader of what is before it comes to as well: at the same bit, as the same
+block of a unit. From there on two readers cannot differ. Between restarts, which are where they are, each interval is a
+part.
 """
 
 from __future__ import annotations
@@ -17,34 +18,46 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.lanes import eight_bytes, leading, put_eight_bytes
+from models.lanes import eight_bytes, popcount
+from streams.abreast import (
+    AHEAD,
+    AT,
+    COPIED,
+    END,
+    GROUPS,
+    IDLE,
+    KIND,
+    LANES,
+    LAST,
+    LOOKS,
+    PART,
+    PASSED,
+    PLACE,
+    READERS,
+    UNTOLD,
+    Words,
+    copied,
+    look,
+)
 
-AHEAD: Final = 13
-"""Bits that one look into a table sees: three coefficients of a camera's still. 16 kB a table."""
-LOOKS: Final = 3
-"""Looks that are taken of eight bytes."""
 MOST: Final = (64 - 7 - AHEAD) // (LOOKS - 1)
 """Bits that a look passes over at most, so that the last one of eight bytes still sees `AHEAD`."""
 DIFFERENCE: Final = 11
 """Bits of the difference between two means, at most, in pictures of 8 bits a colour."""
-LAST: Final = 128
-"""Stands for the rest of a block: more than there are coefficients, so that both can be added."""
-UNTOLD: Final = 64 << 8
-"""What a table says of bits that do not tell: more coefficients than a block has."""
 UNKNOWN: Final = np.int16(-32768)
 """What the table of differences says of bits that do not hold the whole of one."""
 BEYOND: Final = 264
 """Bytes of zeros behind the code: more than a block can take that begins inside of it."""
-READERS: Final = 4
-"""Parts that are read in turns."""
-PARTS: Final = 12
-"""Parts of a code without restarts: three for each reader, so that all are done at about the same time."""
+PARTS: Final = READERS
+"""Parts of a code without restarts."""
 LEAST: Final = 1 << 15
 """Bits that the code has at least where it is read in parts."""
 ROOM: Final = 4
-"""Times as many blocks as the usual part has find room in one, since blocks are not all of one length,"""
-SPARE: Final = 32
-"""and so many more, that one round of a reader cannot fill."""
+"""Times as many blocks as the usual part has find room in one, since blocks are not all of one length."""
+BESIDE: Final = 1 << 10
+"""Bits that a part is read beyond its end, so that its reader falls in with the next one: a dozen blocks."""
+NOTED: Final = 1 << 12
+"""Begins of blocks that are noted before they are sorted by their parts: few enough to stay at hand."""
 
 Whole = int | np.int64
 """A whole number in compiled code, which makes no difference between the two."""
@@ -99,10 +112,10 @@ def looked_ahead(
     """What `AHEAD` bits begin with, by the code of a component's first coefficients and that of the others (two rows).
 
     First (2, 2^AHEAD), at a block's begin and inside of it: how many bits are passed over (the low byte), and how many
-    coefficients, as many as lie in these bits, and `LAST` more where no more follow; else `UNTOLD`. Second (2^AHEAD,):
-    the difference that a block begins with, or `UNKNOWN`.
+    coefficients, as many as lie in these bits, and `LAST` more where no more follow; else `UNTOLD` of them. Second
+    (2^AHEAD,): the difference that a block begins with, or `UNKNOWN`.
     """
-    found = np.full((2, 1 << AHEAD), UNTOLD, np.uint16)
+    found = np.full((2, 1 << AHEAD), UNTOLD << 8, np.uint16)
     differences = np.full(1 << AHEAD, UNKNOWN, np.int16)
     one = np.empty((2, 1 << AHEAD), np.int64)
     for k in range(2):
@@ -141,19 +154,11 @@ def unstuffed(data: NDArray[np.uint8], at: Whole, out: NDArray[np.uint8], ends: 
     after as many restarts, in order, as `ends` has room for. That is filled with where each interval ends, in bytes."""
     n: Whole = 0
     done = 0
-    while at + 16 <= data.size:
-        word, other = eight_bytes(data, at), eight_bytes(data, at + 8)
-        put_eight_bytes(out, n, word)
-        ones = _ones(word)
-        if not ones | _ones(other):
-            put_eight_bytes(out, n + 8, other)
-            n, at = n + 16, at + 16
+    while at + COPIED <= data.size:
+        plain = copied(data, at, out, n)
+        n, at = n + plain, at + plain
+        if plain == COPIED:
             continue
-        if not ones:
-            n, at = n + 8, at + 8
-            continue
-        first = np.int64(leading(ones) >> np.uint64(3))
-        n, at = n + first, at + first
         if at + 2 > data.size:
             return False
         if data[at + 1] == 0:
@@ -172,13 +177,6 @@ def unstuffed(data: NDArray[np.uint8], at: Whole, out: NDArray[np.uint8], ends: 
         out[n] = byte
         n, at = n + 1, at + (2 if byte == 0xFF else 1)
     return False
-
-
-@njit(cache=True, nogil=True)
-def _ones(word: np.uint64) -> np.uint64:
-    """The highest bit of each of eight bytes that is all ones."""
-    low = np.uint64(0x7F7F7F7F7F7F7F7F)
-    return (word & low) + np.uint64(0x0101010101010101) & word & ~low
 
 
 @njit(cache=True, nogil=True)
@@ -212,89 +210,82 @@ def _one(word: np.uint64, place: Whole, row: Whole, codes: Codes) -> tuple[Whole
 @njit(cache=True, nogil=True)
 def _read_parts(code: NDArray[np.uint8], ends: Table, codes: Codes, begins: NDArray[np.int32], kept: Table) -> None:
     """Note where blocks begin in each part of the code, as its reader sees it: a row of `begins` each, and of it
-    [kept[0], kept[1]) counts, of which the first begins a unit. The last row of `begins` is for readers that idle."""
-    rows, parts, room = codes.rows, len(begins) - 1, begins.shape[1]
-    table, n = codes.ahead.ravel(), rows.size
-    flat, shift, byte = begins.ravel(), np.uint64(64 - AHEAD), np.uint64(255)
-    bases = _bases(rows, room)
-    begin, total = np.uint64(bases[n - 1] >> np.uint32(16)), 8 * ends[-1]
-    # by reader: its bit, coefficient, table and block; where its row of `begins` is, its last bit, and its part
-    state = np.zeros((6, READERS), np.uint64)
-    ats, places, its, blocks, rooms, lasts = state[0], state[1], state[2], state[3], state[4], state[5]
-    mine, full = np.full(READERS, parts), np.uint64(room - SPARE)
-    following, running = 0, parts
-    while running:
-        for k in range(READERS):
-            at, place, base, block, first = ats[k], places[k], its[k], blocks[k], rooms[k]
-            if at >= lasts[k] or block >= full:
-                if mine[k] < parts:
-                    kept[mine[k], 1] = block + np.uint64(1)
-                    running -= 1
-                mine[k], following = min(following, parts), following + 1
-                at, lasts[k] = _part(mine[k], parts, ends, total)
-                place, base, block = np.uint64(0), begin, np.uint64(0)
-                first = rooms[k] = np.uint64(mine[k] * room)
-                flat[first] = at
-                kept[mine[k], 0] = 0
-            word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
-            stuck = False
-            for _ in range(LOOKS):
-                # the low byte of `place` is how many bits were passed over since `at`
-                beyond = place + np.uint64(table[base | word >> shift])
-                if beyond & np.uint64(UNTOLD):
-                    stuck = True
-                    break
-                word <<= beyond - place & np.uint64(63)
-                # without a branch, which would be taken for the wrong one at every block: it ended, or it did not
-                flat[first + block + np.uint64(1)] = at + (beyond & byte)
-                base = np.uint64(np.uint16(bases[block] >> np.uint32(beyond >> np.uint64(11) & np.uint64(16))))
-                ended = beyond >> np.uint64(15)
-                block += ended
-                place = beyond & (ended - np.uint64(1) | byte)
-            at, place = at + (place & byte), place & ~byte
-            if stuck:
-                word = eight_bytes(code, np.int64(at >> np.uint64(3))) << (at & np.uint64(7))
-                kind = np.int64(block) % n
-                taken, now = _one(word, np.int64(place >> np.uint64(8)), rows[kind], codes)
-                if taken < 0 and at + np.uint64(8) > lasts[k]:  # bits that fill up the interval's last byte
-                    at, now = lasts[k], 0
-                elif taken < 0:  # it began at a wrong bit: once more from the next one
-                    at, now, block = at + np.uint64(1), 0, block + np.uint64(n - kind)
-                    kept[mine[k], 0], base = block, begin
-                    flat[first + block] = at
-                else:
-                    at += np.uint64(taken)
-                    base = np.uint64(np.uint16(bases[block] >> np.uint32(16 if now == LAST else 0)))
-                    if now == LAST:
-                        now, block = 0, block + np.uint64(1)
-                        flat[first + block] = at
-                place = np.uint64(now << 8)
-            ats[k], places[k], its[k], blocks[k] = at, place, base, block
-
-
-@njit(cache=True, nogil=True)
-def _bases(rows: Table, room: int) -> NDArray[np.uint32]:
-    """By block: where the table of what is inside of it begins, and above that of what the next block begins with."""
-    out = np.empty(room, np.uint32)
+    [kept[0], kept[1]) counts, of which the first begins a unit. `kept` is zeros."""
+    rows, table, parts = codes.rows, codes.ahead.ravel(), len(begins)
+    tables, size = np.uint32(0), np.uint32(2 * rows.size)
     for block in range(rows.size):
-        inside = rows[block] << AHEAD | 1 << AHEAD
-        out[block] = inside | rows[(block + 1) % rows.size] << AHEAD + 16
-    for block in range(rows.size, room):
-        out[block] = out[block - rows.size]
-    return out
+        tables |= np.uint32(rows[block] >> 1) << np.uint32(2 * block)
+    state = np.empty((GROUPS, 5, LANES), np.uint32)
+    found, of = np.empty(NOTED + PASSED + 2 * READERS, np.uint32), np.empty(NOTED + PASSED + 2 * READERS, np.uint32)
+    following = noted = 0
+    running, over = parts, (1 << READERS) - 1
+    while True:
+        for k in range(READERS if over else 0):
+            if over >> k & 1:
+                reader = state[k // LANES, :, k % LANES]
+                _begin(reader, following, parts, ends)
+                found[noted], of[noted] = reader[AT], following
+                noted, following = noted + (following < parts), following + 1
+        if not running or noted > NOTED:
+            noted = _sorted_out(found, of, noted, begins, kept)
+        if not running:
+            return
+        noted, stuck, over = look(code, table, tables, size, state, found, of, noted)
+        for k in range(READERS if stuck else 0):
+            if stuck >> k & 1:
+                reader = state[k // LANES, :, k % LANES]
+                at, place, kind = np.int64(reader[AT]), np.int64(reader[PLACE]), np.int64(reader[KIND]) >> 1
+                word = eight_bytes(code, at >> 3) << np.uint64(at & 7)
+                taken, now = _one(word, place, rows[kind], codes)
+                if taken < 0 and at + 8 > reader[END]:  # bits that fill up the interval's last byte
+                    over |= 1 << k
+                    continue
+                if taken < 0:  # it began at a wrong bit: once more from the next one
+                    noted = _sorted_out(found, of, noted, begins, kept)
+                    kept[reader[PART], 0] = kept[reader[PART], 1]
+                    reader[AT], reader[PLACE], reader[KIND] = at + 1, 0, 0
+                elif now == LAST:
+                    reader[AT], reader[PLACE], reader[KIND] = at + taken, 0, 2 * (kind + 1) % size
+                else:
+                    reader[AT], reader[PLACE] = at + taken, now
+                if reader[PLACE] == 0:
+                    found[noted], of[noted] = reader[AT], reader[PART]
+                    noted += 1
+        running -= int(popcount(np.uint64(over)))
 
 
 @njit(cache=True, nogil=True)
-def _part(part: Whole, parts: int, ends: Table, total: Whole) -> tuple[np.uint64, np.uint64]:
+def _begin(reader: Words, part: int, parts: int, ends: Table) -> None:
+    """Let a reader begin a part; one for which there is none idles, at the first bytes."""
+    reader[:] = 0
+    reader[PART] = IDLE
+    if part < parts:
+        reader[AT], reader[END] = _part(part, parts, ends)
+        reader[PART] = part
+
+
+@njit(cache=True, nogil=True)
+def _sorted_out(found: Words, of: Words, noted: int, begins: NDArray[np.int32], kept: Table) -> int:
+    """Put the begins that were noted into their parts, as far as there is room; how many are left, which is none."""
+    for k in range(noted):
+        part = np.uint64(of[np.uint64(k)])
+        place = kept[part, 1]
+        if place < begins.shape[1]:
+            begins[part, np.uint64(place)] = found[np.uint64(k)]
+            kept[part, 1] = place + 1
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _part(part: int, parts: int, ends: Table) -> tuple[np.uint32, np.uint32]:
     """The first bit of a part, and one from which on its reader stops: sixteen bytes before the end of all at the
-    latest. Who has no part reads from the first bit on."""
-    first: Whole = 0
-    last = total
-    if part < parts and ends.size > 1:
+    latest."""
+    total = 8 * ends[-1]
+    if ends.size > 1:
         first, last = 8 * ends[part - 1] if part else 0, 8 * ends[part]
-    elif part < parts:
-        first, last = total * part // parts, total * (part + 1) // parts
-    return np.uint64(first), np.uint64(min(last, total - 128))
+    else:
+        first, last = total * part // parts, total * (part + 1) // parts + BESIDE
+    return np.uint32(first), np.uint32(min(last, total - 128))
 
 
 @njit(cache=True, nogil=True)
@@ -304,7 +295,7 @@ def block_begins(code: NDArray[np.uint8], ends: Table, codes: Codes, interval: i
     rows = codes.rows
     parts = 0 if 8 * ends[-1] < LEAST else PARTS if ends.size == 1 else ends.size
     kept = np.zeros((parts + 1, 2), np.int64)
-    begins = np.empty((parts + 1, ROOM * out.size // max(parts, 1) + 2 * SPARE), np.int32)
+    begins = np.empty((parts, ROOM * out.size // max(parts, 1) + 1), np.int32)
     if parts:
         _read_parts(code, ends, codes, begins, kept)
     first = 0
