@@ -19,7 +19,6 @@ another one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -78,14 +77,14 @@ _LOW: Final = 32 - ROW_BITS
 _NEAR: Final = 6
 """Buckets that are looked at ahead where they are taken in their order."""
 _SOON: Final = 24
-"""Lines that are asked of memory before they are needed; twice as many, before the ones behind them are."""
-_ASKED: Final = 32
-"""Room for their numbers, a power of two."""
+"""Lines that are asked of memory before they are looked at,"""
+_AHEAD: Final = 48
+"""and before an entry is put into them."""
 
 
-def lines(count: int, made: Callable[[int, type[np.uint32]], NDArray[np.uint32]] = np.empty) -> NDArray[np.uint32]:
-    """So many lines, (count, LINE), each on a cache line of its own, with anything in them, or `np.zeros`."""
-    raw = made((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here
+def lines(count: int) -> NDArray[np.uint32]:
+    """So many lines, (count, LINE), each on a cache line of its own, with anything in them."""
+    raw = np.empty((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + count * LINE].reshape(count, LINE)
 
@@ -258,12 +257,12 @@ def _put_rows(
     before: int,
 ) -> int:
     buckets, bits = state[BUCKETS], choosing(state[BUCKETS])
-    for r in range(first, min(first + _SOON, end)):
+    for r in range(first, min(first + _AHEAD, end)):
         prefetch(table, bucket_of(keys[r], buckets, bits))
     held = 0
     for r in range(first, end):
-        if r + _SOON < end:
-            prefetch(table, bucket_of(keys[r + _SOON], buckets, bits))
+        if r + _AHEAD < end:
+            prefetch(table, bucket_of(keys[r + _AHEAD], buckets, bits))
         if keys[r] == NO_KEY:
             continue
         bucket = bucket_of(keys[r], buckets, bits)

@@ -81,7 +81,9 @@ class Tables:
         self._spare = np.zeros((count, LEAST_LINES), np.int32)
         self._looks = 0
         ahead = (1 << self._low) + LEAST_LINES + int(EACH * room)
-        made = tuple(lines(ahead, np.zeros) for _ in range(count))
+        made = tuple(lines(ahead) for _ in range(count))
+        for table in made:
+            table[: 1 << self._low] = 0
         self.searched = Searched(made, self._state[:, BUCKETS].copy())
         self._before = ref(self.searched.buckets.copy())
 
