@@ -200,8 +200,9 @@ def inserts(n: int, say: Say) -> list[Row]:
 
 
 def keep(size: int) -> None:
-    """Have so much memory, and keep it for whoever asks for some, ours and the peer alike. Where a host hands memory out
-    for the first time that takes as long as an insert, and mostly those pay for it who ask for large pages, as ours."""
+    """Have so much memory, and keep it for whoever asks for some, ours and the peer alike. Where a host gives memory
+    away for the first time, that takes as long as an insert: more than half of it is for those who ask for large pages,
+    as ours does."""
     tell = ctypes.CDLL(None).mallopt
     for what, value in ((MMAP_MAX, 0), (TRIM, -1)):
         tell(what, value)

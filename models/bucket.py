@@ -10,11 +10,15 @@ The first bits of a key are its lowest. A table of 2^k + m buckets has two for e
 told apart by the next bit, and one for each other value: so it grows by one bucket at a time (linear hashing:
 W. Litwin, VLDB 1980).
 
-One writer, many readers. A reader uses the number of buckets that it began with, and the writer leaves all in place
-that such a reader needs: what goes over into a new bucket (`split`) is taken out of the old one, and a line that is no
-longer used is used again, when none reads any more that began before (`settle`). An entry that is written while a
-reader looks at its line is found or not, as if it came before or after; for that moment its key may be taken for
-another one.
+An entry is put into its bucket's first line, nowhere else. When that is full, what it holds is copied behind it, into a
+new line or into gaps, and it begins anew: so an insert looks at one line, and all lines but the first are full, until
+something is removed.
+
+One writer, many readers. A reader takes a line's entries and its further line's number as they were at one moment. It
+uses the number of buckets that it began with, and the writer leaves all in place that such a reader needs: what goes
+over into a new bucket (`split`) is taken out of the old one, and a line that is no longer used is used again, when none
+reads any more that began before (`settle`). An entry that is written while a reader looks at its line is found or not,
+as if it came before or after; for that moment its key may be taken for another one.
 """
 
 from __future__ import annotations
@@ -419,7 +423,7 @@ def _settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[
         kept = max(1, (stay + SLOTS - 1) // SLOTS)
         if kept < chain:
             _close(table, state, spare, first, chain - kept)
-        at = first
+        at = first  # gaps are left to the first line, where the next entries are put
         while table[at, NEXT]:
             at = size - np.int64(table[at, NEXT])
             _move(table, first, at)
@@ -433,8 +437,8 @@ def _close(
     """Let so many lines of a bucket go for which it has no entries, each time the one behind the first: once its
     entries are copied into gaps of all others, the first line's number passes it by.
 
-    It is left as it is for who reads it. Who comes later has read the first line's entries after that number, so no
-    entry is on its way behind a reader's back; were the last line let go, one could be put before who looks for it.
+    It is left as it is for who reads it. Who comes later has the first line's entries of a moment after, so no entry is
+    on its way behind a reader's back; were the last line let go, one could be put before who looks for it.
     """
     size = table.shape[0]
     for _ in range(lines_):

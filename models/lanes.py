@@ -60,7 +60,8 @@ def _prefetch(context: Any, array: Any, row: Any) -> tuple[Any, Build]:
 
 
 prefetch = cast(Callable[[NDArray[Any], int | np.int64], None], intrinsic(_prefetch))
-"""Ask for the cache line at `array[row]` without waiting for it."""
+"""Ask for the cache line at `array[row]` without waiting for it. It comes as far as the second cache: to that, more can
+be on their way at once than to the first, one in 6 ns instead of 10."""
 
 
 def _line(context: Any, builder: Any, table: Any, array: Any, at: Any) -> Any:
@@ -71,7 +72,7 @@ def _line(context: Any, builder: Any, table: Any, array: Any, at: Any) -> Any:
 
 
 def _steady_line(context: Any, builder: Any, table: Any, array: Any, at: Any) -> Any:
-    """A line as it was between two looks that saw the same."""
+    """A line as it was at one moment: two looks, one after the other, saw the same."""
     again, steady = builder.append_basic_block("again"), builder.append_basic_block("steady")
     builder.branch(again)
     builder.position_at_end(again)
