@@ -62,13 +62,11 @@ def _key(code: NDArray[np.uint64], start: int) -> np.uint32:
 
 
 @njit(cache=True, nogil=True)
-def keys_of(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """The keys of codes (n, 4), as (BANDS, n)."""
-    keys = np.empty((BANDS, codes.shape[0]), np.uint32)
+def keys_of(codes: NDArray[np.uint64], keys: NDArray[np.uint32]) -> None:
+    """The keys of codes (n, 4), into (BANDS, n)."""
     for b in range(BANDS):
         for r in range(codes.shape[0]):
             keys[b, r] = _key(codes[r], STARTS[b])
-    return keys
 
 
 @njit(cache=True, nogil=True)
@@ -183,6 +181,7 @@ class PlainIndex:
         self.codes = lines(-(-room // 2)).view(np.uint64).reshape(-1, 4)[:room]
         self.tables = Tables(BANDS, room, LENGTH, FULL)
         self._used = 0
+        self._keys = np.empty((BANDS, 0), np.uint32)
         self._out = np.empty(65536, np.int64)
 
     def extend(self, codes: NDArray[np.uint64]) -> None:
@@ -190,7 +189,10 @@ class PlainIndex:
         end = self._used + len(codes)
         self.codes[self._used : end] = codes
         self._used = end
-        self.tables.extend(keys_of(codes))
+        if self._keys.shape[1] != len(codes):  # memory of the system's own, each time anew, would cost more than keys
+            self._keys = np.empty((BANDS, len(codes)), np.uint32)
+        keys_of(codes, self._keys)
+        self.tables.extend(self._keys)
 
     def search(self, query: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Rows within the radius of one code, (4,), in order."""

@@ -10,16 +10,19 @@ The first bits of a key are its lowest. A table of 2^k + m buckets has two for e
 told apart by the next bit, and one for each other value: so it grows by one bucket at a time (linear hashing:
 W. Litwin, VLDB 1980).
 
-One writer, many readers. A reader uses the number of buckets that it began with, and the writer leaves all in place
-that such a reader needs: what goes over into a new bucket (`split`) is taken out of the old one, and a line that is no
-longer used is used again, when none reads any more that began before (`settle`). An entry that is written while a
-reader looks at its line is found or not, as if it came before or after; for that moment its key may be taken for
-another one.
+An entry is put into its bucket's first line, nowhere else. When that is full, what it holds is copied behind it, into a
+new line or into gaps, and it begins anew: so an insert looks at one line, and all lines but the first are full, until
+something is removed.
+
+One writer, many readers. A reader takes a line's entries and its further line's number as they were at one moment. It
+uses the number of buckets that it began with, and the writer leaves all in place that such a reader needs: what goes
+over into a new bucket (`split`) is taken out of the old one, and a line that is no longer used is used again, when none
+reads any more that began before (`settle`). An entry that is written while a reader looks at its line is found or not,
+as if it came before or after; for that moment its key may be taken for another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -38,6 +41,7 @@ from models.lanes import (
     lowest,
     prefetch,
     rows_like,
+    write_entry,
     write_line,
 )
 
@@ -77,14 +81,14 @@ _LOW: Final = 32 - ROW_BITS
 _NEAR: Final = 6
 """Buckets that are looked at ahead where they are taken in their order."""
 _SOON: Final = 24
-"""Lines that are asked of memory before they are needed; twice as many, before the ones behind them are."""
-_ASKED: Final = 32
-"""Room for their numbers, a power of two."""
+"""Lines that are asked of memory before they are looked at,"""
+_AHEAD: Final = 48
+"""and before an entry is put into them."""
 
 
-def lines(count: int, made: Callable[[int, type[np.uint32]], NDArray[np.uint32]] = np.empty) -> NDArray[np.uint32]:
-    """So many lines, (count, LINE), each on a cache line of its own, with anything in them, or `np.zeros`."""
-    raw = made((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here
+def lines(count: int) -> NDArray[np.uint32]:
+    """So many lines, (count, LINE), each on a cache line of its own, with anything in them."""
+    raw = np.empty((count + 1) * LINE, np.uint32)  # NumPy asks for huge pages here
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + count * LINE].reshape(count, LINE)
 
@@ -132,9 +136,7 @@ def walk(
         at = np.int64(probes[k, PLACE])
         tag, bits, asker = probes[k, TAG], probes[k, COUNTED], probes[k, ASKER]
         most, all_ = probes[k, MOST], probes[k, ALL]
-        further = np.int64(table[at, NEXT])
-        in_order()  # entries are copied to the first line before its number passes their own by
-        found = rows_like(table, at, tag, bits, most, all_, rows, by, found, asker)
+        found, further = rows_like(table, at, tag, bits, most, all_, rows, by, found, asker)
         if tail <= head + _SOON:
             prefetch(table, size - further)
         probes[on, PLACE] = size - further
@@ -145,7 +147,7 @@ def walk(
     return head, tail, found
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _line(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32]) -> np.int64:
     """The number of a line that is not in use; 0 when there is no room."""
     if state[FREE]:
@@ -163,26 +165,12 @@ def _line(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _write(table: NDArray[np.uint32], at: int | np.int64, slot: int | np.int64, tag: np.uint32, row: np.uint32) -> None:
-    """The tag first: without a row, an entry is none. `row` is counted from 1."""
-    k, shift = SLOTS + (slot >> 2), np.uint32(8 * (slot & 3))
-    table[at, k] = (table[at, k] & ~np.uint32(np.uint32(255) << shift)) | np.uint32(tag >> np.uint32(_LOW) << shift)
-    table[at, slot] = np.uint32(tag << np.uint32(ROW_BITS)) | row
-
-
-@njit(cache=True, nogil=True, inline="always")
 def _tag(table: NDArray[np.uint32], at: int | np.int64, slot: int | np.int64) -> np.uint32:
     high = table[at, SLOTS + (slot >> 2)] >> np.uint32(8 * (slot & 3)) & np.uint32(255)
     return np.uint32(table[at, slot] >> np.uint32(ROW_BITS) | high << np.uint32(_LOW))
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _clear(table: NDArray[np.uint32], at: int | np.int64) -> None:
-    for k in range(LINE):
-        table[at, k] = 0
-
-
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _put(
     table: NDArray[np.uint32],
     state: NDArray[np.int64],
@@ -192,26 +180,53 @@ def _put(
     tag: np.uint32,
     row: np.uint32,
 ) -> bool:
-    """Write an entry into a gap in the bucket's first `looks` lines, or into a new line behind the first; whether there
-    was room."""
-    at, size = bucket, table.shape[0]
+    """Write an entry into a bucket's first line; whether there was room, for that one or another line."""
+    gaps = compare_line(table, bucket, np.uint32(0), _ROW)
+    if gaps == 0:
+        gaps = _make_room(table, state, spare, bucket, looks)
+    if gaps:
+        write_entry(table, bucket, lowest(gaps), tag, row)
+    return bool(gaps)
+
+
+@njit(cache=True, nogil=True)
+def _make_room(
+    table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], bucket: int | np.int64, looks: int
+) -> np.uint32:
+    """Move what a bucket's first line holds to one behind it: into the gaps of one of so many, else into a new one, as
+    a whole. The gaps that there are then."""
+    at, size = np.int64(bucket), table.shape[0]
     for _ in range(looks):
-        gaps = compare_line(table, at, np.uint32(0), _ROW)
-        if gaps:
-            _write(table, at, lowest(gaps), tag, row)
-            return True
         if table[at, NEXT] == 0:
             break
         at = size - np.int64(table[at, NEXT])
+        if compare_line(table, at, np.uint32(0), _ROW):
+            _move(table, bucket, at)
+            return compare_line(table, bucket, np.uint32(0), _ROW)
     number = _line(table, state, spare)
     if number == 0:
-        return False
-    _clear(table, size - number)
-    table[size - number, NEXT] = table[bucket, NEXT]
-    _write(table, size - number, 0, tag, row)
+        return np.uint32(0)
+    for k in range(LINE):
+        table[size - number, k] = table[bucket, k]
     in_order()
     table[bucket, NEXT] = np.uint32(number)
-    return True
+    in_order()
+    for k in range(NEXT):
+        table[bucket, k] = 0
+    return _ENTRIES
+
+
+@njit(cache=True, nogil=True)
+def _move(table: NDArray[np.uint32], first: int | np.int64, to: int | np.int64) -> None:
+    """Move entries of a bucket's first line into the gaps of one behind it."""
+    gaps = compare_line(table, to, np.uint32(0), _ROW)
+    left = compare_line(table, first, np.uint32(0), _ROW) ^ _ENTRIES
+    while left and gaps:
+        k = lowest(left)
+        write_entry(table, to, lowest(gaps), _tag(table, first, k), table[first, k] & _ROW)
+        in_order()
+        table[first, k] = 0
+        left, gaps = left & left - np.uint32(1), gaps & gaps - np.uint32(1)
 
 
 @njit(cache=True, nogil=True)
@@ -245,38 +260,26 @@ def _put_rows(
     end: int,
     before: int,
 ) -> int:
-    buckets, bits, size = state[BUCKETS], choosing(state[BUCKETS]), table.shape[0]
-    lines_ = np.empty(_ASKED, np.int64)
-    for r in range(first, min(first + _SOON, end)):
+    buckets, bits = state[BUCKETS], choosing(state[BUCKETS])
+    for r in range(first, min(first + _AHEAD, end)):
         prefetch(table, bucket_of(keys[r], buckets, bits))
     held = 0
-    for r in range(first - _SOON, end):
-        if r + 2 * _SOON < end:
-            prefetch(table, bucket_of(keys[r + 2 * _SOON], buckets, bits))
-        if r + _SOON < end:
-            at = _open(table, bucket_of(keys[r + _SOON], buckets, bits), size)
-            prefetch(table, at)
-            lines_[r + _SOON & _ASKED - 1] = at
-        if r < first or keys[r] == NO_KEY:
+    for r in range(first, end):
+        if r + _AHEAD < end:
+            prefetch(table, bucket_of(keys[r + _AHEAD], buckets, bits))
+        if keys[r] == NO_KEY:
             continue
-        at, tag, row = lines_[r & _ASKED - 1], keys[r] >> np.uint32(low), np.uint32(before + r + 1)
-        gaps = compare_line(table, at, np.uint32(0), _ROW)
-        if gaps:
-            _write(table, at, lowest(gaps), tag, row)
-        elif not _put(table, state, spare, bucket_of(keys[r], buckets, bits), looks, tag, row):
-            end = r
-            break
+        bucket = bucket_of(keys[r], buckets, bits)
+        gaps = compare_line(table, bucket, np.uint32(0), _ROW)
+        if gaps == 0:
+            gaps = _make_room(table, state, spare, bucket, looks)
+            if gaps == 0:
+                end = r
+                break
+        write_entry(table, bucket, lowest(gaps), keys[r] >> np.uint32(low), np.uint32(before + r + 1))
         held += 1
     state[HELD] += held
     return end
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _open(table: NDArray[np.uint32], bucket: np.int64, size: int) -> np.int64:
-    """The line of a bucket that has gaps, if it is one of the first two."""
-    further = np.int64(table[bucket, NEXT])
-    full = compare_line(table, bucket, np.uint32(0), _ROW) == 0
-    return size - further if full and further != 0 else bucket
 
 
 @njit(cache=True, nogil=True)
@@ -359,57 +362,35 @@ def _split(
         _ask(table, first)
         if new + 1 + state[FURTHER] + _length(table, first) > size:
             return
-        at, to, found = first, new, 0
-        table[new, NEXT] = 0
+        at, further, found = first, np.int64(0), 0
         while True:
             found = entries_with(table, at, bit, words, tags, found)
             if found > SLOTS:
-                to, found = _filled(table, state, spare, new, to, words, tags, found), found - SLOTS
+                number = _line(table, state, spare)
+                write_line(table, size - number, words, tags, SLOTS, np.uint32(further))
+                further, found = number, found - SLOTS
+                for k in range(SLOTS):
+                    words[k], tags[k] = words[SLOTS + k], tags[SLOTS + k]
             if table[at, NEXT] == 0:
                 break
             at = size - np.int64(table[at, NEXT])
-        _filled(table, state, spare, new, to, words, tags, found)
+        write_line(table, new, words, tags, found, np.uint32(further))
         state[BUCKETS] += 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _ask(table: NDArray[np.uint32], bucket: int | np.int64) -> None:
     """Ask memory for the further line of a bucket that comes soon; the first ones lie beside each other."""
     prefetch(table, table.shape[0] - np.int64(table[bucket + _NEAR, NEXT]))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _length(table: NDArray[np.uint32], bucket: int | np.int64) -> int:
     """Lines of a bucket."""
     at, count = np.int64(bucket), 1
     while table[at, NEXT]:
         at, count = table.shape[0] - np.int64(table[at, NEXT]), count + 1
     return count
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _filled(
-    table: NDArray[np.uint32],
-    state: NDArray[np.int64],
-    spare: NDArray[np.int32],
-    bucket: int | np.int64,
-    to: int | np.int64,
-    words: NDArray[np.uint32],
-    tags: NDArray[np.uint32],
-    found: int,
-) -> np.int64:
-    """Write a line of a new bucket, its first one when `to` is that, and move those behind it to the front; where the
-    next one is to be."""
-    size, count = table.shape[0], min(found, SLOTS)
-    if to == bucket:
-        write_line(table, bucket, words, tags, count, np.uint32(0))
-    else:
-        number = _line(table, state, spare)
-        write_line(table, size - number, words, tags, count, table[bucket, NEXT])
-        table[bucket, NEXT] = np.uint32(number)
-    for k in range(SLOTS):
-        words[k], tags[k] = words[SLOTS + k], tags[SLOTS + k]
-    return np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
@@ -442,6 +423,10 @@ def _settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[
         kept = max(1, (stay + SLOTS - 1) // SLOTS)
         if kept < chain:
             _close(table, state, spare, first, chain - kept)
+        at = first  # gaps are left to the first line, where the next entries are put
+        while table[at, NEXT]:
+            at = size - np.int64(table[at, NEXT])
+            _move(table, first, at)
         state[SETTLED] += 1
 
 
@@ -452,8 +437,8 @@ def _close(
     """Let so many lines of a bucket go for which it has no entries, each time the one behind the first: once its
     entries are copied into gaps of all others, the first line's number passes it by.
 
-    It is left as it is for who reads it. Who comes later has read the first line's entries after that number, so no
-    entry is on its way behind a reader's back; were the last line let go, one could be put before who looks for it.
+    It is left as it is for who reads it. Who comes later has the first line's entries of a moment after, so no entry is
+    on its way behind a reader's back; were the last line let go, one could be put before who looks for it.
     """
     size = table.shape[0]
     for _ in range(lines_):
@@ -466,7 +451,7 @@ def _close(
                 to = size - np.int64(table[at if to == first else to, NEXT])
                 gaps = compare_line(table, to, np.uint32(0), _ROW)
             k = lowest(left)
-            _write(table, to, lowest(gaps), _tag(table, at, k), table[at, k] & _ROW)
+            write_entry(table, to, lowest(gaps), _tag(table, at, k), table[at, k] & _ROW)
             left, gaps = left & left - np.uint32(1), gaps & gaps - np.uint32(1)
         spare[state[LEFT]] = number
         state[LEFT] += 1

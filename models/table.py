@@ -45,10 +45,9 @@ EACH: Final = 0.15
 """Lines that a table has room for at its beginning for each row that it is made for, some more than they need."""
 LEAST_LINES: Final = 64
 """Lines that a table has room for beyond those in use, at least."""
-GAPS: Final = 4
-"""Lines of a bucket in which a gap is looked for before it gets another line, once anything was removed;"""
-FRESH: Final = 2
-"""before that, the first one and that behind it, which is the last that was begun."""
+GAPS: Final = 3
+"""Lines behind a bucket's first in which gaps are looked for before it gets another one, once anything was removed:
+before that there are none."""
 LEAST_AT_ONCE: Final = 4096
 MOST_AT_ONCE: Final = 16384
 """Rows for which buckets are divided before they are entered, at least and at most: their keys stay in the processor's
@@ -80,9 +79,11 @@ class Tables:
         self._state = np.zeros((count, STATE), np.int64)
         self._state[:, BUCKETS] = self._state[:, SETTLED] = 1 << self._low
         self._spare = np.zeros((count, LEAST_LINES), np.int32)
-        self._looks = FRESH
+        self._looks = 0
         ahead = (1 << self._low) + LEAST_LINES + int(EACH * room)
-        made = tuple(lines(ahead, np.zeros) for _ in range(count))
+        made = tuple(lines(ahead) for _ in range(count))
+        for table in made:
+            table[: 1 << self._low] = 0
         self.searched = Searched(made, self._state[:, BUCKETS].copy())
         self._before = ref(self.searched.buckets.copy())
 
