@@ -95,6 +95,12 @@ class Dispatcher:
         if self._thread.is_alive():
             self._thread.join()
 
+    def noticed(self) -> None:
+        """This process has stored a notice: look at once. PostgreSQL tells of that by itself, once and to whoever
+        dispatches; a second ring would be a second look."""
+        if self._settings.store.startswith("sqlite"):
+            self.bell.ring()
+
     def _run(self) -> None:
         """Sessions one after the other: a fault that may pass ends one, and the next starts from the store."""
         pause = FIRST_PAUSE
