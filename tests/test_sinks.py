@@ -44,6 +44,7 @@ from streams.sinks.configuration import SinkError
 from streams.sinks.file import append
 from streams.sinks.roster import sinks_of
 from streams.sinks.sink import Sink
+from streams.store.outbox import Outbox
 from streams.store.hooks import Hooks, Logged
 from streams.store.outbox import Outbox
 from streams.store.sql import SqlStore
@@ -364,19 +365,34 @@ def test_a_restart_says_again_what_stood_before(housed: Any, monkeypatch: pytest
     assert again["labels"]["incident"] == opened.data["incident"]
 
 
-def test_an_alertmanager_remembers_no_notice_that_is_recorded(housed: Any) -> None:
-    opened, *_ = incidents()
+def test_an_alertmanager_remembers_what_stands_and_nothing_that_is_over(housed: Any) -> None:
+    opened, *_, resolved = incidents()
     now = datetime.now(UTC)
 
     async def story(sink: AlertmanagerSink) -> None:
         assert (await sink.attempt(opened, now)).result is Result.DELIVERED
+        assert await sink.repeat([], now) is not None
         assert list(sink._said.values()) == [opened]
-        again = await sink.repeat([opened], now)
-        assert again is not None
+        assert (await sink.attempt(resolved, now)).result is Result.DELIVERED
+        assert await sink.repeat([opened], now) is None, "what was told before this session is older"
         assert sink._said == {}
 
-    with Receiver([status(200), status(200)]) as receiver:
+    with Receiver([status(200)] * 3) as receiver:
         asyncio.run(story(housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"').sink("am")))
+
+
+def test_what_was_told_is_read_once_a_session(housed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, *_ = incidents()
+    monkeypatch.setattr(alertmanager, "REPEAT", timedelta(seconds=0.05))
+    read: list[str] = []
+    standing = Outbox.standing
+    monkeypatch.setattr(Outbox, "standing", lambda self, target: read.append(target) or standing(self, target))
+    with Receiver([status(200)]) as receiver:
+        house = housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"')
+        with house.dispatcher():
+            house.tell(opened)
+            receiver.until(4)
+    assert read == ["sink:am"]
 
 
 def test_an_alertmanager_without_its_secret_ends_no_dispatcher(housed: Any, tmp_path: Path) -> None:
