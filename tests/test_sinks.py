@@ -44,7 +44,6 @@ from streams.sinks.configuration import SinkError
 from streams.sinks.file import append
 from streams.sinks.roster import sinks_of
 from streams.sinks.sink import Sink
-from streams.store.outbox import Outbox
 from streams.store.hooks import Hooks, Logged
 from streams.store.outbox import Outbox
 from streams.store.sql import SqlStore
@@ -386,7 +385,12 @@ def test_what_was_told_is_read_once_a_session(housed: Any, monkeypatch: pytest.M
     monkeypatch.setattr(alertmanager, "REPEAT", timedelta(seconds=0.05))
     read: list[str] = []
     standing = Outbox.standing
-    monkeypatch.setattr(Outbox, "standing", lambda self, target: read.append(target) or standing(self, target))
+
+    def watched(self: Outbox, target: str) -> list[Notice]:
+        read.append(target)
+        return standing(self, target)
+
+    monkeypatch.setattr(Outbox, "standing", watched)
     with Receiver([status(200)]) as receiver:
         house = housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"')
         with house.dispatcher():

@@ -102,7 +102,9 @@ def test_sqlite_finds_incidents_and_single_alerts_by_an_index(sqlite: Connection
     assert "TEMP B-TREE" not in plan, plan
 
 
-@pytest.mark.parametrize(("state", "index"), [(None, "ix_calls_target_seq"), (State.FAILED, "ix_calls_target_state_seq")])
+@pytest.mark.parametrize(
+    ("state", "index"), [(None, "ix_calls_target_seq"), (State.FAILED, "ix_calls_target_state_seq")]
+)
 def test_sqlite_walks_the_log_of_calls_by_its_state(sqlite: Connection, state: State | None, index: str) -> None:
     plan = sqlite_plan(sqlite, calls_of("hk-1", state, 50, 51))
     assert f"{index} " in plan, plan

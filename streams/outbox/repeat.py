@@ -1,7 +1,7 @@
 """Saying again what stands, to targets that forget what nobody repeats.
 
-Owns when. What stands at the start is read from the calls, so it is the same after a restart. Refuses to log what was repeated as
-deliveries: the call was made once.
+Owns when. What stands at the start is read from the calls, so it is the same after a restart. Refuses to log what was
+repeated as deliveries: the call was made once.
 """
 
 from __future__ import annotations
