@@ -88,7 +88,7 @@ def create_app(
     dispatcher = None if intake else Dispatcher(settings, metrics)
     house = House(
         settings,
-        intake or intake_of(settings, metrics, now, dispatcher.bell.ring if dispatcher else None),
+        intake or intake_of(settings, metrics, now, dispatcher.noticed if dispatcher else None),
         counts or OwnCounts(metrics),
         open_store or partial(SqlStore, settings.store),
         now,

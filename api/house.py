@@ -99,7 +99,7 @@ class House:
     def noticed(self) -> None:
         """Have notices that a request stored carried out at once, where this process does that."""
         if self._dispatcher is not None:
-            self._dispatcher.bell.ring()
+            self._dispatcher.noticed()
 
     def store_check(self) -> Check:
         """Whether the store answers now; blocks while it is asked."""

@@ -141,7 +141,7 @@ async def _answer(settings: Settings, desk: socket.socket) -> None:
         asyncio.get_running_loop().add_signal_handler(each, leave.set)
     metrics = Metrics()
     dispatcher = Dispatcher(settings, metrics)
-    intake = intake_of(settings, metrics, partial(datetime.now, UTC), dispatcher.bell.ring)
+    intake = intake_of(settings, metrics, partial(datetime.now, UTC), dispatcher.noticed)
     answering = Answering(intake, OwnCounts(metrics))
     await intake.start()
     dispatcher.start()

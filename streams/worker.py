@@ -101,7 +101,7 @@ def run(settings: Settings, *, standby: bool = False, read: Read = parse_headers
                 server = HealthServer(health, settings.host, settings.metrics_port)
                 stack.callback(server.close)
             dispatcher = stack.enter_context(Dispatcher(settings, metrics))
-            made = Supervisor(settings, metrics, health, stop, standby, read, dispatcher.bell.ring, share=share)
+            made = Supervisor(settings, metrics, health, stop, standby, read, dispatcher.noticed, share=share)
             return made.run()
     except JudgeRunning as running:
         log.error("worker.refused", reason=str(running))

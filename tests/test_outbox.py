@@ -390,3 +390,10 @@ def test_a_body_is_never_too_large(house: House) -> None:
     assert len(request.body) < 20_000
     told = json.loads(request.body)["data"]
     assert told == {"incident": "in-1", "why": "x" * 9_000, "stills": 3, "omitted": ["viewers"]}
+
+
+@pytest.mark.parametrize(("store", "rings"), [("sqlite:///s.db", True), ("postgresql://nobody@127.0.0.1/none", False)])
+def test_what_postgresql_tells_of_by_itself_is_not_rung_for_twice(store: str, rings: bool) -> None:
+    dispatcher = Dispatcher(Settings(store=store), Metrics())
+    dispatcher.noticed()
+    assert dispatcher.bell._rung is rings

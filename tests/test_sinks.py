@@ -364,19 +364,39 @@ def test_a_restart_says_again_what_stood_before(housed: Any, monkeypatch: pytest
     assert again["labels"]["incident"] == opened.data["incident"]
 
 
-def test_an_alertmanager_remembers_no_notice_that_is_recorded(housed: Any) -> None:
-    opened, *_ = incidents()
+def test_an_alertmanager_remembers_what_stands_and_nothing_that_is_over(housed: Any) -> None:
+    opened, *_, resolved = incidents()
     now = datetime.now(UTC)
 
     async def story(sink: AlertmanagerSink) -> None:
         assert (await sink.attempt(opened, now)).result is Result.DELIVERED
+        assert await sink.repeat([], now) is not None
         assert list(sink._said.values()) == [opened]
-        again = await sink.repeat([opened], now)
-        assert again is not None
+        assert (await sink.attempt(resolved, now)).result is Result.DELIVERED
+        assert await sink.repeat([opened], now) is None, "what was told before this session is older"
         assert sink._said == {}
 
-    with Receiver([status(200), status(200)]) as receiver:
+    with Receiver([status(200)] * 3) as receiver:
         asyncio.run(story(housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"').sink("am")))
+
+
+def test_what_was_told_is_read_once_a_session(housed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, *_ = incidents()
+    monkeypatch.setattr(alertmanager, "REPEAT", timedelta(seconds=0.05))
+    read: list[str] = []
+    standing = Outbox.standing
+
+    def watched(self: Outbox, target: str) -> list[Notice]:
+        read.append(target)
+        return standing(self, target)
+
+    monkeypatch.setattr(Outbox, "standing", watched)
+    with Receiver([status(200)]) as receiver:
+        house = housed(f'[am]\ntype = "alertmanager"\nurl = "{receiver.url}"')
+        with house.dispatcher():
+            house.tell(opened)
+            receiver.until(4)
+    assert read == ["sink:am"]
 
 
 def test_an_alertmanager_without_its_secret_ends_no_dispatcher(housed: Any, tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ import pytest
 from sqlalchemy import Connection, Select, select
 from stored import DAY, MONTH, QUESTIONS, fill
 
+from streams.outbox.call import State
 from streams.store import schema
+from streams.store.hooks import calls_of
 from streams.store.queries import EVERY_INCIDENT, IncidentFilter, incidents_statement, standing
 from streams.store.sql import SqlStore
 from streams.store.walk import ANY, AlertFilter, Shape, Span, asked, statement
@@ -96,6 +98,16 @@ def test_sqlite_finds_incidents_and_single_alerts_by_an_index(sqlite: Connection
     asked_for, index = OTHERS[name]
     plan = sqlite_plan(sqlite, asked_for)
     assert index in plan
+    assert "SCAN" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("state", "index"), [(None, "ix_calls_target_seq"), (State.FAILED, "ix_calls_target_state_seq")]
+)
+def test_sqlite_walks_the_log_of_calls_by_its_state(sqlite: Connection, state: State | None, index: str) -> None:
+    plan = sqlite_plan(sqlite, calls_of("hk-1", state, 50, 51))
+    assert f"{index} " in plan, plan
     assert "SCAN" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
 

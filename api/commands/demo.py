@@ -106,7 +106,7 @@ def _stage(settings: Settings, maker: Maker) -> Iterator[Stage]:
         ends.callback(lambda: manual.change(hook.id, {"enabled": False}))
         ends.enter_context(maker)
         dispatcher = ends.enter_context(Dispatcher(settings, metrics))
-        opened = open_judge(settings, metrics, who="demo", noticed=dispatcher.bell.ring, now=None)
+        opened = open_judge(settings, metrics, who="demo", noticed=dispatcher.noticed, now=None)
         ends.callback(opened.close)
         yield Stage(opened, maker, Watch())
 

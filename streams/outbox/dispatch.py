@@ -95,6 +95,12 @@ class Dispatcher:
         if self._thread.is_alive():
             self._thread.join()
 
+    def noticed(self) -> None:
+        """This process has stored a notice: look at once. PostgreSQL tells of that by itself, once and to whoever
+        dispatches; a second ring would be a second look."""
+        if self._settings.store.startswith("sqlite"):
+            self.bell.ring()
+
     def _run(self) -> None:
         """Sessions one after the other: a fault that may pass ends one, and the next starts from the store."""
         pause = FIRST_PAUSE
@@ -183,17 +189,20 @@ class Round:
         """See what is stored, then which targets there are, and route it to them, until nothing waits. What is stored
         meanwhile rings again."""
         while True:
-            unrouted = await self._threaded(self._outbox.unrouted)
-            targets = await self._roll()
+            unrouted, hooks = await self._threaded(self._stored)
+            targets = self._roll(hooks)
             if unrouted:
                 for name in await self._threaded(self._outbox.route, unrouted, targets, _now()):
                     self._couriers[name][0].wake()
             if len(unrouted) < AT_ONCE:
                 return
 
-    async def _roll(self) -> list[Target]:
+    def _stored(self) -> tuple[Sequence[int], list[Hook]]:
+        unrouted = self._outbox.unrouted()
+        return unrouted, self._hooks.enabled()
+
+    def _roll(self, hooks: Sequence[Hook]) -> list[Target]:
         """The targets that there are now; each has its courier."""
-        hooks = await self._threaded(self._hooks.enabled)
         changed = {hook.id for hook in hooks if self._versions.get(hook.id) != hook.version}
         self._versions = {hook.id: hook.version for hook in hooks}
         targets: list[Target] = [*self._sinks, *map(self._to_target, hooks)]

@@ -48,7 +48,7 @@ class AlertmanagerSink(WebSink):
         return super().wants(notice) and episode(notice) is not None
 
     async def attempt(self, notice: Notice, at: datetime) -> Outcome:
-        """Post one alert. What is said last of a thing is remembered, since it is recorded only afterwards."""
+        """Post one alert. What is said last of a thing is remembered, to be said again while it stands."""
         async with self._lock:
             outcome = await self._post([self.alert(notice, at)])
             if outcome.result is Result.DELIVERED and (found := episode(notice)) is not None:
@@ -56,10 +56,13 @@ class AlertmanagerSink(WebSink):
         return outcome
 
     async def repeat(self, told: Sequence[Notice], at: datetime) -> Outcome | None:
-        """Say again what stands of what was told last; None where nothing does."""
+        """Say again what stands of what was told, before this session or in it; None where nothing does."""
         async with self._lock:
-            self._forget(told)
-            stands = [self.alert(notice, at) for notice in map(self._last, told) if self._stands(notice)]
+            for notice in told:
+                if (found := episode(notice)) is not None:
+                    self._said.setdefault(found.key, notice)  # what this session said came later
+            self._said = {key: notice for key, notice in self._said.items() if self._stands(notice)}
+            stands = [self.alert(notice, at) for notice in self._said.values()]
             try:
                 outcomes = [await self._post(stands[n : n + AT_ONCE]) for n in range(0, len(stands), AT_ONCE)]
             except SinkError as error:
@@ -68,7 +71,8 @@ class AlertmanagerSink(WebSink):
         return self.hushed((failed or outcomes)[0]) if outcomes else None
 
     def close(self) -> None:
-        """Forget what was said: it is recorded. The next session has a loop of its own, and so the lock anew."""
+        """Forget what was said: the next session is told what was recorded of it. It has a loop of its own, and so the
+        lock anew."""
         self._said, self._lock = {}, asyncio.Lock()
 
     def alert(self, notice: Notice, at: datetime) -> dict[str, Any]:
@@ -94,17 +98,6 @@ class AlertmanagerSink(WebSink):
     async def _post(self, alerts: list[dict[str, Any]]) -> Outcome:
         headers = {} if self._given.authorization is None else {"authorization": self._given.authorization.read()}
         return await self.post(alerts, headers)
-
-    def _forget(self, recorded: Sequence[Notice]) -> None:
-        """What is recorded by now need not be remembered: else all that was ever said would be."""
-        for notice in recorded:
-            found = episode(notice)
-            if found is not None and (said := self._said.get(found.key)) is not None and said.id == notice.id:
-                del self._said[found.key]
-
-    def _last(self, notice: Notice) -> Notice:
-        found = episode(notice)
-        return notice if found is None else self._said.get(found.key, notice)
 
     def _stands(self, notice: Notice) -> bool:
         found = episode(notice)

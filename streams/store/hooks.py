@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
 
 from detector.notice import Notice, NoticeType
 from streams.outbox.call import SINK, Attempt, CallId, Outcome, Result, State, call_id, lane, rank
@@ -173,13 +173,8 @@ class Hooks:
 
     def log(self, target: str, state: State | None = None, after: int | None = None, limit: int = 50) -> Page[Logged]:
         """The calls of a target, newest first, in that state or in any."""
-        found = _calls().where(calls.c.target == target).order_by(calls.c.seq.desc()).limit(limit + 1)
-        if state is not None:
-            found = found.where(calls.c.state == state.value)
-        if after is not None:
-            found = found.where(calls.c.seq < after)
         with self._database.reading() as connection:
-            rows = connection.execute(found).all()
+            rows = connection.execute(calls_of(target, state, after, limit + 1)).all()
             items = _logged(connection, rows[:limit])
         return Page(tuple(items), items[-1].seq if len(rows) > limit else None)
 
@@ -247,7 +242,15 @@ def _touch(connection: Connection, id: str, values: Mapping[str, Any]) -> Row[An
     return connection.execute(changed.returning(*_HOOKS.columns)).one_or_none()
 
 
-def _calls() -> Any:
+def calls_of(target: str, state: State | None, after: int | None, limit: int) -> Select[Any]:
+    """So many calls of a target, newest first, in that state or in any, behind a number or from the newest on."""
+    found = _calls().where(calls.c.target == target).order_by(calls.c.seq.desc()).limit(limit)
+    if state is not None:
+        found = found.where(calls.c.state == state.value)
+    return found if after is None else found.where(calls.c.seq < after)
+
+
+def _calls() -> Select[Any]:
     return select(calls, *NOTICE).join(notices, notices.c.id == calls.c.notice)
 
 

@@ -110,26 +110,32 @@ class Outbox:
         self._database = database
         self._lease = lease
 
-    def unrouted(self) -> Sequence[Row[Any]]:
-        """The oldest notices that have no calls yet, `AT_ONCE` at most. To be read before their targets are: one that
-        was there before a notice hears of it."""
-        found: Any = select(notices.c.id.label("notice"), *NOTICE).where(notices.c.routed_at.is_(None))
+    def unrouted(self) -> Sequence[int]:
+        """The numbers of the oldest notices that have no calls yet, `AT_ONCE` at most. To be read before their targets
+        are: one that was there before a notice hears of it."""
+        found = select(notices.c.seq).where(notices.c.routed_at.is_(None)).order_by(notices.c.seq).limit(AT_ONCE)
         with self._database.reading() as connection:
-            return connection.execute(found.order_by(notices.c.seq).limit(AT_ONCE)).all()
+            return connection.scalars(found).all()
 
-    def route(self, unrouted: Sequence[Row[Any]], targets: Sequence[Target], at: datetime) -> set[str]:
+    def route(self, unrouted: Sequence[int], targets: Sequence[Target], at: datetime) -> set[str]:
         """Make the calls of these notices, due at once; the names of the targets that got any.
 
-        A notice that nobody wants is done with; a target that comes later hears of later notices only.
+        Nothing was ever put before what was read (`in_order`), so that these are all up to the last of them. A notice
+        that nobody wants is done with, and is not read where nobody is there; a target that comes later hears of
+        later notices only.
         """
         if self._lease is not None:
             self._lease.check()
-        made = [_call(row, target, at) for row in unrouted for target in targets if target.wants(to_notice(row))]
+        these: Any = (notices.c.routed_at.is_(None), notices.c.seq <= unrouted[-1])
+        made: list[dict[str, Any]] = []
         with self._database.writing() as connection:
+            if targets:
+                found: Any = select(notices.c.id.label("notice"), *NOTICE).where(*these).order_by(notices.c.seq)
+                told = [to_notice(row) for row in connection.execute(found)]
+                made = [_call(notice, target, at) for notice in told for target in targets if target.wants(notice)]
             if made:
                 connection.execute(self._database.insert(calls).on_conflict_do_nothing(), made)
-            done = update(notices).where(notices.c.id.in_([row.notice for row in unrouted]))
-            connection.execute(done.values(routed_at=at))
+            connection.execute(update(notices).where(*these).values(routed_at=at))
             self._fence(connection)
         return {call["target"] for call in made}
 
@@ -252,8 +258,7 @@ def of_attempt(call: CallId, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _call(row: Row[Any], target: Target, at: datetime) -> dict[str, Any]:
-    notice = to_notice(row)
+def _call(notice: Notice, target: Target, at: datetime) -> dict[str, Any]:
     return {
         "id": call_id(target.name, notice.id),
         "target": target.name,

@@ -63,6 +63,7 @@ calls = Table(
     Column("settled_at", Instant),
     Index("ix_calls_id", "id", unique=True),
     Index("ix_calls_target_seq", "target", "seq"),
+    Index("ix_calls_target_state_seq", "target", "state", "seq"),  # the log of one state: few failed among many
     Index("ix_calls_notice", "notice"),
     sqlite_autoincrement=True,
 )

@@ -17,9 +17,9 @@ from streams.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0011"
+HEAD: Final = "0012"
 """The revision that this program reads and writes; tests/test_store.py holds it equal to the newest migration."""
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 """Every revision that this program knows, oldest first."""
 _LOCK: Final = 0x53_54_52_41_59
 """Key of PostgreSQL's advisory lock under which one process at a time migrates: "STRAY"."""
