@@ -2,11 +2,11 @@
 
 kafka-python 3.0.12 reads its socket 4 KiB at a time, joins the pieces, copies them into a buffer that it has made for
 this one answer, and copies that twice to decode it: of 0.5 ms of CPU that a fetched still of 140 kB costs, 0.3 go into
-these copies and into memory that the system has to hand out anew each time. Here the system writes each answer into
-memory of its own, while other threads hold Python's lock, and what a fetch brought stays there until it was read
-(streams/kafka/batches.py).
+these copies and into memory that the system has to hand out anew each time. Here a connection has one buffer; the
+system writes into it while other threads hold Python's lock, and answers are decoded from it.
 
-Owns that memory, and where an answer ends. Refuses to know what an answer says: kafka-python's parser decodes it.
+Owns that buffer, and where in it an answer begins and ends. Refuses to know what an answer says: kafka-python's parser
+decodes it, and copies out of the buffer what lasts longer than the call.
 """
 
 from __future__ import annotations
@@ -14,44 +14,21 @@ from __future__ import annotations
 import ssl
 from typing import Any, Final
 
-import numpy as np
 from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.net.manager import KafkaConnectionManager
-from kafka.protocol.consumer.fetch import FetchResponse
-from kafka.protocol.schemas.fields.codecs import Bytes
-from kafka.record import memory_records
-
-from streams.kafka.batches import Batch
 
 HEAD_BYTES: Final = 4
 """The length that stands before each answer."""
 
 LEAST_BYTES: Final = 64 * 1024
-"""Answers below this size are decoded from a copy, as the client does it: heartbeats, acknowledgements, metadata."""
+"""Room of a connection on which no larger answer has come: heartbeats, acknowledgements, metadata. Answers below this
+size are decoded from a copy, as the client does it."""
 
+STEP_BYTES: Final = 1024 * 1024
+"""Room grows by so much, so that answers that differ a little share one buffer."""
 
-class _Lying(Bytes):
-    """Bytes that are not copied out of the answer: whoever holds them holds the answer."""
-
-    @classmethod
-    def emit_decode_from(cls, ctx: Any, var_name: str, indent: str, compact: bool = False) -> None:
-        """As the client has it, but for the copy."""
-        begin = len(ctx.lines)
-        super().emit_decode_from(ctx, var_name, indent, compact)  # type: ignore[no-untyped-call]
-        ctx.lines[begin:] = [line.replace(" = bytes(data[", " = (data[") for line in ctx.lines[begin:]]
-
-
-def _read_in_place() -> None:
-    """Have the client decode what a fetch brings so, and read batches where they lie."""
-    answer: Any = FetchResponse
-    fields = answer._struct._fields
-    for name in ("responses", "partitions"):
-        fields = next(field for field in fields if field.name == name).array_of._fields
-    next(field for field in fields if field.name == "records")._type = _Lying
-    vars(memory_records)["DefaultRecordBatch"] = Batch
-
-
-_read_in_place()
+KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Room that a connection keeps, at most: a fetch is half of it, and a message that is larger comes alone and rarely."""
 
 
 class Manager(KafkaConnectionManager):
@@ -93,19 +70,22 @@ class Inlet:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._parser: Any = None
-        self._head = memoryview(bytearray(HEAD_BYTES))
-        self._body: memoryview | None = None
-        self._rest = self._head
+        self._view = memoryview(bytearray(LEAST_BYTES))
+        self._filled = 0
         self._answers: list[Any] = []
+
+    @property
+    def room(self) -> int:
+        """Bytes that the buffer holds."""
+        return len(self._view)
 
     def receive(self) -> tuple[bytes, Exception | None]:
         """Take in all that has arrived. What the transport hands on is empty: the parser has the answers already."""
         try:
             self._attach()
-            while size := self._transport._sock.recv_into(self._rest):
-                self._rest = self._rest[size:]
-                while not self._rest:
-                    self._turn()
+            while size := self._transport._sock.recv_into(self._view[self._filled :]):
+                self._filled += size
+                self._take_out()
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return b"", None
         except KafkaError as error:
@@ -124,12 +104,27 @@ class Inlet:
         answers, self._answers = self._answers, []
         return answers
 
-    def _turn(self) -> None:
-        """The head is there, so make room for what it stands before; or that is there, so decode it."""
-        if self._body is None:
-            size = int.from_bytes(self._head, signed=True)
-            self._parser._validate_frame_size(size)
-            self._body = self._rest = np.empty(size, np.uint8).data
-        else:
-            body, self._body, self._rest = self._body, None, self._head
-            self._answers.append(self._parser._process_response(Frame(body)))
+    def _take_out(self) -> None:
+        """Decode the answers that are whole, and bring what follows them to the front."""
+        begin, end = 0, self._end_of(0)
+        while end <= self._filled:
+            self._answers.append(self._parser._process_response(Frame(self._view[begin + HEAD_BYTES : end])))
+            begin, end = end, self._end_of(end)
+        self._move(begin, end - begin)
+
+    def _end_of(self, begin: int) -> int:
+        """Where the answer that begins there ends; behind all that is there while its length is not."""
+        if self._filled - begin < HEAD_BYTES:
+            return begin + LEAST_BYTES
+        size = int.from_bytes(self._view[begin : begin + HEAD_BYTES], signed=True)
+        self._parser._validate_frame_size(size)
+        return begin + HEAD_BYTES + size
+
+    def _move(self, begin: int, wanted: int) -> None:
+        """Have what begins there stand at the front of a buffer in which so much fits."""
+        rest = self._view[begin : self._filled]
+        if wanted > self.room or self.room > KEPT_BYTES >= wanted:
+            size = LEAST_BYTES if wanted <= LEAST_BYTES else -(-wanted // STEP_BYTES) * STEP_BYTES
+            self._view = memoryview(bytearray(size))
+        self._filled = len(rest)
+        self._view[: self._filled] = rest
