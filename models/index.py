@@ -133,7 +133,7 @@ def _probes(
             probes[count, COUNTED] = ~free[h, t] >> np.uint32(_LOW) & np.uint32((1 << BITS) - 1 >> _LOW)
             probes[count, MOST], probes[count, ALL], probes[count, ASKER] = 0, BITS, h
             # a bucket that was not divided is the same whatever that sign is
-            count += not (np.int64(turned) & last and place + last >= buckets)
+            count += not (np.int64(turned) & last and (place & (last - 1)) + last >= buckets)
             open_ = free[h, t] & np.uint32(bits)
             turned = (turned - open_) & open_
         h += turned == 0
