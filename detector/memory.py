@@ -35,7 +35,7 @@ from detector.restoring import Fresh, Restoring, enter, found_by
 from models.code import Hypotheses
 from models.fingerprint import Fingerprint, Still
 from models.index import Index
-from models.keys import lookup, lookups
+from models.keys import lookup
 from models.looked import Looked
 from models.records import AccountId, CameraId, Delivery, DeliveryId, SceneId, Verdict, derived_id
 from models.scene import Camera, Scene, Standing
@@ -46,6 +46,8 @@ RING: Final = 16
 WHOSE: Final = (NUMBER[Standing.CONFIRMED], VISITED)
 """Standings of rows that may name an owner."""
 VERDICTS: Final = tuple(Verdict)
+WHOLE: Final = 16
+"""Placings of a still that is read otherwise than as it came which are looked up by every window."""
 FEW: Final = 10_000
 """Scenes up to which a search compares all of them, whatever keys they share: 177 placings of a still take no longer
 than its keys do (2 ns a row and placing), and some pictures that are spoiled all over share no key with their scene."""
@@ -236,7 +238,7 @@ class Memory:
         """The same of each of several thumbnails under placings of which none is common."""
         if len(self.index) <= FEW:
             return [self.index.rows(skip=skip, standings=standings)] * len(givens)
-        queries = lookups(givens, scenes=len(self.index))
+        queries = [lookup(given, scenes=len(self.index), whole=WHOLE) for given in givens]
         return [self.index.candidates(query, skip=skip, standings=standings) for query in queries]
 
     def looked(self, known: Known) -> Looked:

@@ -60,6 +60,8 @@ _PENDING: Final = 1024
 """Rows that are compared together."""
 _SOON: Final = 16
 """Rows whose codes are asked of memory before they are needed."""
+_AHEAD: Final = 24
+"""Lines of the next table that are asked of memory before it is looked at."""
 _LOW: Final = below(BITS)
 
 
@@ -79,20 +81,32 @@ def _candidates(
     wanted: int,
     out: NDArray[np.int64],
 ) -> int:
-    """Fill `out` with the rows that share a key and agree loosely; returns how many there are."""
+    """Fill `out` with the rows that share a key and agree loosely; returns how many there are.
+
+    While one table's lines are looked at, memory is asked for the next one's; rows wait until there are many.
+    """
     known = np.zeros(4 * out.size, np.int64)
-    probes = np.empty((RING, PROBE), np.uint32)
+    both, now = np.empty((2, RING, PROBE), np.uint32), 0
     rows, by = np.empty(_PENDING + LINE, np.uint32), np.empty(_PENDING + LINE, np.uint32)
-    n = 0
-    for t in range(len(tables)):
-        h, turned = 0, np.uint32(0)
-        while h < keys.shape[0]:
-            h, turned, tail = _probes(keys, free, seen, t, int(buckets[t]), h, turned, probes)
-            head = 0
-            while head < tail:
-                head, tail, found = walk(tables[t], probes, head, tail, rows, by)
+    n, found, t = 0, 0, 0
+    h, turned, tail = _probes(keys, free, seen, t, int(buckets[t]), 0, np.uint32(0), both[now])
+    while t < len(tables):
+        following, coming = t, 0
+        if h >= keys.shape[0]:
+            following, h, turned = t + 1, 0, np.uint32(0)
+        if following < len(tables):
+            h, turned, coming = _probes(keys, free, seen, following, int(buckets[following]), h, turned, both[1 - now])
+            for k in range(min(_AHEAD, coming)):
+                prefetch(tables[following], np.int64(both[1 - now, k, PLACE]))
+        head = 0
+        while head < tail:
+            head, tail, more = walk(tables[t], both[now], head, tail, rows[found:], by[found:])
+            found += more
+            if head < tail:
                 n = _narrow(bits, camera, standing, qcodes, qmasks, skip, wanted, rows, by, found, known, out, n)
-    return n
+                found = 0
+        t, tail, now = following, coming, 1 - now
+    return _narrow(bits, camera, standing, qcodes, qmasks, skip, wanted, rows, by, found, known, out, n)
 
 
 @njit(cache=True, nogil=True)
@@ -119,7 +133,7 @@ def _probes(
             probes[count, COUNTED] = ~free[h, t] >> np.uint32(_LOW) & np.uint32((1 << BITS) - 1 >> _LOW)
             probes[count, MOST], probes[count, ALL], probes[count, ASKER] = 0, BITS, h
             # a bucket that was not divided is the same whatever that sign is
-            count += not (np.int64(turned) & last and place + last >= buckets)
+            count += not (np.int64(turned) & last and (place & (last - 1)) + last >= buckets)
             open_ = free[h, t] & np.uint32(bits)
             turned = (turned - open_) & open_
         h += turned == 0

@@ -16,7 +16,6 @@ looks at for it (docs/decisions/index.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,8 +24,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.bucket import NO_KEY
-from models.code import AS_IS, Hypotheses, fine_of, hypotheses
-from models.lanes import LINE, popcount, sum_products, weakest
+from models.code import AS_IS, FINE, Hypotheses, fine_of, hypotheses
+from models.lanes import LINE, lowest, popcount, sum_along, sum_down, weakest
 from models.thumbnail import SIDE
 
 SAMPLES: Final = 32
@@ -92,25 +91,23 @@ def _spread(frequency: float) -> float:
     return float(2.75 * frequency**0.28 * np.exp(-((frequency / 0.0974) ** 2)))
 
 
-def _tables() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """The transforms along x that any window needs, as rows over all samples (n, SAMPLES), those of one span together;
-    of each `TOGETHER` of them the span, its first and its end, and which rows of samples the windows need of them, as
-    bits, for the `RARE_WINDOWS` and for all, (n / TOGETHER, 4). For each sign of each window which of the transforms
-    it takes, (KEYS, BITS), and its own along y, over the window's samples alone and weighed by how strong such a wave
-    is, (KEYS * BITS, SAMPLES)."""
-    each = [(x0, x1, b) for y0, y1, x0, x1 in WINDOWS for _, _, b in _waves(y1 - y0, x1 - x0)]
-    along = {wave: n for n, wave in enumerate(sorted(set(each)))}
-    takes = np.array([along[wave] for wave in each], np.int64).reshape(KEYS, BITS)
-    spans = np.zeros((len(along) // TOGETHER, 4), np.int64)
-    down = np.zeros((KEYS, BITS, SAMPLES), np.float32)
-    for t, (y0, y1, x0, x1) in enumerate(WINDOWS):
-        for k, (frequency, a, _) in enumerate(_waves(y1 - y0, x1 - x0)):
-            down[t, k, y0:y1] = _cosine(y1 - y0, a) / _spread(frequency)
-        for n in takes[t] // TOGETHER:
-            rows = (1 << y1) - (1 << y0)
-            spans[n] = x0, x1, spans[n, 2] | rows * (t in RARE_WINDOWS), spans[n, 3] | rows
-    across = np.stack([np.pad(_cosine(e - s, w), (s, SAMPLES - e)) for s, e, w in along])
-    return across.astype(np.float32), spans, takes, down.reshape(-1, SAMPLES)
+RARE_WINDOWS: Final = (0, 5, 8, 9, 10, 11, 14, 15, 16, 18, 19, 21, 22)
+"""Those by which the many rare placings are looked up. Of 291 pairs of a still and its scene that share a key under
+such a placing alone, 290 share one of these."""
+_RARE: Final = np.isin(np.arange(KEYS), RARE_WINDOWS)
+_BOXES: Final = np.array(WINDOWS, np.int64)
+_HEIGHTS: Final = _BOXES[:, 1] - _BOXES[:, 0]
+_AREAS: Final = (_HEIGHTS * (_BOXES[:, 3] - _BOXES[:, 2])).astype(np.uint64)
+_ROWS, _COLUMNS = (((1 << _BOXES[:, k + 1]) - (1 << _BOXES[:, k])).astype(np.uint32) for k in (0, 2))
+"""The rows and columns of each window, as bits."""
+_MOST: Final = (UNSEEN_SHARE * _AREAS).astype(np.uint64)
+"""Samples of each window that may be unseen."""
+_NARROW: Final = 8
+"""Waves along x that are worked out at once in a window that is no wider than half of the picture; in others twice as
+many."""
+_SHAPES: Final = sorted({(y1 - y0, x1 - x0) for y0, y1, x0, x1 in WINDOWS})
+_WIDTHS: Final = sorted({width for _, width in _SHAPES})
+_SPANS: Final = np.array(sorted({(x0, x1) for _, _, x0, x1 in WINDOWS}), np.int64)
 
 
 def _cosine(n: int, wave: int) -> NDArray[np.float64]:
@@ -119,124 +116,199 @@ def _cosine(n: int, wave: int) -> NDArray[np.float64]:
     return row
 
 
-RARE_WINDOWS: Final = (0, 5, 8, 9, 10, 11, 14, 15, 16, 18, 19, 21, 22)
-"""Those by which the many rare placings are looked up. Of 291 pairs of a still and its scene that share a key under
-such a placing alone, 290 share one of these."""
-_RARE: Final = np.isin(np.arange(KEYS), RARE_WINDOWS)
-_BOXES: Final = np.array(WINDOWS, np.int64)
-TOGETHER: Final = 3
-"""Transforms along x of one span that are worked out at once: each span has so many, or a multiple."""
-_ACROSS, _SPANS, _TAKES, _DOWN = _tables()
-_weakest, _products, _product = weakest(BITS, LAST), sum_products(TOGETHER), sum_products(1)
-LANES: Final = LINE
-"""Placings that are worked out side by side, in the lanes of one register."""
+def _across() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """For each width one row a sample, with what it weighs in each wave along x, (samples, LINE); and in which row
+    those of each span begin."""
+    rows = [np.stack([_cosine(width, wave) for wave in range(LINE)], axis=1) for width in _WIDTHS]
+    begin = {width: sum(_WIDTHS[:k]) for k, width in enumerate(_WIDTHS)}
+    return np.concatenate(rows).astype(np.float32), np.array([begin[x1 - x0] for x0, x1 in _SPANS.tolist()])
+
+
+def _down() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """For each shape one row a sample, with what it weighs along y in each sign, by how strong such a wave is,
+    (samples, 2 LINE). Of each window its shape and its span, and where the rows of its shape begin."""
+    rows = np.zeros((sum(height for height, _ in _SHAPES), 2 * LINE))
+    begin = [sum(height for height, _ in _SHAPES[:k]) for k in range(len(_SHAPES))]
+    for first, (height, width) in zip(begin, _SHAPES, strict=True):
+        for k, (frequency, wave, _) in enumerate(_waves(height, width)):
+            rows[first : first + height, k] = _cosine(height, wave) / _spread(frequency)
+    shapes = [_SHAPES.index((y1 - y0, x1 - x0)) for y0, y1, x0, x1 in WINDOWS]
+    spans = [_SPANS.tolist().index([x0, x1]) for _, _, x0, x1 in WINDOWS]
+    return rows.astype(np.float32), np.array([shapes, spans]), np.array([begin[shape] for shape in shapes])
+
+
+_ACROSS, _ACROSS_OF = _across()
+_DOWN, (_SHAPE, _SPAN), _DOWN_OF = _down()
+_weakest, _wide, _narrow = weakest(BITS, LAST), sum_along(LINE), sum_along(_NARROW)
+_down_0, _down_1, _down_2, _down_3, _down_4, _down_5 = (sum_down([b for *_, b in _waves(*s)]) for s in _SHAPES)
+PLANE: Final = FINE + 1
+"""Lines of a thumbnail at half cells, the one included in which nothing is seen."""
 
 
 @njit(cache=True, nogil=True)
-def _lines(placings: NDArray[np.float32], axis: int, size: int, at: NDArray[np.int64]) -> None:
-    """Fill `at` (SAMPLES, LANES) with the half-cell line of each sample: outside the last, where nothing is seen."""
+def _lines(a: float, b: float, at: NDArray[np.uint8]) -> np.uint32:
+    """Fill `at` (SAMPLES,) with the half-cell line of each sample; outside the last, where nothing is seen, and which
+    samples these are, as bits."""
     centre = (SIDE - 1) / 2.0
-    for h in range(LANES):
-        a, b = placings[h, 2 * axis], placings[h, 2 * axis + 1]
-        for g in range(SAMPLES):
-            v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
-            outside = v < -1.5 or v > size + 0.5
-            at[g, h] = size if outside else min(max(int(np.floor(v + 0.5)), 0), size - 1)
+    for g in range(SAMPLES):
+        v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
+        outside = v < -1.5 or v > FINE + 0.5
+        at[g] = FINE if outside else min(max(int(np.floor(v + 0.5)), 0), FINE - 1)
+    bits = np.uint32(0)
+    for g in range(SAMPLES):
+        bits |= np.uint32(at[g] == FINE) << np.uint32(g)
+    return bits
 
 
 @njit(cache=True, nogil=True)
-def _cleared(fine: NDArray[np.float32], out: NDArray[np.float32], holed: NDArray[np.bool_]) -> None:
-    """Fill `out` with the thumbnails, 0 where nothing is seen, and which columns have such places, (m, columns)."""
-    size = fine.shape[1] - 1
-    for p in range(fine.shape[0]):
-        for y in range(size + 1):
-            for x in range(size + 1):
-                v = fine[p, y, x]
-                gone = np.isnan(v)
-                out[p, y, x] = np.float32(0.0) if gone else v
-                holed[p, x] |= gone and y < size
+def _cleared(fine: NDArray[np.float32], out: NDArray[np.float32], holed: NDArray[np.bool_]) -> bool:
+    """Fill `out` with the thumbnail, 0 where nothing is seen, and which columns but the last have such places inside;
+    whether any has."""
+    holed[:] = False
+    for y in range(PLANE):
+        for x in range(PLANE):
+            v = fine[y, x]
+            gone = np.isnan(v)
+            out[y, x] = np.float32(0.0) if gone else v
+            holed[x] |= gone and y < FINE and x < FINE
+    return bool(holed.any())
 
 
 @njit(cache=True, nogil=True)
-def _lost(
+def _seen(
     fine: NDArray[np.float32],
     holed: NDArray[np.bool_],
-    planes: NDArray[np.int64],
-    xs: NDArray[np.int64],
-    ys: NDArray[np.int64],
+    holes: bool,
+    xs: NDArray[np.uint8],
+    ys: NDArray[np.uint8],
+    beside: np.uint32,
+    above: np.uint32,
+    every: bool,
     lost: NDArray[np.uint32],
+    seen: NDArray[np.bool_],
 ) -> None:
-    """Fill in which samples of each column are not seen, as bits, (x, placing)."""
-    size = fine.shape[1] - 1
-    outside = np.zeros(LANES, np.uint32)
-    for y in range(SAMPLES):
-        for h in range(LANES):
-            outside[h] |= np.uint32(ys[y, h] == size) << np.uint32(y)
-    for x in range(SAMPLES):
-        for h in range(LANES):
-            lost[x, h] = outside[h]
-            if holed[planes[h], xs[x, h]]:
+    """Fill in which windows a placing sees enough of, of all or of the `RARE_WINDOWS`: `beside` and `above` are the
+    columns and rows of samples that lie outside, as bits, and `lost` (SAMPLES,) is used for all that is not seen of
+    each column."""
+    if holes:
+        for x in range(SAMPLES):
+            lost[x] = above if xs[x] != FINE else ~np.uint32(0)
+            if holed[xs[x]]:
                 for y in range(SAMPLES):
-                    lost[x, h] |= np.uint32(np.isnan(fine[planes[h], ys[y, h], xs[x, h]])) << np.uint32(y)
+                    lost[x] |= np.uint32(np.isnan(fine[ys[y], xs[x]])) << np.uint32(y)
+    for t in range(KEYS):
+        if every or _RARE[t]:
+            hidden = np.uint64(0)
+            if holes:
+                for x in range(_BOXES[t, 2], _BOXES[t, 3]):
+                    hidden += popcount(np.uint64(lost[x] & _ROWS[t]))
+            else:
+                high, wide = popcount(np.uint64(~above & _ROWS[t])), popcount(np.uint64(~beside & _COLUMNS[t]))
+                hidden = _AREAS[t] - high * wide
+            seen[t] = hidden <= _MOST[t]
 
 
 @njit(cache=True, nogil=True)
 def _along(
     clear: NDArray[np.float32],
-    planes: NDArray[np.int64],
-    xs: NDArray[np.int64],
-    ys: NDArray[np.int64],
-    needed: int,
-    sampled: NDArray[np.float32],
-    rows: NDArray[np.float32],
+    xs: NDArray[np.uint8],
+    ys: NDArray[np.uint8],
+    seen: NDArray[np.bool_],
+    done: NDArray[np.uint32],
+    samples: NDArray[np.float32],
+    along: NDArray[np.float32],
 ) -> None:
-    """Fill `rows` (waves * SAMPLES, LANES) with the transforms along x of the samples, row by row, where the windows
-    need them: `needed` says in which column of the spans. `planes` says which of the thumbnails each placing is of."""
-    flat, width = clear.ravel(), clear.shape[1]
-    first = np.empty(LANES, np.int64)
-    for y in range(SAMPLES):
-        for h in range(LANES):
-            first[h] = (planes[h] * width + ys[y, h]) * width
-        for x in range(SAMPLES):
-            for h in range(LANES):
-                sampled[x, h] = flat[np.uint64(first[h] + xs[x, h])]
-        for n in range(_SPANS.shape[0]):
-            if _SPANS[n, needed] >> y & 1:
-                at, which = n * TOGETHER * SAMPLES + y, n * TOGETHER
-                _products(rows, at, SAMPLES, _ACROSS, which, _SPANS[n, 0], _SPANS[n, 1], sampled, 0)
+    """Fill `along` (spans * PLANE, LINE) with the transforms along x that the windows need which are seen, and
+    `samples` (PLANE, SAMPLES) with what they are of: the lines of the thumbnail at `xs`. What is `done` (PLANE,) is
+    there already: of which spans, as bits."""
+    needed, all_ = np.zeros(len(_SPANS), np.uint32), np.uint32(0)
+    for t in range(KEYS):
+        if seen[t]:
+            needed[_SPAN[t]] |= _ROWS[t]
+            all_ |= _ROWS[t]
+    while all_:
+        line = np.int64(ys[lowest(all_)])
+        all_ &= all_ - np.uint32(1)
+        if not done[line]:
+            for x in range(SAMPLES):
+                samples[line, x] = clear[line, xs[x]]
+    for span in range(len(_SPANS)):  # one after the other: a loop that always goes round as often costs least
+        rows, bit, base, which = needed[span], np.uint32(1) << np.uint32(span), span * PLANE, _ACROSS_OF[span]
+        x0, width = _SPANS[span, 0], _SPANS[span, 1] - _SPANS[span, 0]
+        while rows:
+            line = np.int64(ys[lowest(rows)])
+            rows &= rows - np.uint32(1)
+            if done[line] & bit == 0:
+                done[line] |= bit
+                if width > SAMPLES // 2:
+                    _wide(along, base + line, _ACROSS, which, samples[line], x0, width)
+                else:
+                    _narrow(along, base + line, _ACROSS, which, samples[line], x0, width)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _strengths(
+    along: NDArray[np.float32], ys: NDArray[np.uint8], window: int, at: int, out: NDArray[np.float32]
+) -> None:
+    """Fill the row `at` of `out` with how strong each wave of the window is, from the transforms along x."""
+    first, rows, base, which = _BOXES[window, 0], _HEIGHTS[window], _SPAN[window] * PLANE, _DOWN_OF[window]
+    shape = _SHAPE[window]
+    if shape == 0:
+        _down_0(out, at, _DOWN, which, along, base, ys, first, rows)
+    elif shape == 1:
+        _down_1(out, at, _DOWN, which, along, base, ys, first, rows)
+    elif shape == 2:
+        _down_2(out, at, _DOWN, which, along, base, ys, first, rows)
+    elif shape == 3:
+        _down_3(out, at, _DOWN, which, along, base, ys, first, rows)
+    elif shape == 4:
+        _down_4(out, at, _DOWN, which, along, base, ys, first, rows)
+    else:
+        _down_5(out, at, _DOWN, which, along, base, ys, first, rows)
 
 
 @njit(cache=True, nogil=True)
-def _seen(lost: NDArray[np.uint32], window: int, hidden: NDArray[np.uint64]) -> bool:
-    """Fill in how many samples of the window are not seen, by placing; whether any placing sees enough of it."""
-    y0, y1, x0, x1 = _BOXES[window]
-    rows = np.uint32((1 << y1) - (1 << y0))
-    most = np.uint64(UNSEEN_SHARE * ((y1 - y0) * (x1 - x0)))
-    hidden[:] = 0
-    for x in range(x0, x1):
-        for h in range(LANES):
-            hidden[h] += popcount(np.uint64(lost[x, h] & rows))
-    some = False
-    for h in range(LANES):
-        hidden[h] = hidden[h] > most
-        some |= hidden[h] == 0
-    return some
+def _signs(
+    strengths: NDArray[np.int32],
+    of: NDArray[np.int64],
+    size: int,
+    free_of: NDArray[np.int64],
+    keys: NDArray[np.uint32],
+    free: NDArray[np.uint32],
+) -> None:
+    """Fill in the keys and the free signs of up to LINE windows, which are those of these strengths, (LINE, 2 LINE);
+    `of` says which row and window each is of, (LINE, 2)."""
+    counts, found = np.zeros((2, LINE), np.int32), np.empty((2, LINE), np.uint32)
+    for k in range(size):
+        counts[0, k], counts[1, k] = free_of[of[k, 0], 0], free_of[of[k, 0], 1]
+    _weakest(strengths, counts, found)
+    for k in range(size):
+        keys[of[k, 0], of[k, 1]], free[of[k, 0], of[k, 1]] = found[0, k], found[1, k]
 
 
 @njit(cache=True, nogil=True)
-def _strengths(rows: NDArray[np.float32], window: int, strengths: NDArray[np.float32]) -> None:
-    """Fill how strong each wave of the window is, (KEYS * BITS, LANES), from the transforms along x, (waves * SAMPLES,
-    LANES)."""
-    y0, y1 = _BOXES[window, 0], _BOXES[window, 1]
-    for k in range(BITS):
-        at = window * BITS + k
-        _product(strengths, at, 0, _DOWN, at, y0, y1, rows, _TAKES[window, k] * SAMPLES)
+def _alike(xs: NDArray[np.uint64], n: int, first: NDArray[np.int64], following: NDArray[np.int64]) -> int:
+    """String together placings whose lines along x are the same, (n, SAMPLES) bytes taken eight at a time: the first of
+    each string, and the one behind each placing (0: none); how many strings there are."""
+    last, strings = np.empty(n, np.int64), 0
+    for h in range(n):
+        following[h], k, one = 0, 0, xs[h]
+        while k < strings:
+            other = xs[first[k]]
+            if other[0] == one[0] and other[1] == one[1] and other[2] == one[2] and other[3] == one[3]:
+                break
+            k += 1
+        if k == strings:
+            first[k], strings = h, strings + 1
+        else:
+            following[last[k]] = h
+        last[k] = h
+    return strings
 
 
 @njit(cache=True, nogil=True)
 def _keys(
     fine: NDArray[np.float32],
-    planes: NDArray[np.int64],
     placings: NDArray[np.float32],
     free_of: NDArray[np.int64],
     whole: int,
@@ -245,59 +317,51 @@ def _keys(
     free: NDArray[np.uint32],
     seen: NDArray[np.bool_],
 ) -> None:
-    """Fill keys, the bits of their weakest signs, and which windows are seen, (n, KEYS) each.
+    """Fill keys, the bits of their weakest signs, and which windows are seen, (n, KEYS) each, of a thumbnail (PLANE,
+    PLANE) under its placings.
 
-    Each placing is of one of the thumbnails `fine` (m, FINE + 1, FINE + 1), by `planes` (n,).
     `free_of` (n, 2) says how many signs of the two parts are free; `as_is` that the first placing has more if it sees
     few windows; of placings beyond the first `whole` only the `RARE_WINDOWS` are taken. Rows beyond the placings are
     those of the first ones once more, to be inverted: they may have other signs free.
     """
     n = placings.shape[0]
-    xs, ys = np.empty((SAMPLES, LANES), np.int64), np.empty((SAMPLES, LANES), np.int64)
-    lost, hidden = np.empty((SAMPLES, LANES), np.uint32), np.empty((KEYS, LANES), np.uint64)
-    sampled, clear = np.empty((SAMPLES, LANES), np.float32), np.empty_like(fine)
-    holed = np.zeros(fine.shape[:2], np.bool_)
-    _cleared(fine, clear, holed)
-    rows = np.empty((_ACROSS.shape[0] * SAMPLES, LANES), np.float32)
-    strengths = np.empty((KEYS * BITS, LANES), np.float32)
-    bits, some = strengths.view(np.int32), np.empty(KEYS, np.bool_)
-    lanes, counts = np.empty((LANES, 4), np.float32), np.zeros((2, LANES), np.int32)
-    of = np.empty(LANES, np.int64)
-    found = np.empty((2, LANES), np.uint32)
-    for first in range(0, n, LANES):
-        size = min(LANES, n - first)
-        for h in range(LANES):
-            lanes[h], of[h] = placings[first + min(h, size - 1)], planes[first + min(h, size - 1)]
-        _lines(lanes, 0, fine.shape[1] - 1, xs)
-        _lines(lanes, 1, fine.shape[1] - 1, ys)
-        _lost(fine, holed, of, xs, ys, lost)
-        _along(clear, of, xs, ys, 3 if first < whole else 2, sampled, rows)
-        for t in range(KEYS):
-            some[t] = (first < whole or _RARE[t]) and _seen(lost, t, hidden[t])
-            if some[t]:
-                _strengths(rows, t, strengths)
-                for h in range(size):
-                    seen[first + h, t] = hidden[t, h] == 0 and (first + h < whole or _RARE[t])
-        counts[:, :size] = free_of[first : first + size].T
-        if as_is and first == 0:
-            halved = KEYS // max(int(seen[0].sum()), 1)
-            while halved > 1:
-                counts[0, 0], counts[1, 0] = min(counts[0, 0] + 1, BITS - LAST), min(counts[1, 0] + 1, LAST)
-                halved //= 2
-        for t in range(KEYS):
-            if some[t]:
-                _weakest(bits, t * BITS, counts, found)
-                for h in range(size):
-                    keys[first + h, t], free[first + h, t] = found[0, h], found[1, h]
-        again = min(size, keys.shape[0] - n - first)
-        if again > 0:
-            counts[:, :again] = free_of[n + first : n + first + again].T
+    again = keys.shape[0] - n
+    xs, ys = np.empty((n, SAMPLES), np.uint8), np.empty((n, SAMPLES), np.uint8)
+    clear, holed, lost = np.empty((PLANE, PLANE), np.float32), np.empty(PLANE, np.bool_), np.empty(SAMPLES, np.uint32)
+    holes = _cleared(fine, clear, holed)
+    for h in range(n):
+        beside, above = _lines(placings[h, 0], placings[h, 1], xs[h]), _lines(placings[h, 2], placings[h, 3], ys[h])
+        _seen(fine, holed, holes, xs[h], ys[h], beside, above, h < whole, lost, seen[h])
+    seen[n:] = seen[:again]
+    if as_is:
+        halved = KEYS // max(int(seen[0].sum()), 1)
+        while halved > 1:
+            free_of[0, 0], free_of[0, 1] = min(free_of[0, 0] + 1, BITS - LAST), min(free_of[0, 1] + 1, LAST)
+            halved //= 2
+    first, following = np.empty(n, np.int64), np.empty(n, np.int64)
+    done, samples = np.empty(PLANE, np.uint32), np.empty((PLANE, SAMPLES), np.float32)
+    along = np.empty((len(_SPANS) * PLANE, LINE), np.float32)
+    strengths, of, size = np.empty((LINE, 2 * LINE), np.float32), np.empty((LINE, 2), np.int64), 0
+    for string in range(_alike(xs.view(np.uint64), n, first, following)):
+        h = first[string]
+        done[:] = 0
+        while True:
+            _along(clear, xs[h], ys[h], seen[h], done, samples, along)
             for t in range(KEYS):
-                if some[t]:
-                    _weakest(bits, t * BITS, counts, found)
-                    for h in range(again):
-                        keys[n + first + h, t], free[n + first + h, t] = found[0, h], found[1, h]
-                        seen[n + first + h, t] = seen[first + h, t]
+                for row in range(h, n + again if seen[h, t] else h, n):
+                    if row == h:
+                        _strengths(along, ys[h], t, size, strengths)
+                    else:
+                        strengths[size] = strengths[size - 1]  # of row -1 where that one was the last of its LINE
+                    of[size, 0], of[size, 1] = row, t
+                    size += 1
+                    if size == LINE:
+                        _signs(strengths.view(np.int32), of, size, free_of, keys, free)
+                        size = 0
+            h = following[h]
+            if h == 0:
+                break
+    _signs(strengths.view(np.int32), of, size, free_of, keys, free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,38 +393,11 @@ def lookup(
     is. The first `whole` placings, or all of them, are looked up by every window, the others by `RARE_WINDOWS`.
     """
     n = len(given.placings)
-    counts = np.full((n + usual, 2), FREE_RARE, np.int64)
-    counts[:usual], counts[n:] = FREE_USUAL, FREE_NEGATIVE
-    if as_is:
-        counts[0] = FREE_AS_IS
-    counts[:, 1] = np.minimum(counts[:, 1] + _spare(scenes), LAST)
-    planes = np.zeros(n, np.int64)
-    keys, free, seen = _taken(
-        given.fine[None], planes, given.placings, counts, n if whole is None else whole, as_is=as_is
-    )
-    keys[n:] = ~keys[n:] & np.uint32((1 << BITS) - 1)
+    keys, free, seen = _taken(given.fine, given.placings, usual, n if whole is None else whole, as_is, _spare(scenes))
     codes, masks = given.codes, given.masks
-    return Lookup(keys, free, seen, np.concatenate([codes, ~codes[:usual]]), np.concatenate([masks, masks[:usual]]))
-
-
-def lookups(givens: Sequence[Hypotheses], *, scenes: int = MANY) -> list[Lookup]:
-    """Several thumbnails, each as `lookup` makes it ready under its first `LANES` placings by every window, the others
-    by `RARE_WINDOWS`. Those with few placings are worked out together, side by side."""
-    few = [given for given in givens if len(given.placings) <= LANES]
-    if not few:
-        return [lookup(given, scenes=scenes, whole=LANES) for given in givens]
-    sizes = [len(given.placings) for given in few]
-    n = sum(sizes)
-    counts = np.full((n, 2), (FREE_RARE[0], min(FREE_RARE[1] + _spare(scenes), LAST)), np.int64)
-    planes, placings = np.repeat(np.arange(len(few)), sizes), np.concatenate([given.placings for given in few])
-    taken = _taken(np.stack([given.fine for given in few]), planes, placings, counts, n)
-    ends = np.cumsum(sizes)[:-1]
-    each = zip(few, *(np.split(part, ends) for part in taken), strict=True)
-    together = iter([Lookup(keys, free, seen, given.codes, given.masks) for given, keys, free, seen in each])
-    return [
-        next(together) if len(given.placings) <= LANES else lookup(given, scenes=scenes, whole=LANES)
-        for given in givens
-    ]
+    if usual:
+        codes, masks = np.concatenate([codes, ~codes[:usual]]), np.concatenate([masks, masks[:usual]])
+    return Lookup(keys, free, seen, codes, masks)
 
 
 def as_it_is(levels: NDArray[np.int8]) -> Lookup:
@@ -375,27 +412,32 @@ def _spare(scenes: int) -> int:
 
 def keys_of(levels: NDArray[np.int8]) -> NDArray[np.uint32]:
     """The keys of a stored scene, (KEYS,); `NO_KEY` for windows that are not seen."""
-    keys: NDArray[np.uint32] = stored_keys(fine_of(levels)[None])[:, 0]
+    keys: NDArray[np.uint32] = stored_keys(fine_of(levels))
     return keys
 
 
+@njit(cache=True, nogil=True)
 def stored_keys(fine: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """The keys, (KEYS, n), of n stored scenes, whose thumbnails are given smoothed and at half cells."""
-    n = len(fine)
-    keys, _, seen = _taken(fine, np.arange(n), np.repeat(AS_IS, n, axis=0), np.zeros((n, 2), np.int64), n)
-    return np.where(seen, keys, NO_KEY).T
+    """The keys of a stored scene, (KEYS,), of which the thumbnail is given smoothed and at half cells."""
+    keys, _, seen = _taken(fine, AS_IS, 0, 1, False, 0)
+    return np.where(seen[0], keys[0], NO_KEY)
 
 
+@njit(cache=True, nogil=True)
 def _taken(
-    fine: NDArray[np.float32],
-    planes: NDArray[np.int64],
-    placings: NDArray[np.float32],
-    free_of: NDArray[np.int64],
-    whole: int,
-    *,
-    as_is: bool = False,
+    fine: NDArray[np.float32], placings: NDArray[np.float32], usual: int, whole: int, as_is: bool, spare: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.bool_]]:
-    shape = len(free_of), KEYS
-    keys, free, seen = np.zeros(shape, np.uint32), np.zeros(shape, np.uint32), np.zeros(shape, np.bool_)
-    _keys(fine, planes, placings, free_of, whole, as_is, keys, free, seen)
+    """Keys, the bits that are free and which windows are seen, of the placings and of the first `usual` ones once more,
+    inverted; `spare` of the last signs are free beyond what the placing leaves."""
+    n = placings.shape[0]
+    free_of = np.empty((n + usual, 2), np.int64)
+    for row in range(n + usual):
+        others, last = FREE_NEGATIVE if row >= n else FREE_USUAL if row < usual else FREE_RARE
+        if as_is and row == 0:
+            others, last = FREE_AS_IS
+        free_of[row, 0], free_of[row, 1] = others, min(last + spare, LAST)
+    keys, free = np.zeros((n + usual, KEYS), np.uint32), np.zeros((n + usual, KEYS), np.uint32)
+    seen = np.zeros((n + usual, KEYS), np.bool_)
+    _keys(fine, placings, free_of, whole, as_is, keys, free, seen)
+    keys[n:] = ~keys[n:] & np.uint32((1 << BITS) - 1)
     return keys, free, seen

@@ -6,7 +6,7 @@ from compiled code only; where a processor lacks wide registers, LLVM makes seve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -390,74 +390,144 @@ compare_words = cast(
 in how many words, of those with at least `least` common bits, at most one in `parts` differs, or agrees."""
 
 
-def sum_products(count: int) -> Callable[..., None]:
-    """For compiled code: `count` sums of products, 16 side by side, each product and sum rounded once, in their order.
+def _summed(
+    builder: Any, kind: Any, count: Any, sums: int, products: Callable[[Any], list[tuple[Any, Any]]]
+) -> list[Any]:
+    """So many vectors of sums of `count` products, at least one, each product and sum rounded once, in their order."""
+    zero, one = ir.Constant(_I64, 0), ir.Constant(_I64, 1)
+    before, loop = builder.block, builder.append_basic_block("products")
+    after = builder.append_basic_block("summed")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k = builder.phi(_I64)
+    totals = [builder.phi(kind) for _ in range(sums)]
+    fused, name = ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{kind.count}f32"
+    both = zip(products(k), totals, strict=True)
+    added = [_call(builder, name, fused, one, other, total) for (one, other), total in both]
+    following = builder.add(k, one)
+    k.add_incoming(zero, before)
+    k.add_incoming(following, loop)
+    for total, more in zip(totals, added, strict=True):
+        total.add_incoming(ir.Constant(kind, [0.0] * kind.count), before)
+        total.add_incoming(more, loop)
+    builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
+    builder.position_at_end(after)
+    return added
 
-    (sums, at, apart, factors, which, first, end, rows, offset): sum j, which is put into the row `at + j * apart` of
-    `sums`, is that of `factors[which + j, k]` times the row `offset + k` of `rows`, for k from `first` up to `end`.
+
+def _floats(context: Any, builder: Any, kind: Any, array: Any, row: Any, vector: Any, offset: int = 0) -> Any:
+    """Where so many floats of a row lie, from an offset on."""
+    place = builder.add(_address(context, builder, kind, array, row), ir.Constant(_I64, 4 * offset))
+    return builder.inttoptr(place, vector.as_pointer())
+
+
+def _taken(builder: Any, place: Any) -> Any:
+    values = builder.load(place)
+    values.align = 4
+    return values
+
+
+def sum_along(lanes: int) -> Callable[..., None]:
+    """For compiled code: `lanes` sums of products side by side, each product and sum rounded once, in their order.
+
+    (sums, at, factors, which, samples, first, count): the row `at` of `sums` begins with the sums of the rows
+    `which + k` of `factors` times the sample `first + k`, for k up to `count`.
     """
+    vector = ir.VectorType(ir.FloatType(), lanes)
 
     def typed(
-        context: Any, sums: Any, at: Any, apart: Any, factors: Any, which: Any, first: Any, end: Any, rows: Any,
-        offset: Any,
-    ) -> tuple[Any, Build]:  # fmt: skip
+        context: Any, sums: Any, at: Any, factors: Any, which: Any, samples: Any, first: Any, count: Any
+    ) -> tuple[Any, Build]:
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kinds, floats, one = signature.args, _FLOATS.as_pointer(), ir.Constant(_I64, 1)
-            sums, at, apart, factors, which, first, end, rows, offset = args
-            beside = [
-                _address(context, builder, kinds[3], factors, builder.add(which, ir.Constant(_I64, j)))
-                for j in range(count)
-            ]
-            before, loop = builder.block, builder.append_basic_block("products")
-            after = builder.append_basic_block("summed")
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            k = builder.phi(_I64)
-            totals = [builder.phi(_FLOATS) for _ in range(count)]
-            row = _address(context, builder, kinds[7], rows, builder.add(offset, k))
-            values = builder.load(builder.inttoptr(row, floats))
-            values.align = 4
-            kind, added = ir.FunctionType(_FLOATS, [_FLOATS] * 3), []
-            for total, place in zip(totals, beside, strict=True):
-                place = builder.add(place, builder.mul(k, ir.Constant(_I64, 4)))
-                factor = builder.load(builder.inttoptr(place, ir.FloatType().as_pointer()))
-                added.append(_call(builder, "llvm.fma.v16f32", kind, _every(builder, _FLOATS, factor), values, total))
-            following = builder.add(k, one)
-            k.add_incoming(first, before)
-            k.add_incoming(following, loop)
-            for total, more in zip(totals, added, strict=True):
-                total.add_incoming(ir.Constant(_FLOATS, [0.0] * LINE), before)
-                total.add_incoming(more, loop)
-            builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
-            builder.position_at_end(after)
-            for j, more in enumerate(added):
-                to = builder.add(at, builder.mul(apart, ir.Constant(_I64, j)))
-                builder.store(more, builder.inttoptr(_address(context, builder, kinds[0], sums, to), floats)).align = 4
+            kinds = signature.args
+            sums, at, factors, which, samples, first, count = args
+
+            def products(k: Any) -> list[tuple[Any, Any]]:
+                row = _floats(context, builder, kinds[2], factors, builder.add(which, k), vector)
+                place = _address(context, builder, kinds[4], samples, builder.add(first, k))
+                sample = builder.load(builder.inttoptr(place, ir.FloatType().as_pointer()))
+                return [(_taken(builder, row), _every(builder, vector, sample))]
+
+            (total,) = _summed(builder, vector, count, 1, products)
+            builder.store(total, _floats(context, builder, kinds[0], sums, at, vector)).align = 4
             return context.get_dummy_value()
 
         whole = types.int64
-        return types.void(sums, whole, whole, factors, whole, whole, whole, rows, whole), generate
+        return types.void(sums, whole, factors, whole, samples, whole, whole), generate
 
     return cast(Callable[..., None], intrinsic(typed))
 
 
-def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[np.int32], NDArray[np.uint32]], None]:
-    """For compiled code: of 16 columns of `bits` floats each, beginning at a row, the signs and the weakest of them.
+def sum_down(takes: Sequence[int]) -> Callable[..., None]:
+    """For compiled code: as many sums of products side by side as `takes` has numbers, up to 32, each product and sum
+    rounded once, in their order.
+
+    (sums, at, factors, which, rows, base, lines, first, count): the row `at` of `sums`, of 32, begins with the sums
+    of the row `which + k` of `factors`, of 32, times those words of the row `base + lines[first + k]` of `rows`,
+    of 16, that `takes` says, for k up to `count`.
+    """
+    halves = [[*takes[start : start + LINE]] for start in (0, LINE)]
+    chosen = [ir.Constant(_LINE, half + [0] * (LINE - len(half))) for half in halves]
+
+    def typed(
+        context: Any, sums: Any, at: Any, factors: Any, which: Any, rows: Any, base: Any, lines: Any, first: Any,
+        count: Any,
+    ) -> tuple[Any, Build]:  # fmt: skip
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kinds = signature.args
+            sums, at, factors, which, rows, base, lines, first, count = args
+
+            def products(k: Any) -> list[tuple[Any, Any]]:
+                place = _address(context, builder, kinds[6], lines, builder.add(first, k))
+                line = builder.zext(builder.load(builder.inttoptr(place, ir.IntType(8).as_pointer())), _I64)
+                row = _taken(builder, _floats(context, builder, kinds[4], rows, builder.add(base, line), _FLOATS))
+                out = []
+                for half, mask in enumerate(chosen):
+                    at = _floats(context, builder, kinds[2], factors, builder.add(which, k), _FLOATS, half * LINE)
+                    out.append((_taken(builder, at), builder.shuffle_vector(row, row, mask)))
+                return out
+
+            for half, total in enumerate(_summed(builder, _FLOATS, count, 2, products)):
+                builder.store(total, _floats(context, builder, kinds[0], sums, at, _FLOATS, half * LINE)).align = 4
+            return context.get_dummy_value()
+
+        whole = types.int64
+        return types.void(sums, whole, factors, whole, rows, whole, lines, whole, whole), generate
+
+    return cast(Callable[..., None], intrinsic(typed))
+
+
+def _columns(builder: Any, rows: list[Any]) -> list[Any]:
+    """The columns of 16 rows of 16 words."""
+    for apart in (1, 2, 4, 8):
+        upper = [k if not k & apart else LINE + k - apart for k in range(LINE)]
+        lower = [k + apart if not k & apart else LINE + k for k in range(LINE)]
+        for k in (k for k in range(LINE) if not k & apart):
+            one, other = rows[k], rows[k + apart]
+            rows[k] = builder.shuffle_vector(one, other, ir.Constant(_LINE, upper))
+            rows[k + apart] = builder.shuffle_vector(one, other, ir.Constant(_LINE, lower))
+    return rows
+
+
+def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint32]], None]:
+    """For compiled code: of 16 rows that begin with `bits` floats each, of 32, the signs and the weakest of them.
 
     It fills `out` (2, 16) with the signs as bits, the first one lowest, and with the bits of the weakest ones: so many
     of the first `bits - last` and of the `last` ones as `counts` (2, 16) says. The floats are given as integers, of
     which the last five bits are not looked at; of equals the earlier one is weaker.
     """
 
-    def typed(context: Any, strengths: Any, row: Any, counts: Any, out: Any) -> tuple[Any, Build]:
+    def typed(context: Any, strengths: Any, counts: Any, out: Any) -> tuple[Any, Build]:
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            def place(k: int, row: Any) -> Any:
-                return builder.inttoptr(_address(context, builder, signature.args[k], args[k], row), _LINE.as_pointer())
+            def place(k: int, row: int, half: int = 0) -> Any:
+                at = _address(context, builder, signature.args[k], args[k], ir.Constant(_I64, row))
+                return builder.inttoptr(builder.add(at, ir.Constant(_I64, 4 * LINE * half)), _LINE.as_pointer())
 
-            def load(k: int, row: Any) -> Any:
-                vector = builder.load(place(k, row))
+            def load(k: int, row: int, half: int = 0) -> Any:
+                vector = builder.load(place(k, row, half))
                 vector.align = 4
                 return vector
 
@@ -465,14 +535,15 @@ def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[n
                 return ir.Constant(_LINE, [value] * LINE)
 
             one, zero = all_of(1), all_of(0)
-            values = [load(0, builder.add(args[1], ir.Constant(_I64, k))) for k in range(bits)]
+            halves = [_columns(builder, [load(0, row, half) for row in range(LINE)]) for half in range(2)]
+            values = [value for half in halves for value in half][:bits]
             signs = weak = zero
             for k, value in enumerate(values):
                 sign = builder.zext(builder.icmp_signed(">", value, zero), _LINE)
                 signs = builder.or_(signs, builder.shl(sign, all_of(k)))
             order = [builder.or_(builder.and_(v, all_of(0x7FFFFFE0)), all_of(k)) for k, v in enumerate(values)]
             for part, span in enumerate((range(bits - last), range(bits - last, bits))):
-                count = load(2, ir.Constant(_I64, part))
+                count = load(1, part)
                 weaker = dict.fromkeys(span, zero)  # how many are weaker than each
                 for k in span:
                     for j in range(span.start, k):
@@ -483,10 +554,10 @@ def weakest(bits: int, last: int) -> Callable[[NDArray[np.int32], int, NDArray[n
                     free = builder.zext(builder.icmp_signed("<", weaker[k], count), _LINE)
                     weak = builder.or_(weak, builder.shl(free, all_of(k)))
             for k, vector in enumerate((signs, weak)):
-                builder.store(vector, place(3, ir.Constant(_I64, k))).align = 4
+                builder.store(vector, place(2, k)).align = 4
             return context.get_dummy_value()
 
-        return types.void(strengths, types.int64, counts, out), generate
+        return types.void(strengths, counts, out), generate
 
     return cast(Callable[..., None], intrinsic(typed))
 

@@ -155,27 +155,51 @@ def cleaned(levels: NDArray[np.int8]) -> NDArray[np.int8] | None:
 
 
 def _may_be_patterned(levels: NDArray[np.int8]) -> bool:
-    """Whether more than `PATTERN` of the power may lie at frequencies that stand out from their rings and beside them,
-    each counted as often as it is met; what does not, has no pattern. Looks at half the spectrum, with some margin."""
-    spectrum = np.fft.rfft2(levels.astype(np.float64))
-    power = spectrum.real**2 + spectrum.imag**2
-    sums = np.bincount(_HALF_RING, _TWICE * np.log(power.ravel() + 1e-9))
-    return _stands_out(power, np.exp(sums / _RING_SIZE) * (MEDIAN * PEAK * (1 - MARGIN)))
+    """Whether the frequencies that stand out most from their rings may have `PATTERN` of the power, with those beside
+    them; what has not, has no pattern. Looks at half the spectrum, with some margin."""
+    return _stands_out(np.fft.rfft2(levels))
 
 
 @njit(cache=True, nogil=True)
-def _stands_out(power: NDArray[np.float64], most: NDArray[np.float64]) -> bool:
-    total, outside = 0.0, 0.0
+def _stands_out(spectrum: NDArray[np.complex128]) -> bool:
+    wide = SIDE // 2 + 1
+    power, total = np.empty(SIDE * wide), 0.0
+    logs, products = np.zeros(_RING_SIZE.size), np.ones(_RING_SIZE.size)
+    for at in range(power.size):
+        value = spectrum[at // wide, at % wide]
+        power[at] = value.real**2 + value.imag**2
+        total += _TWICE[at] * power[at]
+        for _ in range(int(_TWICE[at])):
+            ring = _HALF_RING[at]
+            products[ring] *= power[at] + 1e-9
+            if products[ring] > 1e200 or products[ring] < 1e-200:  # one logarithm of many
+                logs[ring] += np.log(products[ring])
+                products[ring] = 1.0
+    usual = np.exp((logs + np.log(products)) / _RING_SIZE) * MEDIAN
+    where, excess, count = np.empty(power.size, np.int64), np.empty(power.size), 0
+    for at in range(power.size):
+        if _HALF_TAKEN[at] and power[at] >= usual[_HALF_RING[at]] * PEAK * (1 - MARGIN):
+            where[count], excess[count] = at, power[at] / usual[_HALF_RING[at]]
+            count += 1
+    if count == 0:
+        return False
+    order, taken, least, beside = np.argsort(-excess[:count]), 0.0, 0.0, np.zeros((SIDE, SIDE), np.bool_)
+    for k in order:
+        if taken >= 2 * PEAKS and excess[k] < least * (1 - MARGIN):
+            break
+        if taken < 2 * PEAKS:
+            taken, least = taken + _TWICE[where[k]], excess[k]
+        y, x = where[k] // wide, where[k] % wide
+        for b in range(y - 1, y + 2):
+            for a in range(x - 1, x + 2):  # a frequency and its negative have the same power
+                beside[b % SIDE, a % SIDE] = beside[-b % SIDE, -a % SIDE] = True
+    outside = 0.0
     for y in range(SIDE):
-        for x in range(SIDE // 2 + 1):
-            at = y * (SIDE // 2 + 1) + x
-            total += _TWICE[at] * power[y, x]
-            if _HALF_TAKEN[at] and power[y, x] >= most[_HALF_RING[at]]:
-                for b in range(y - 1, y + 2):
-                    for a in range(x - 1, x + 2):  # a frequency and its negative have the same power
-                        turned = a < 0 or a > SIDE // 2
-                        outside += _TWICE[at] * power[(-b if turned else b) % SIDE, (-a if turned else a) % SIDE]
-    return outside >= PATTERN * (1 - MARGIN) * total
+        for x in range(SIDE):
+            if beside[y, x]:
+                turned = x > SIDE // 2
+                outside += power[(-y % SIDE if turned else y) * wide + (SIDE - x if turned else x)]
+    return bool(outside >= PATTERN * (1 - MARGIN) * total)
 
 
 FRAMES: Final = 12

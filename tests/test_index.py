@@ -145,6 +145,25 @@ def test_candidates_of_random_keys_equal_brute_force(seed: int, free: int, value
     assert index.candidates(query, skip=[], standings=[1]).tolist() == wanted
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_candidates_equal_brute_force_where_some_buckets_are_divided_and_others_not(seed: int) -> None:
+    """The sign that tells two halves of a divided bucket apart is free."""
+    rng, n, placings = np.random.default_rng(seed), 150_000, 4
+    keys = np.full((KEYS, n), NO_KEY, np.uint32)
+    keys[0] = rng.integers(0, 1 << BITS, n)
+    code, ones = words(rng, 1), np.full((1, 8), ~np.uint64(0))
+    index = Index()
+    index.extend(code.repeat(n, 0), ones.repeat(n, 0), np.zeros(n, np.int32), np.ones(n, np.uint8), None, keys)
+    asked, free = np.zeros((placings, KEYS), np.uint32), np.zeros((placings, KEYS), np.uint32)
+    seen = np.zeros((placings, KEYS), np.bool_)
+    asked[:, 0], seen[:, 0] = rng.integers(0, 1 << BITS, placings), True
+    free[:, 0] = 1 << 13 | np.uint32((1 << BITS) - (1 << BITS - 12))
+    query = Lookup(asked, free, seen, code.repeat(placings, 0), ones.repeat(placings, 0))
+    wanted = ((keys[0] ^ asked[:, :1]) & ~free[:, :1] == 0).any(axis=0)
+    assert 1 << 13 < int(index.parts()["buckets"][0, 0]) < 1 << 14
+    assert index.candidates(query, skip=[], standings=[1]).tolist() == np.flatnonzero(wanted).tolist()
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), short=st.booleans(), flips=st.integers(0, 200))
 def test_match_equals_the_stated_distance(seed: int, short: bool, flips: int) -> None:

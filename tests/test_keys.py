@@ -15,7 +15,6 @@ from models.keys import (
     FREE_RARE,
     FREE_USUAL,
     KEYS,
-    LANES,
     LAST,
     SAMPLES,
     WINDOWS,
@@ -23,7 +22,6 @@ from models.keys import (
     as_it_is,
     keys_of,
     lookup,
-    lookups,
 )
 from models.placing import RARE, USUAL
 from models.thumbnail import INVALID
@@ -75,17 +73,6 @@ def test_a_stored_scene_has_the_keys_of_its_query_as_it_is() -> None:
         query, keys = as_it_is(levels(seed)), keys_of(levels(seed))
         assert np.array_equal(np.where(query.seen[0], query.keys[0], NO_KEY), keys)
         assert (keys[keys != NO_KEY] <= ONES).all()
-
-
-def test_several_thumbnails_have_the_keys_that_each_has_by_itself() -> None:
-    givens = [under(1, RARE[:2]), under(2, USUAL), under(3, RARE[:40]), under(4, RARE[5:19])]
-    for given, together in zip(givens, lookups(givens, scenes=50_000), strict=True):
-        alone = lookup(given, scenes=50_000, whole=LANES)
-        assert np.array_equal(together.seen, alone.seen)
-        assert np.array_equal(together.keys[alone.seen], alone.keys[alone.seen])
-        assert np.array_equal(together.free[alone.seen], alone.free[alone.seen])
-        assert np.array_equal(together.codes, alone.codes)
-    assert lookups([]) == []
 
 
 def test_keys_do_not_depend_on_what_else_is_looked_up() -> None:
