@@ -214,6 +214,7 @@ def test_a_dispatcher_that_was_replaced_records_nothing() -> None:
         old = leasing.acquire(store.database, 600, name=DISPATCH)
         outbox = Outbox(store.database, old)
         outbox.route(outbox.unrouted(), [hook], NOON)
+        assert outbox.route(outbox.unrouted(), [hook], NOON) == set(), "nothing is left to route"
         due = outbox.due(hook.name, NOON)
         assert due is not None
         old.release()

@@ -126,6 +126,8 @@ class Outbox:
         """
         if self._lease is not None:
             self._lease.check()
+        if not unrouted:
+            return set()
         these: Any = (notices.c.routed_at.is_(None), notices.c.seq <= unrouted[-1])
         made: list[dict[str, Any]] = []
         with self._database.writing() as connection:
