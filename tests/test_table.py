@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -268,21 +269,33 @@ def test_readers_find_what_stays_while_buckets_are_divided(at_once: int) -> None
     keys = rng.integers(0, 1 << bits, (TABLES, rows + at_once)).astype(np.uint32)
     tables.extend(keys[:, :stay])
 
+    begun = [0, 0]
+
     def read(seed: int) -> tuple[int, int]:
         """Looks, and those in vain."""
         own, looks, missed = np.random.default_rng(seed), 0, 0
         while not stop.is_set():
             searched = tables.searched
+            begun[seed] += 1
             for _ in range(20):
                 t, row = int(own.integers(TABLES)), int(own.integers(stay))
                 looks, missed = looks + 1, missed + (row not in found(searched, t, int(keys[t, row]), bits=bits))
             del searched
         return looks, missed
 
+    def anew(readers: list[Future[tuple[int, int]]]) -> None:
+        """Wait until each reader has begun anew: then buckets can be divided."""
+        for seed, reader in enumerate(readers):
+            before = begun[seed]
+            while begun[seed] == before and not reader.done():
+                sleep(0)
+
     forms = set()
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read, seed) for seed in range(2)]
-        for row in range(stay, rows, at_once):
+        for number, row in enumerate(range(stay, rows, at_once)):
+            if number * at_once % 500 < at_once:
+                anew(readers)
             if at_once == 1:
                 tables.insert(row, keys[:, row])
             else:
@@ -293,7 +306,7 @@ def test_readers_find_what_stays_while_buckets_are_divided(at_once: int) -> None
         stop.set()
         assert [reader.result()[1] for reader in readers] == [0, 0]
         assert all(reader.result()[0] > 0 for reader in readers)
-    assert len(forms) > (5 if at_once == 1 else 2)  # many rows double the buckets, if nobody reads just then
+    assert len(forms) > 10
 
 
 def chain(table: np.ndarray, at: int) -> list[int]:
