@@ -31,16 +31,15 @@ Fresh = list[tuple[Known, int, NDArray[np.uint8]]]
 """Scenes without a row, their cameras' numbers, and their packed thumbnails."""
 
 
-def found_by(fresh: Fresh) -> Signs:
-    """By what such scenes are found. Changes nothing, so that a thread may ask."""
-    return signs_of(np.array([packed for _, _, packed in fresh]))
+def thumbs_of(fresh: Fresh) -> NDArray[np.uint8]:
+    """The packed thumbnails of scenes, (n, PACKED)."""
+    return np.array([packed for _, _, packed in fresh])
 
 
-def enter(index: Index, fresh: Fresh, signs: Signs) -> None:
-    """Give rows to scenes that have none."""
+def enter(index: Index, fresh: Fresh, thumbs: NDArray[np.uint8], signs: Signs) -> None:
+    """Give rows to scenes that have none, of which these are the thumbnails and by what they are found."""
     cameras = np.array([number for _, number, _ in fresh], np.int32)
     standings = np.array([number_of(known) for known, _, _ in fresh], np.uint8)
-    thumbs = np.array([packed for _, _, packed in fresh])
     rows = index.extend(signs.codes, signs.masks, cameras, standings, thumbs, signs.keys)
     for (known, _, _), row in zip(fresh, rows, strict=True):
         known.row = row
@@ -54,7 +53,7 @@ class Restoring:
         self._anew: dict[int, Camera | None] = {}
         self._parts: dict[int, dict[SceneId, Part | None]] = defaultdict(dict)
         self._fresh: Fresh = []
-        self._begun: deque[tuple[Fresh, Future[Signs]]] = deque()
+        self._begun: deque[tuple[Fresh, NDArray[np.uint8], Future[Signs]]] = deque()
         self._cores = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._cores, "strayframe-restoring")
 
@@ -130,14 +129,15 @@ class Restoring:
     def _begin(self) -> None:
         """Make out by what the scenes without a row are found, while others are read."""
         if self._fresh:
-            self._begun.append((self._fresh, self._pool.submit(found_by, self._fresh)))
+            thumbs = thumbs_of(self._fresh)
+            self._begun.append((self._fresh, thumbs, self._pool.submit(signs_of, thumbs)))
             self._fresh = []
 
     def _enter(self, left: int) -> None:
         """Give rows to scenes, the first first, until this many batches are left."""
         while len(self._begun) > left:
-            fresh, signs = self._begun.popleft()
-            enter(self._index, fresh, signs.result())
+            fresh, thumbs, signs = self._begun.popleft()
+            enter(self._index, fresh, thumbs, signs.result())
             for known, number, _ in fresh:
                 self._scenes.enter(known.record.id, known.row, number)
 
