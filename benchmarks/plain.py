@@ -30,8 +30,9 @@ from models.bucket import (
     lines,
     walk,
 )
-from models.lanes import LINE, popcount, prefetch
+from models.lanes import popcount, prefetch
 from models.table import Tables
+from models.vectors import LINE
 
 RADIUS: Final = 31
 """Bits that may differ."""

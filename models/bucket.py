@@ -29,21 +29,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.lanes import (
+from models.lanes import in_order, lowest, prefetch
+from models.line import (
     ENTRIES,
-    LINE,
     ROW_BITS,
     TAG_BITS,
     compare_line,
     drop_with,
     entries_with,
-    in_order,
-    lowest,
-    prefetch,
     rows_like,
     write_entry,
     write_line,
 )
+from models.vectors import LINE
 
 SLOTS: Final = ENTRIES
 """Entries in a line; behind them lie the rest of their tags, and the next line's number."""
@@ -270,7 +268,7 @@ def _put_rows(
         if keys[r] == NO_KEY:
             continue
         bucket = bucket_of(keys[r], buckets, bits)
-        gaps = compare_line(table, bucket, np.uint32(0), _ROW)
+        gaps = compare_line(table, bucket, np.uint32(0), _ROW)  # what `_put` does: with a call in it, twice as long
         if gaps == 0:
             gaps = _make_room(table, state, spare, bucket, looks)
             if gaps == 0:

@@ -44,10 +44,11 @@ from models.bucket import (
 from models.code import WORDS, code_of
 from models.distance import SHORT_BITS, WORD_BITS, WORD_PART, Found, distances, match_rows
 from models.keys import BITS, KEYS, Lookup, keys_of
-from models.lanes import LINE, compare_words, prefetch
+from models.lanes import compare_words, prefetch
 from models.packing import PACKED, unpack
 from models.table import Searched, Tables
 from models.thumbnail import INVALID, SIDE
+from models.vectors import LINE
 
 FREE: Final = -1
 """The camera number of a row that holds nothing."""

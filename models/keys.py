@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from models.bucket import NO_KEY
 from models.code import AS_IS, FINE, Hypotheses, fine_of, hypotheses
-from models.lanes import LINE, lowest, popcount, sum_along, sum_down, weakest
+from models.lanes import lowest, popcount, sum_along, sum_down, weakest
 from models.thumbnail import SIDE
+from models.vectors import LINE
 
 SAMPLES: Final = 32
 """Samples of the thumbnail a side, two cells apart."""

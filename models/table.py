@@ -32,7 +32,7 @@ from models.bucket import (
     take_row,
     unused,
 )
-from models.lanes import LINE
+from models.vectors import LINE
 
 FULL: Final = 26
 """Entries in a bucket, on average: 6.9 bytes an entry. Fewer leave more room empty, more are looked at in vain."""

@@ -15,9 +15,10 @@ from typing import Any, Final, cast
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from models.vectors import I32, I64, Build, all_of, call, every, pressed
 
 AHEAD: Final = 13
 """Bits that one look into a table sees: three coefficients of a camera's still. 16 kB a table."""
@@ -43,57 +44,32 @@ AT, PLACE, KIND, END, PART = range(5)
 unit, the bit from which on it is over, and which part it reads; `IDLE` where it reads none."""
 IDLE: Final = np.uint32(0xFFFFFFFF)
 
-_I16, _I32, _I64, _MASK = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.IntType(LANES)
-_WORDS, _HALVES = ir.VectorType(_I32, LANES), ir.VectorType(_I16, LANES)
-_EIGHT_BYTES = ir.VectorType(_I64, LANES)
-Build = Callable[..., Any]
-
-
-def _all_of(value: int, kind: Any = _WORDS) -> Any:
-    return ir.Constant(kind, [value] * LANES)
-
-
-def _every(builder: Any, one: Any) -> Any:
-    every = ir.Constant(_WORDS, ir.Undefined)
-    for lane in range(LANES):
-        every = builder.insert_element(every, one, ir.Constant(_I32, lane))
-    return every
-
-
-def _call(builder: Any, name: str, kind: Any, *given: Any) -> Any:
-    """What one of LLVM's own functions gives."""
-    function = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
-    return builder.call(function, given)
+_MASK = ir.IntType(LANES)
+_WORDS, _HALVES = ir.VectorType(I32, LANES), ir.VectorType(ir.IntType(16), LANES)
+_EIGHT_BYTES = ir.VectorType(I64, LANES)
 
 
 def _gathered(builder: Any, kind: Any, start: Any, places: Any) -> Any:
     """What lies so many bytes behind a start, by lane."""
     found = ir.Constant(kind, ir.Undefined)
     for lane in range(LANES):
-        at = builder.zext(builder.extract_element(places, ir.Constant(_I32, lane)), _I64)
+        at = builder.zext(builder.extract_element(places, ir.Constant(I32, lane)), I64)
         one = builder.load(builder.inttoptr(builder.add(start, at), kind.element.as_pointer()))
         one.align = 1
-        found = builder.insert_element(found, one, ir.Constant(_I32, lane))
+        found = builder.insert_element(found, one, ir.Constant(I32, lane))
     return found
 
 
 def _eight_bytes(builder: Any, code: Any, at: Any) -> Any:
     """The eight bytes that each bit lies in the first of, as a number whose highest bit it is."""
-    word = _gathered(builder, _EIGHT_BYTES, code, builder.lshr(at, _all_of(3)))
-    word = _call(builder, f"llvm.bswap.v{LANES}i64", ir.FunctionType(_EIGHT_BYTES, [_EIGHT_BYTES]), word)
-    return builder.shl(word, builder.zext(builder.and_(at, _all_of(7)), _EIGHT_BYTES))
-
-
-def _pressed(builder: Any, vector: Any, chosen: Any) -> Any:
-    """The chosen words of a vector, beside each other in its first places."""
-    kind = ir.FunctionType(_WORDS, [_WORDS, chosen.type, _WORDS])
-    name = f"llvm.experimental.vector.compress.v{LANES}i32"
-    return _call(builder, name, kind, vector, chosen, ir.Constant(_WORDS, ir.Undefined))
+    word = _gathered(builder, _EIGHT_BYTES, code, builder.lshr(at, all_of(_WORDS, 3)))
+    word = call(builder, f"llvm.bswap.v{LANES}i64", ir.FunctionType(_EIGHT_BYTES, [_EIGHT_BYTES]), word)
+    return builder.shl(word, builder.zext(builder.and_(at, all_of(_WORDS, 7)), _EIGHT_BYTES))
 
 
 def _start(context: Any, builder: Any, kind: Any, array: Any) -> Any:
     """Where an array begins, as a number."""
-    return builder.ptrtoint(context.make_array(kind)(context, builder, array).data, _I64)
+    return builder.ptrtoint(context.make_array(kind)(context, builder, array).data, I64)
 
 
 def _copied(context: Any, data: Any, at: Any, out: Any, n: Any) -> tuple[Any, Build]:
@@ -108,7 +84,7 @@ def _copied(context: Any, data: Any, at: Any, out: Any, n: Any) -> tuple[Any, Bu
         ]
         piece = builder.load(places[0])
         builder.store(piece, places[1]).align = piece.align = 1
-        ones = builder.bitcast(builder.icmp_unsigned("==", piece, ir.Constant(bytes_, [0xFF] * COPIED)), _I64)
+        ones = builder.bitcast(builder.icmp_unsigned("==", piece, ir.Constant(bytes_, [0xFF] * COPIED)), I64)
         return builder.cttz(ones, ir.Constant(ir.IntType(1), 0))
 
     return types.int64(data, types.int64, out, types.int64), generate
@@ -124,14 +100,14 @@ def _look(
 ) -> tuple[Any, Build]:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        zero, none = ir.Constant(_I64, 0), _all_of(0)
+        zero, none = ir.Constant(I64, 0), all_of(_WORDS, 0)
 
         def place(k: int, word: Any) -> Any:
             """Where a word of an array lies."""
             return builder.add(_start(context, builder, signature.args[k], args[k]), word)
 
         def row(group: int, which: int) -> Any:
-            at = place(4, ir.Constant(_I64, 4 * LANES * (group * len(_STATE) + which)))
+            at = place(4, ir.Constant(I64, 4 * LANES * (group * len(_STATE) + which)))
             return builder.inttoptr(at, _WORDS.as_pointer())
 
         def put(vector: Any, where: Any) -> None:
@@ -139,37 +115,37 @@ def _look(
 
         def table(kind: Any, place: Any) -> Any:
             """Where the table of what follows begins: that of a block's first coefficient, or of those inside of it."""
-            pair = builder.shl(builder.and_(builder.lshr(tables, kind), _all_of(3)), _all_of(AHEAD + 1))
+            pair = builder.shl(builder.and_(builder.lshr(tables, kind), all_of(_WORDS, 3)), all_of(_WORDS, AHEAD + 1))
             inside = builder.zext(builder.icmp_unsigned("!=", place, none), _WORDS)
-            return builder.or_(pair, builder.shl(inside, _all_of(AHEAD)))
+            return builder.or_(pair, builder.shl(inside, all_of(_WORDS, AHEAD)))
 
         first, told_of = place(0, zero), place(1, zero)
-        tables, size, n = _every(builder, args[2]), _every(builder, args[3]), args[7]
+        tables, size, n = every(builder, _WORDS, args[2]), every(builder, _WORDS, args[3]), args[7]
         groups = []
         for group in range(GROUPS):
             readers = [builder.load(row(group, which)) for which in _STATE]
             for each in readers:
                 each.align = 4
-            idle = builder.icmp_unsigned("==", readers[PART], _all_of(int(IDLE)))
+            idle = builder.icmp_unsigned("==", readers[PART], all_of(_WORDS, int(IDLE)))
             groups.append([*readers, _eight_bytes(builder, first, readers[AT]), idle, idle])
         for _ in range(LOOKS):
             for each in groups:
                 at, beside, kind, end, part, word, idle, _ = each
-                seen = builder.trunc(builder.lshr(word, _all_of(64 - AHEAD, _EIGHT_BYTES)), _WORDS)
-                entry = builder.shl(builder.or_(table(kind, beside), seen), _all_of(1))
+                seen = builder.trunc(builder.lshr(word, all_of(_EIGHT_BYTES, 64 - AHEAD)), _WORDS)
+                entry = builder.shl(builder.or_(table(kind, beside), seen), all_of(_WORDS, 1))
                 told = builder.zext(_gathered(builder, _HALVES, told_of, entry), _WORDS)
-                beyond = builder.add(beside, builder.lshr(told, _all_of(8)))
-                untold = builder.icmp_unsigned("!=", builder.and_(beyond, _all_of(UNTOLD)), none)
+                beyond = builder.add(beside, builder.lshr(told, all_of(_WORDS, 8)))
+                untold = builder.icmp_unsigned("!=", builder.and_(beyond, all_of(_WORDS, UNTOLD)), none)
                 stays = builder.or_(untold, idle)
-                bits = builder.select(stays, none, builder.and_(told, _all_of(255)))
+                bits = builder.select(stays, none, builder.and_(told, all_of(_WORDS, 255)))
                 beyond = builder.select(stays, beside, beyond)
                 at, word = builder.add(at, bits), builder.shl(word, builder.zext(bits, _EIGHT_BYTES))
-                ended = builder.icmp_unsigned(">=", beyond, _all_of(LAST))
+                ended = builder.icmp_unsigned(">=", beyond, all_of(_WORDS, LAST))
                 for k, vector in ((5, at), (6, part)):
-                    to = place(k, builder.shl(n, ir.Constant(_I64, 2)))
-                    put(_pressed(builder, vector, ended), builder.inttoptr(to, _WORDS.as_pointer()))
-                n = builder.add(n, builder.zext(builder.ctpop(builder.bitcast(ended, _MASK)), _I64))
-                following = builder.add(kind, _all_of(2))
+                    to = place(k, builder.shl(n, ir.Constant(I64, 2)))
+                    put(pressed(builder, vector, ended), builder.inttoptr(to, _WORDS.as_pointer()))
+                n = builder.add(n, builder.zext(builder.ctpop(builder.bitcast(ended, _MASK)), I64))
+                following = builder.add(kind, all_of(_WORDS, 2))
                 following = builder.select(builder.icmp_unsigned("==", following, size), none, following)
                 kind, beside = builder.select(ended, following, kind), builder.select(ended, none, beyond)
                 each[:] = at, beside, kind, end, part, word, idle, untold
@@ -178,10 +154,10 @@ def _look(
             for which, vector in ((AT, at), (PLACE, beside), (KIND, kind)):
                 put(vector, row(group, which))
             reads, past = builder.not_(idle), builder.icmp_unsigned(">=", at, end)
-            left = ir.Constant(_I64, LANES * group)
+            left = ir.Constant(I64, LANES * group)
             untold, past = (builder.bitcast(builder.and_(each, reads), _MASK) for each in (untold, past))
-            stuck = builder.or_(stuck, builder.shl(builder.zext(untold, _I64), left))
-            over = builder.or_(over, builder.shl(builder.zext(past, _I64), left))
+            stuck = builder.or_(stuck, builder.shl(builder.zext(untold, I64), left))
+            over = builder.or_(over, builder.shl(builder.zext(past, I64), left))
         return context.make_tuple(builder, signature.return_type, [n, stuck, over])
 
     three: Any = types.UniTuple(types.int64, 3)  # type: ignore[no-untyped-call]

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.bucket import BUCKETS, NEXT, NO_KEY, PROBE, RING, SLOTS, below, bucket_of, choosing, put_rows, settle, walk
-from models.lanes import LINE, ROW_BITS, TAG_BITS
+from models.line import ROW_BITS, TAG_BITS
 from models.table import FULL, LEAST_AT_ONCE, LEAST_LINES, ROOMY, ROUND, Searched, Tables
+from models.vectors import LINE
 
 TABLES = 3
 BITS = 28
