@@ -17,7 +17,7 @@ from detector.known import NUMBER, Known, Watched
 from detector.match import Match
 from detector.memory import WHOSE, Memory
 from detector.query import Query
-from models.agreement import Agreement, agree_at, blocks_at, compare
+from models.agreement import Agreement, across, agree_at, blocks_at, compare
 from models.distance import SHORT_BITS
 from models.looked import Looked
 from models.records import CameraId, Delivery
@@ -104,6 +104,7 @@ class Viewer:
             placing=placed(agreement.placing, negative=best.negative) + words,
             agreement=agreement,
             needed=needed_score(agreement, best.distance, best.common),
+            across=across(query_look, scene_look, agreement, negative=best.negative),
             accepted=hit is not None,
             counts=False,
             note="",
@@ -228,6 +229,8 @@ def _refused(near: Near) -> str:
         return f"the pictures do not agree: correlation {a.correlation:.2f}, {a.blocks} blocks"
     if a.score < near.needed:
         return f"score {a.score:.2f}, {near.needed:.2f} needed"
+    if near.across < agree.ACROSS:
+        return "the pictures have little but bands in common"
     if near.distance > match.SEARCH_RADIUS:
         return f"{100 * near.distance:.0f} % of the bits differ, at most {100 * match.SEARCH_RADIUS:.0f} % are searched"
     if a.covered < agree.COVERED:

@@ -91,6 +91,7 @@ def _others(found: Explanation, near: Near) -> list[Check]:
         Check(step, "score of the second look", "ACCEPT_SCORE and what raises it", near.needed, a.score),
         Check(step, "registered correlation", "ACCEPT_CORRELATION", agree.ACCEPT_CORRELATION, a.correlation),
         Check(step, "agreeing blocks", "ACCEPT_BLOCKS", agree.ACCEPT_BLOCKS, a.blocks),
+        Check(step, "correlation left without bands", "ACROSS", agree.ACROSS, near.across),
         Check(step, "share of the still covered", "COVERED", agree.COVERED, a.covered),
         Check(step, "above the own history by", "MARGIN", accuse.MARGIN, a.score - found.own_score),
     ]

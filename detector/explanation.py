@@ -21,13 +21,13 @@ from models.scene import Standing
 class Near:
     """A known scene beside the still in question.
 
-    `distance` is the share of differing bits of `common` reliable ones under the best placing, whose `placing` says
-    in words how the scene lies in the still; several other cameras agree with that part of the scene by `shared` nats
-    too (detector/shared.py). `placing_map` is the affine map of `agreement`, from cells of the scene to
-    cells of the still. `needed` is the score at which this match would be accepted, all else being equal; None when
-    no score would do. `accepted` says that the engine's own search found it, `counts` that it also takes it for the
-    place, `note` why, or why not. `levels` is the
-    scene's thumbnail, `blocks` the correlation of its 8x8 blocks with the still, -2 where nothing can be compared.
+    `distance` is the share of differing bits of `common` reliable ones under the best placing, whose `placing` says in
+    words how the scene lies in the still; several other cameras agree with that part of the scene by `shared` nats too
+    (detector/shared.py). `placing_map` is the affine map of `agreement`, from cells of the scene to cells of the still.
+    `needed` is the score at which this match would be accepted, all else being equal; None when no score would do.
+    `across` is the correlation that is left without bands (detector/agree.py). `accepted` says that the engine's own
+    search found it, `counts` that it also takes it for the place, `note` why, or why not. `levels` is the scene's
+    thumbnail, `blocks` the correlation of its 8x8 blocks with the still, -2 where nothing can be compared.
     """
 
     scene: SceneId
@@ -46,6 +46,7 @@ class Near:
     placing: str
     agreement: Agreement
     needed: float | None
+    across: float
     accepted: bool
     counts: bool
     note: str

@@ -13,13 +13,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.agree import ACCEPT_BLOCKS, COVERED, LEAST_BITS, SEARCH_BITS, agrees, explains, fits, lies
+from detector.agree import (
+    ACCEPT_BLOCKS,
+    ACROSS,
+    COVERED,
+    LEAST_BITS,
+    SEARCH_BITS,
+    agrees,
+    explains,
+    fits,
+    lies,
+)
 from detector.certainty import certainty
 from detector.known import Known
 from detector.memory import Memory
 from detector.query import Query
 from detector.shared import its_own, shared
-from models.agreement import Agreement, compare, glance
+from models.agreement import Agreement, across, compare, glance
 from models.code import Hypotheses, fine_of, hypotheses
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
@@ -215,8 +225,10 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
     for f in _ranked(memory, hits)[:CANDIDATES]:
         known, view = memory.at_row[f.row], PARTIAL[f.hypothesis]
         scene = memory.seen(known, view) if view in (View.ALONG_X, View.ALONG_Y) else memory.looked(known)
-        a = compare(query.seen(view), scene, negative=f.negative)
+        part = query.seen(view)
+        a = compare(part, scene, negative=f.negative)
         agree = a.score >= VIEW_SCORE and a.blocks >= ACCEPT_BLOCKS and a.covered >= COVERED
+        agree = agree and across(part, scene, a, negative=f.negative) >= ACROSS
         m = Match(known, f.differing / max(f.common, 1), f.common, a, part=True) if agree else None
         m = _weighed(memory, m, known, masks[f.hypothesis], skip)
         if m is not None:
@@ -270,6 +282,8 @@ def _agreeing(query: Looked, scene: Looked, known: Known, f: Found, placing: Pla
     distance = f.differing / max(f.common, 1)
     if not agrees(a, distance if f.votes < VOTES else 0.0, f.common):
         return None
+    if across(query, scene, a, negative=f.negative) < ACROSS:
+        return None
     return Match(known, distance, f.common, a)
 
 
@@ -283,7 +297,7 @@ def same_place(memory: Memory, some: Sequence[Known], others: Sequence[Known]) -
             for f in _ranked(memory, hits)[:OWN_LOOKS]:
                 scene = memory.looked(rows[f.row])
                 a = compare(query.looked, scene, _placing(placings, f), negative=f.negative)
-                if agrees(a, 0.0, LEAST_BITS):
+                if agrees(a, 0.0, LEAST_BITS) and across(query.looked, scene, a, negative=f.negative) >= ACROSS:
                     return True
     return False
 

@@ -239,6 +239,49 @@ def _moments(
     return n, mean, other, square, its, product
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def across_at(
+    q: NDArray[np.float32],
+    qwhole: NDArray[np.float32],
+    s: NDArray[np.float32],
+    sok: NDArray[np.float32],
+    p: NDArray[np.float64],
+    sign: float,
+) -> float:
+    """The lesser of the correlations within the scene's rows and within its columns under an affine map."""
+    flat, whole = q.ravel(), qwhole.ravel()
+    laid = np.empty((3, SIDE), np.float32)
+    planes = np.empty((3, SIDE, SIDE), np.float32)
+    for y in range(SIDE):
+        _laid(flat, flat, whole, p, y, sign, laid)
+        for x in range(SIDE):
+            planes[0, y, x], planes[1, y, x], planes[2, y, x] = laid[0, x], s[y, x], laid[2, x] * sok[y, x]
+    return min(_within(planes), _within(np.ascontiguousarray(planes.transpose(0, 2, 1))))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _within(planes: NDArray[np.float32]) -> float:
+    """The correlation of the first two planes where the third is 1, with each row's means taken off; 0 with fewer than
+    LEAST_CELLS in common, and small where that leaves nothing to compare."""
+    n = square = its = product = 0.0
+    for y in range(SIDE):
+        k = mean = other = 0.0
+        for x in range(SIDE):
+            both = planes[2, y, x]
+            k += both
+            mean += both * planes[0, y, x]
+            other += both * planes[1, y, x]
+        if k == 0.0:
+            continue
+        n += k
+        for x in range(SIDE):
+            both, value, t = planes[2, y, x], planes[0, y, x] - mean / k, planes[1, y, x] - other / k
+            square += both * value * value
+            its += both * t * t
+            product += both * value * t
+    return float(product / np.sqrt(max(square, n * TEXTURE) * max(its, n * TEXTURE))) if n >= LEAST_CELLS else 0.0
+
+
 def glance(query: Looked, scene: Looked, placing: Placing = AS_IS, *, negative: bool = False) -> float:
     """Their correlation where `placing` lays them, before any registration; 1 where too little is common to say."""
     ax, bx, ay, by = placing
@@ -275,6 +318,13 @@ def agree_at(
         float(f[7]),
         (float(p[0]), float(p[1]), float(p[2]), float(p[3]), float(p[4]), float(p[5])),
     )
+
+
+def across(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) -> float:
+    """The correlation that is left where they agree so, when each row of the scene is brought to the same mean, or each
+    column: the lesser of the two. Pictures that have nothing but bands or bars in common have next to nothing left."""
+    p = np.array(a.placing, np.float64)
+    return float(across_at(query.soft, query.whole, scene.soft, scene.ok, p, -1.0 if negative else 1.0))
 
 
 def blocks_at(

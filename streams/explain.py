@@ -292,6 +292,7 @@ def _near(near: Near) -> dict[str, Any]:
         "placing": near.placing,
         "map": [round(value, 4) for value in a.placing],
         "needed_score": near.needed,
+        "across": round(near.across, 4),
         "accepted": near.accepted,
         "counts": near.counts,
         "note": near.note,
