@@ -7,7 +7,7 @@ compare: it is given grey arrays, and detector/match.py compares.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -33,7 +33,10 @@ FORM: Final = 2
 """Version of the byte form. The first one, two cells a byte, is still read."""
 
 
-Cell = TypeVar("Cell", bound=np.generic)
+_LEVELS: Final = 2 * 8 * WORDS
+_CELLS: Final = _LEVELS + SIDE * SIDE
+_PACKED: Final = _CELLS + SIDE * SIDE
+"""Where in the bytes of a fingerprint that goes to another process its levels, cells and packed form begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,11 @@ class Fingerprint:
         return pack(self.levels)[0] if self.packed is None else self.packed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process it goes as bytes: in a fifth of the time that arrays take (benchmarks/processes.py)."""
-        sizes = self.valid, self.textured, self.box, self.filled
-        cells, packed = (None if each is None else each.tobytes() for each in (self.cells, self.packed))
-        return _arrived, (self.levels.tobytes(), self.code.tobytes(), self.mask.tobytes(), *sizes, cells, packed)
+        """To another process it goes as one piece of bytes: in a fifth of the time that arrays take."""
+        parts = self.code, self.mask, self.levels, self.cells, self.packed
+        body = b"".join([b"" if each is None else each.tobytes() for each in parts])
+        given = self.cells is not None, self.packed is not None
+        return _arrived, (body, given, self.valid, self.textured, self.box, self.filled)
 
     @classmethod
     def of(cls, levels: NDArray[np.int8]) -> Fingerprint:
@@ -88,31 +92,19 @@ class Fingerprint:
 
 
 def _arrived(
-    levels: bytes,
-    code: bytes,
-    mask: bytes,
+    body: bytes,
+    given: tuple[bool, bool],
     valid: float,
     textured: int,
     box: tuple[float, float, float, float],
     filled: int,
-    cells: bytes | None,
-    packed: bytes | None,
 ) -> Fingerprint:
-    return Fingerprint(
-        _array(levels, np.int8).reshape(SIDE, SIDE),
-        _array(code, np.uint64),
-        _array(mask, np.uint64),
-        valid,
-        textured,
-        box,
-        filled,
-        None if cells is None else _array(cells, np.uint8).reshape(SIDE, SIDE),
-        None if packed is None else _array(packed, np.uint8),
-    )
-
-
-def _array(body: bytes, kind: type[Cell]) -> NDArray[Cell]:
-    return np.frombuffer(bytearray(body), kind)  # one that may be written to, as all others: compiled code asks
+    held = np.frombuffer(bytearray(body), np.uint8)  # may be written to, as all others: compiled code asks for that
+    words = held[:_LEVELS].view(np.uint64)
+    levels = held[_LEVELS:_CELLS].view(np.int8).reshape(SIDE, SIDE)
+    cells = held[_CELLS:_PACKED].reshape(SIDE, SIDE) if given[0] else None
+    packed = held[-PACKED:] if given[1] else None
+    return Fingerprint(levels, words[:WORDS], words[WORDS:], valid, textured, box, filled, cells, packed)
 
 
 def packed_body(packed: NDArray[np.uint8]) -> bytes:
@@ -146,6 +138,11 @@ class Still:
     complete: bool = True
     noisy: bool = False
     coarse: NDArray[np.uint8] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process it goes without the names of its fields, which take longer than what they name."""
+        said = self.digest, self.prefix, self.fingerprint, self.reason, self.complete, self.noisy, self.coarse
+        return Still, said
 
     @property
     def is_spoiled(self) -> bool:

@@ -4,9 +4,10 @@ Owns those processes: how they start and end, how much each is given ahead, and 
 kill the process that decodes them. Refuses to judge, and to decode in the process that does: there, such a still
 would take all that is known with it.
 
-The bytes of stills lie in one piece of memory that all of them have open (streams/ring.py). Each process has a pipe
-that says where its next stills lie and one for answers, and answers in the order in which it was given stills. So a
-process that dies names the still that it had in hand, and one that outlives its judge finds its pipes closed and ends.
+The bytes of stills lie in one piece of memory that all of them have open (streams/ring.py), and what was seen of a
+still is laid behind it. Each process has a pipe that says where its next stills lie and one that says what it is done
+with, in the order in which it was given stills. So a process that dies names the still that it had in hand, and one
+that outlives its judge finds its pipes closed and ends.
 
 The judge is a process beside them. Each time that it asks for a still it takes in whatever was answered and hands out
 what there is room for, so that those that look have work while it is busy with a verdict or a transaction.
@@ -14,7 +15,6 @@ what there is room for, so that those that look have work while it is busy with 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pickle
 import select
@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -43,14 +43,11 @@ AHEAD_BYTES: Final = 2 * 1024 * 1024
 """Bytes of stills that lie ready, for each process: of 140 kB some 14, 8 ms of work. So long the judge may be busy with
 a verdict, or wait for its turn on a core (3 to 5 ms each). Neither half as many nor twice as many do better, and of
 what lies ready when the last still was handed over the judge judges the rest alone (benchmarks/processes.py)."""
-ANSWERS_BYTES: Final = 1024 * 1024
-"""Bytes that wait in a pipe of answers: the most that Linux gives without asking."""
-ANSWER_BYTES: Final = 12288
-"""Room that one answer takes in its pipe: 9.7 kB, the greater part levels and greys of 4,096 cells. The answers of all
-that a process was given fit into the pipe, so that neither end ever waits for the other for good."""
-HEARD_BYTES: Final = 64 * 1024
-"""Bytes of answers that are read at once: some seven. Room for many more would be had from the system each time, which
-takes as long as all the rest of a reading."""
+SEEN_BYTES: Final = 10240
+"""Room for what was seen of a still: 9.4 kB, the greater part levels and greys of 4,096 cells."""
+BEHIND: Final = 5
+"""By so many steps the system puts a process that looks behind the judge (nice). Three that want two cores would each
+get two thirds of one: those that look would be done long before the judge, which would judge the rest alone."""
 DEATHS: Final = 2
 """Processes that a still may take with it before it counts as undecodable: the first may have been killed from
 outside, for want of memory."""
@@ -62,8 +59,12 @@ DIED: Final = "undecodable: its decoder died"
 
 PLACE: Final = struct.Struct("=QQ")
 """What a process is told of a still: where in the ring it lies, and its length."""
-LENGTH: Final = struct.Struct("=I")
-"""What stands before each word that a process says: the word's length."""
+DONE: Final = struct.Struct("=dQ")
+"""What a process says of a still: the seconds that it took, and how many bytes lie behind it; of no bytes, that it is
+ready."""
+MOST: Final = select.PIPE_BUF // DONE.size
+"""Stills that a process is given ahead at most: what it says of them fits into its pipe, however narrow that is, so
+that neither end ever waits for the other for good."""
 
 
 class CrewFailed(StrayframeError):
@@ -104,6 +105,11 @@ class Look:
             self._data = b""
         return True
 
+    def hear(self, size: int) -> None:
+        """So many bytes of what was seen lie behind it."""
+        assert self.place is not None
+        self.tell(pickle.loads(self._ring.said(self.place, size)))  # noqa: S301 - written by our own process
+
     def tell(self, still: Still) -> None:
         """This is what was seen; the bytes are not needed any more."""
         self.still = still
@@ -123,7 +129,7 @@ class Crew:
         self._took = took
         self._waiting: deque[Look] = deque()
         self._stillborn = 0
-        self._ring = Ring(processes * AHEAD_BYTES)
+        self._ring = Ring(processes * AHEAD_BYTES, SEEN_BYTES)
         self._poll = select.poll()
         self._lookers: dict[int, _Looker] = {}  # by the number of the file that their answers come from
         for _ in range(processes):
@@ -233,7 +239,6 @@ class _Looker:
         spawn = get_context("spawn")  # a fork would copy the threads of Kafka's client and of the store
         to_do, self._work = spawn.Pipe(duplex=False)
         self._answers, said = spawn.Pipe(duplex=False)
-        self._most = max(1, _widened(self._answers) // ANSWER_BYTES)
         self._process = spawn.Process(target=_work, args=(to_do, said, ring, decoder), name="looker")
         with _deaf():
             self._process.start()
@@ -241,15 +246,14 @@ class _Looker:
         said.close()
         self.number = self._answers.fileno()
         self._took = took
-        self._half = b""
         self.given: deque[Look] = deque()
         self.bytes = 0
         self.ready = False
 
     @property
     def has_room(self) -> bool:
-        """Whether one more answer would fit into the pipe."""
-        return len(self.given) < self._most
+        """Whether one more word would fit into its pipe."""
+        return len(self.given) < MOST
 
     def give(self, look: Look) -> None:
         """Hand over a still that lies ready. Raises OSError when the process is gone; then it is not given."""
@@ -261,12 +265,11 @@ class _Looker:
     def receive(self) -> bool:
         """Take in what it has said, waiting for it if that is nothing yet. False when the process is gone."""
         try:
-            said = os.read(self.number, HEARD_BYTES)
+            said = os.read(self.number, MOST * DONE.size)
         except OSError:
             return False
-        words, self._half = _words(self._half + said)
-        for word in words:
-            self._hear(word)
+        for seconds, size in DONE.iter_unpack(said):
+            self._hear(seconds, size)
         return bool(said)
 
     def end(self, seconds: float = 0.0) -> int | None:
@@ -278,54 +281,30 @@ class _Looker:
         self._answers.close()
         return self._process.exitcode
 
-    def _hear(self, word: tuple[float, Still] | None) -> None:
-        if word is None:
+    def _hear(self, seconds: float, size: int) -> None:
+        if not size:
             self.ready = True
             return
-        seconds, still = word
         look = self.given.popleft()
         self.bytes -= look.size
-        look.tell(still)
+        look.hear(size)
         self._took(seconds)
 
 
-def _work(stills: Connection, answers: Connection, ring: Reading, decoder: Decoder) -> None:
+def _work(stills: Connection, done: Connection, ring: Reading, decoder: Decoder) -> None:
     """What a looking process does until nobody is left to answer to."""
+    os.nice(BEHIND)
     warm_look(decoder)  # the decoder's libraries and compiled code
     with suppress(OSError):
-        _say(answers, None)
+        os.write(done.fileno(), DONE.pack(0.0, 0))
         while places := os.read(stills.fileno(), select.PIPE_BUF):
             for at, size in PLACE.iter_unpack(places):
                 begin = time.perf_counter()
                 still = decoder.still(ring.get(at, size))
-                _say(answers, (time.perf_counter() - begin, still))
-
-
-def _say(pipe: Connection, word: object) -> None:
-    said = pickle.dumps(word, pickle.HIGHEST_PROTOCOL)
-    said = LENGTH.pack(len(said)) + said
-    while said:
-        said = said[os.write(pipe.fileno(), said) :]
-
-
-def _words(said: bytes) -> tuple[list[Any], bytes]:
-    """The words that were said, and the half of one behind them."""
-    words, view, at = [], memoryview(said), 0
-    while at + LENGTH.size <= len(said):
-        begin = at + LENGTH.size
-        end = begin + LENGTH.unpack_from(said, at)[0]
-        if end > len(said):
-            break
-        words.append(pickle.loads(view[begin:end]))  # noqa: S301 - written by our own process
-        at = end
-    return words, said[at:]
-
-
-def _widened(pipe: Connection) -> int:
-    """Make a pipe as wide as is allowed; how wide it is."""
-    with suppress(OSError):
-        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, ANSWERS_BYTES)
-    return fcntl.fcntl(pipe.fileno(), fcntl.F_GETPIPE_SZ)
+                seconds = time.perf_counter() - begin
+                said = pickle.dumps(still, pickle.HIGHEST_PROTOCOL)
+                ring.say(at, size, said)
+                os.write(done.fileno(), DONE.pack(seconds, len(said)))
 
 
 @contextmanager
