@@ -9,8 +9,10 @@ ours first and the floor first, in CPU time of the thread. After every block of 
 ones, each the whole block, in CPU time of all their threads: Pillow, imagehash's pHash, ThreatExchange's PDQ with a
 look-up in its index, which holds as many hashes as ours knows scenes. So every figure is a mean over the same stills of
 one loop, and every ratio that of two sums. What others find warm, ours read from memory; and what PDQ left of the
-caches is what the next block begins with, ours and the floor by turns. The stills are rendered
-scenes; with --corpus they are those of a folder of cameras, enlarged to 1280x720.
+caches is what the next block begins with, ours and the floor by turns. Some 690 stills are timed so, of which some 90
+are searched: with 277 and 35 the ratio to the others differed by a tenth from one run to the next. As many again are
+timed by step. The stills are rendered scenes; with --corpus they are those of a folder of cameras, enlarged to
+1280x720.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ class Sizes:
 
     homes: int = 40
     learned: int = 4
-    timed: int = 12
+    timed: int = 30
     cameras: int = 100_000
 
 
@@ -240,7 +242,8 @@ def messages(stills: Stills, sizes: Sizes) -> tuple[list[Message], list[Message]
     for n in range(round(FOREIGN * total)):
         victim, viewer = n % len(stills.homes), (n + 1) % len(stills.homes)
         timed.append((f"home-{viewer}", stills.homes[victim][sizes.learned - 1 - n % 2], f"of-home-{viewer}"))
-    timed += [(f"home-{n}", next(others), f"of-home-{n}") for n in range(min(len(stills.homes), round(UNSEEN * total)))]
+    unseen = [n % len(stills.homes) for n in range(round(UNSEEN * total))]
+    timed += [(f"home-{n}", next(others), f"of-home-{n}") for n in unseen]
     rng.shuffle(timed)
     return learned, [message(camera, account, data) for camera, data, account in timed]
 

@@ -86,4 +86,4 @@ class Query:
     def partial(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Codes and masks of the partial views, as it is, in the order of `PARTIAL`."""
         masks = self.found.mask[None] & WORDS_OF
-        return np.broadcast_to(self.found.code, masks.shape).copy(), masks
+        return np.repeat(self.found.code[None], len(masks), axis=0), masks

@@ -147,17 +147,17 @@ PLANE: Final = FINE + 1
 
 
 @njit(cache=True, nogil=True)
-def _lines(a: float, b: float, at: NDArray[np.uint8]) -> np.uint32:
-    """Fill `at` (SAMPLES,) with the half-cell line of each sample; outside the last, where nothing is seen, and which
-    samples these are, as bits."""
+def _lines(a: float, b: float, at: NDArray[np.uint8], h: int) -> np.uint32:
+    """Fill `at[h]`, (SAMPLES,), with the half-cell line of each sample; outside the last, where nothing is seen, and
+    which samples these are, as bits."""
     centre = (SIDE - 1) / 2.0
     for g in range(SAMPLES):
         v = 2.0 * (a * (0.5 + 2 * g - centre) + b + centre)
         outside = v < -1.5 or v > FINE + 0.5
-        at[g] = FINE if outside else min(max(int(np.floor(v + 0.5)), 0), FINE - 1)
+        at[h, g] = FINE if outside else min(max(int(np.floor(v + 0.5)), 0), FINE - 1)
     bits = np.uint32(0)
     for g in range(SAMPLES):
-        bits |= np.uint32(at[g] == FINE) << np.uint32(g)
+        bits |= np.uint32(at[h, g] == FINE) << np.uint32(g)
     return bits
 
 
@@ -182,21 +182,24 @@ def _seen(
     holes: bool,
     xs: NDArray[np.uint8],
     ys: NDArray[np.uint8],
+    h: int,
     beside: np.uint32,
     above: np.uint32,
     every: bool,
     lost: NDArray[np.uint32],
     seen: NDArray[np.bool_],
 ) -> None:
-    """Fill in which windows a placing sees enough of, of all or of the `RARE_WINDOWS`: `beside` and `above` are the
+    """Fill in which windows placing `h` sees enough of, of all or of the `RARE_WINDOWS`: `beside` and `above` are the
     columns and rows of samples that lie outside, as bits, and `lost` (SAMPLES,) is used for all that is not seen of
     each column."""
     if holes:
         for x in range(SAMPLES):
-            lost[x] = above if xs[x] != FINE else ~np.uint32(0)
-            if holed[xs[x]]:
+            column = np.int64(xs[h, x])
+            gone = above if column != FINE else ~np.uint32(0)
+            if holed[column]:
                 for y in range(SAMPLES):
-                    lost[x] |= np.uint32(np.isnan(fine[ys[y], xs[x]])) << np.uint32(y)
+                    gone |= np.uint32(np.isnan(fine[ys[h, y], column])) << np.uint32(y)
+            lost[x] = gone
     for t in range(KEYS):
         if every or _RARE[t]:
             hidden = np.uint64(0)
@@ -206,7 +209,7 @@ def _seen(
             else:
                 high, wide = popcount(np.uint64(~above & _ROWS[t])), popcount(np.uint64(~beside & _COLUMNS[t]))
                 hidden = _AREAS[t] - high * wide
-            seen[t] = hidden <= _MOST[t]
+            seen[h, t] = hidden <= _MOST[t]
 
 
 @njit(cache=True, nogil=True)
@@ -215,29 +218,30 @@ def _along(
     xs: NDArray[np.uint8],
     ys: NDArray[np.uint8],
     seen: NDArray[np.bool_],
+    h: int,
     done: NDArray[np.uint32],
     samples: NDArray[np.float32],
     along: NDArray[np.float32],
 ) -> None:
-    """Fill `along` (spans * PLANE, LINE) with the transforms along x that the windows need which are seen, and
+    """Fill `along` (spans * PLANE, LINE) with the transforms along x that the windows need which placing `h` sees, and
     `samples` (PLANE, SAMPLES) with what they are of: the lines of the thumbnail at `xs`. What is `done` (PLANE,) is
     there already: of which spans, as bits."""
     needed, all_ = np.zeros(len(_SPANS), np.uint32), np.uint32(0)
     for t in range(KEYS):
-        if seen[t]:
+        if seen[h, t]:
             needed[_SPAN[t]] |= _ROWS[t]
             all_ |= _ROWS[t]
     while all_:
-        line = np.int64(ys[lowest(all_)])
+        line = np.int64(ys[h, lowest(all_)])
         all_ &= all_ - np.uint32(1)
         if not done[line]:
             for x in range(SAMPLES):
-                samples[line, x] = clear[line, xs[x]]
+                samples[line, x] = clear[line, xs[h, x]]
     for span in range(len(_SPANS)):  # one after the other: a loop that always goes round as often costs least
         rows, bit, base, which = needed[span], np.uint32(1) << np.uint32(span), span * PLANE, _ACROSS_OF[span]
         x0, width = _SPANS[span, 0], _SPANS[span, 1] - _SPANS[span, 0]
         while rows:
-            line = np.int64(ys[lowest(rows)])
+            line = np.int64(ys[h, lowest(rows)])
             rows &= rows - np.uint32(1)
             if done[line] & bit == 0:
                 done[line] |= bit
@@ -293,10 +297,11 @@ def _alike(xs: NDArray[np.uint64], n: int, first: NDArray[np.int64], following: 
     each string, and the one behind each placing (0: none); how many strings there are."""
     last, strings = np.empty(n, np.int64), 0
     for h in range(n):
-        following[h], k, one = 0, 0, xs[h]
+        following[h], k = 0, 0
+        one, two, three, four = xs[h, 0], xs[h, 1], xs[h, 2], xs[h, 3]
         while k < strings:
-            other = xs[first[k]]
-            if other[0] == one[0] and other[1] == one[1] and other[2] == one[2] and other[3] == one[3]:
+            other = first[k]
+            if xs[other, 0] == one and xs[other, 1] == two and xs[other, 2] == three and xs[other, 3] == four:
                 break
             k += 1
         if k == strings:
@@ -331,8 +336,8 @@ def _keys(
     clear, holed, lost = np.empty((PLANE, PLANE), np.float32), np.empty(PLANE, np.bool_), np.empty(SAMPLES, np.uint32)
     holes = _cleared(fine, clear, holed)
     for h in range(n):
-        beside, above = _lines(placings[h, 0], placings[h, 1], xs[h]), _lines(placings[h, 2], placings[h, 3], ys[h])
-        _seen(fine, holed, holes, xs[h], ys[h], beside, above, h < whole, lost, seen[h])
+        beside, above = _lines(placings[h, 0], placings[h, 1], xs, h), _lines(placings[h, 2], placings[h, 3], ys, h)
+        _seen(fine, holed, holes, xs, ys, h, beside, above, h < whole, lost, seen)
     seen[n:] = seen[:again]
     if as_is:
         halved = KEYS // max(int(seen[0].sum()), 1)
@@ -347,7 +352,7 @@ def _keys(
         h = first[string]
         done[:] = 0
         while True:
-            _along(clear, xs[h], ys[h], seen[h], done, samples, along)
+            _along(clear, xs, ys, seen, h, done, samples, along)
             for t in range(KEYS):
                 for row in range(h, n + again if seen[h, t] else h, n):
                     if row == h:
