@@ -35,13 +35,16 @@ from models.line import (
     ROW_BITS,
     TAG_BITS,
     compare_line,
+    copy_line,
+    drop_first,
     drop_with,
     entries_with,
+    fill_line,
     rows_like,
     write_entry,
     write_line,
 )
-from models.vectors import LINE
+from models.vectors import LINE, uncounted
 
 SLOTS: Final = ENTRIES
 """Entries in a line; behind them lie the rest of their tags, and the next line's number."""
@@ -145,7 +148,7 @@ def walk(
     return head, tail, found
 
 
-@njit(cache=True, nogil=True)
+@uncounted
 def _line(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32]) -> np.int64:
     """The number of a line that is not in use; 0 when there is no room."""
     if state[FREE]:
@@ -162,13 +165,7 @@ def _line(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np
     return np.int64(state[FURTHER])
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _tag(table: NDArray[np.uint32], at: int | np.int64, slot: int | np.int64) -> np.uint32:
-    high = table[at, SLOTS + (slot >> 2)] >> np.uint32(8 * (slot & 3)) & np.uint32(255)
-    return np.uint32(table[at, slot] >> np.uint32(ROW_BITS) | high << np.uint32(_LOW))
-
-
-@njit(cache=True, nogil=True)
+@uncounted
 def _put(
     table: NDArray[np.uint32],
     state: NDArray[np.int64],
@@ -187,7 +184,7 @@ def _put(
     return bool(gaps)
 
 
-@njit(cache=True, nogil=True)
+@uncounted
 def _make_room(
     table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], bucket: int | np.int64, looks: int
 ) -> np.uint32:
@@ -204,8 +201,7 @@ def _make_room(
     number = _line(table, state, spare)
     if number == 0:
         return np.uint32(0)
-    for k in range(LINE):
-        table[size - number, k] = table[bucket, k]
+    copy_line(table, bucket, size - number)
     in_order()
     table[bucket, NEXT] = np.uint32(number)
     in_order()
@@ -214,14 +210,16 @@ def _make_room(
     return _ENTRIES
 
 
-@njit(cache=True, nogil=True)
+@uncounted
 def _move(table: NDArray[np.uint32], first: int | np.int64, to: int | np.int64) -> None:
     """Move entries of a bucket's first line into the gaps of one behind it."""
     gaps = compare_line(table, to, np.uint32(0), _ROW)
     left = compare_line(table, first, np.uint32(0), _ROW) ^ _ENTRIES
     while left and gaps:
         k = lowest(left)
-        write_entry(table, to, lowest(gaps), _tag(table, first, k), table[first, k] & _ROW)
+        high = table[first, SLOTS + (k >> 2)] >> np.uint32(8 * (k & 3)) & np.uint32(255)
+        tag = np.uint32(table[first, k] >> np.uint32(ROW_BITS) | high << np.uint32(_LOW))
+        write_entry(table, to, lowest(gaps), tag, table[first, k] & _ROW)
         in_order()
         table[first, k] = 0
         left, gaps = left & left - np.uint32(1), gaps & gaps - np.uint32(1)
@@ -246,7 +244,7 @@ def put_rows(
         done[t] = _put_rows(tables[t], state[t], spare[t], low, looks, keys[t], done[t], end, before)
 
 
-@njit(cache=True, nogil=True)
+@uncounted
 def _put_rows(
     table: NDArray[np.uint32],
     state: NDArray[np.int64],
@@ -376,13 +374,13 @@ def _split(
         state[BUCKETS] += 1
 
 
-@njit(cache=True, nogil=True)
+@uncounted
 def _ask(table: NDArray[np.uint32], bucket: int | np.int64) -> None:
     """Ask memory for the further line of a bucket that comes soon; the first ones lie beside each other."""
     prefetch(table, table.shape[0] - np.int64(table[bucket + _NEAR, NEXT]))
 
 
-@njit(cache=True, nogil=True)
+@uncounted
 def _length(table: NDArray[np.uint32], bucket: int | np.int64) -> int:
     """Lines of a bucket."""
     at, count = np.int64(bucket), 1
@@ -407,54 +405,54 @@ def settle(
 @njit(cache=True, nogil=True)
 def _settle(table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], low: int) -> None:
     size = table.shape[0]
+    words, tags = np.empty(LINE, np.uint32), np.empty(LINE, np.uint32)
     while state[SETTLED] < state[BUCKETS]:
         half = choosing(state[SETTLED]) + 1 >> 1
         first, bit = state[SETTLED] - half, np.uint32(half >> low)
         _ask(table, first)
-        chain = _length(table, first)
+        at, chain, stay = first, 1, drop_with(table, first, bit)
+        while table[at, NEXT]:
+            at = size - np.int64(table[at, NEXT])
+            chain, stay = chain + 1, stay + drop_with(table, at, bit)
         if state[LEFT] + chain > spare.size:
             return
-        at, stay = first, 0
-        for _ in range(chain):
-            stay += drop_with(table, at, bit)
-            at = size - np.int64(table[at, NEXT])
-        kept = max(1, (stay + SLOTS - 1) // SLOTS)
-        if kept < chain:
-            _close(table, state, spare, first, chain - kept)
+        for _ in range(chain - max(1, (stay + SLOTS - 1) // SLOTS)):
+            _let_go(table, state, spare, first, words, tags)
         at = first  # gaps are left to the first line, where the next entries are put
         while table[at, NEXT]:
             at = size - np.int64(table[at, NEXT])
-            _move(table, first, at)
+            moved = fill_line(table, at, words, tags, 0, entries_with(table, first, np.uint32(0), words, tags, 0))
+            in_order()
+            drop_first(table, first, moved)
         state[SETTLED] += 1
 
 
-@njit(cache=True, nogil=True)
-def _close(
-    table: NDArray[np.uint32], state: NDArray[np.int64], spare: NDArray[np.int32], first: int | np.int64, lines_: int
+@uncounted
+def _let_go(
+    table: NDArray[np.uint32],
+    state: NDArray[np.int64],
+    spare: NDArray[np.int32],
+    first: int | np.int64,
+    words: NDArray[np.uint32],
+    tags: NDArray[np.uint32],
 ) -> None:
-    """Let so many lines of a bucket go for which it has no entries, each time the one behind the first: once its
-    entries are copied into gaps of all others, the first line's number passes it by.
+    """Let the line behind a bucket's first go: its entries are copied into gaps of all others, then the first line's
+    number passes it by.
 
     It is left as it is for who reads it. Who comes later has the first line's entries of a moment after, so no entry is
     on its way behind a reader's back; were the last line let go, one could be put before who looks for it.
     """
-    size = table.shape[0]
-    for _ in range(lines_):
-        number, to = np.int64(table[first, NEXT]), np.int64(first)
-        at = size - number
-        gaps = compare_line(table, to, np.uint32(0), _ROW)
-        left = compare_line(table, at, np.uint32(0), _ROW) ^ _ENTRIES
-        while left:
-            while gaps == 0:
-                to = size - np.int64(table[at if to == first else to, NEXT])
-                gaps = compare_line(table, to, np.uint32(0), _ROW)
-            k = lowest(left)
-            write_entry(table, to, lowest(gaps), _tag(table, at, k), table[at, k] & _ROW)
-            left, gaps = left & left - np.uint32(1), gaps & gaps - np.uint32(1)
-        spare[state[LEFT]] = number
-        state[LEFT] += 1
-        in_order()
-        table[first, NEXT] = table[at, NEXT]
+    number = np.int64(table[first, NEXT])
+    at = to = table.shape[0] - number
+    end = entries_with(table, at, np.uint32(0), words, tags, 0)
+    left = fill_line(table, first, words, tags, 0, end)
+    while left < end:
+        to = table.shape[0] - np.int64(table[to, NEXT])
+        left = fill_line(table, to, words, tags, left, end)
+    spare[state[LEFT]] = number
+    state[LEFT] += 1
+    in_order()
+    table[first, NEXT] = table[at, NEXT]
 
 
 @njit(cache=True, nogil=True)

@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from models.vectors import I32, I64, LINE, Build, address, all_of, counted, every, pressed
+from models.vectors import I32, I64, LINE, Build, address, all_of, call, counted, every, pressed
 
 ENTRIES: Final = 12
 """Words of a line that are entries; three hold a byte more for each entry, and the last one is the line's own."""
@@ -147,7 +147,7 @@ def _entries_with(context: Any, table: Any, at: Any, bit: Any, words: Any, tags:
         line = _line(context, builder, signature.args[0], args[0], args[1])
         tags, bit = _tags(builder, line), every(builder, _LINE, args[2])
         _, chosen = _held(builder, line)
-        chosen = builder.and_(chosen, builder.icmp_unsigned("!=", builder.and_(tags, bit), all_of(_LINE, 0)))
+        chosen = builder.and_(chosen, builder.icmp_unsigned("==", builder.and_(tags, bit), bit))
         for k, vector in ((3, line), (4, tags)):
             place = _place(context, builder, signature.args[k], args[k], args[5])
             builder.store(pressed(builder, vector, chosen), place).align = 4
@@ -162,8 +162,17 @@ entries_with = cast(
     ],
     intrinsic(_entries_with),
 )
-"""Append to `words` and `tags`, from `found` on, those of a line's entries whose tags have this bit; returns how many
-there are then. Both need room for `LINE` more."""
+"""Append to `words` and `tags`, from `found` on, those of a line's entries whose tags have this bit, all for 0; returns
+how many there are then. Both need room for `LINE` more."""
+
+
+def _with_octets(builder: Any, words: Any, tags: Any) -> Any:
+    """A line of these words and of the bytes of these tags that have no room in them, but for its last word."""
+    octets = builder.trunc(builder.lshr(tags, all_of(_LINE, 32 - ROW_BITS)), ir.VectorType(ir.IntType(8), LINE))
+    octets = builder.bitcast(octets, ir.VectorType(I32, LINE // 4))
+    octets = builder.shuffle_vector(octets, octets, ir.Constant(_LINE, [k % 4 for k in range(LINE)]))
+    entries = ir.Constant(ir.VectorType(ir.IntType(1), LINE), [k < ENTRIES for k in range(LINE)])
+    return builder.select(entries, words, octets)
 
 
 def _write_line(
@@ -177,11 +186,7 @@ def _write_line(
         places = ir.Constant(_LINE, list(range(LINE)))
         within = builder.icmp_unsigned("<", places, every(builder, _LINE, builder.trunc(args[4], I32)))
         words = builder.select(within, words, all_of(_LINE, 0))
-        octets = builder.trunc(builder.lshr(tags, all_of(_LINE, 32 - ROW_BITS)), ir.VectorType(ir.IntType(8), LINE))
-        octets = builder.bitcast(octets, ir.VectorType(I32, LINE // 4))
-        octets = builder.shuffle_vector(octets, octets, ir.Constant(_LINE, [k % 4 for k in range(LINE)]))
-        entries = ir.Constant(ir.VectorType(ir.IntType(1), LINE), [k < ENTRIES for k in range(LINE)])
-        line = builder.select(entries, words, octets)
+        line = _with_octets(builder, words, tags)
         line = builder.insert_element(line, args[5], ir.Constant(I32, LINE - 1))
         builder.store(line, _place(context, builder, signature.args[0], args[0], args[1])).align = 4 * LINE
         return context.get_dummy_value()
@@ -238,3 +243,78 @@ def _drop_with(context: Any, table: Any, at: Any, bit: Any) -> tuple[Any, Build]
 
 drop_with = cast(Callable[[NDArray[np.uint32], int | np.int64, np.uint32], int], intrinsic(_drop_with))
 """Remove those of a line's entries whose tags have this bit; returns how many stay."""
+
+
+def _first_of(builder: Any, chosen: Any, count: Any) -> Any:
+    """The first so many of the chosen words."""
+    bits = builder.zext(builder.bitcast(chosen, _I16), I32)
+    before = builder.and_(every(builder, _LINE, bits), ir.Constant(_LINE, [(1 << k) - 1 for k in range(LINE)]))
+    within = builder.icmp_unsigned("<", counted(builder, before), every(builder, _LINE, builder.trunc(count, I32)))
+    return builder.and_(chosen, within)
+
+
+def _fill_line(context: Any, table: Any, at: Any, words: Any, tags: Any, first: Any, end: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], args[0], args[1])
+        line = _line(context, builder, signature.args[0], args[0], args[1])
+        _, held = _held(builder, line)
+        gaps = builder.xor(held, ir.Constant(held.type, [k < ENTRIES for k in range(LINE)]))
+        gaps = _first_of(builder, gaps, builder.sub(args[5], args[4]))
+        given = ir.FunctionType(_LINE, [I32.as_pointer(), gaps.type, _LINE])
+
+        def spread(k: int, others: Any) -> Any:
+            from_ = builder.inttoptr(address(context, builder, signature.args[k], args[k], args[4]), I32.as_pointer())
+            return call(builder, f"llvm.masked.expandload.v{LINE}i32", given, from_, gaps, others)
+
+        last = ir.Constant(I32, LINE - 1)
+        tagged = _with_octets(builder, line, spread(3, _tags(builder, line)))
+        tagged = builder.insert_element(tagged, builder.extract_element(line, last), last)
+        builder.store(tagged, place).align = 4 * LINE
+        builder.fence("acq_rel")
+        entries = ir.Constant(gaps.type, [k < ENTRIES for k in range(LINE)])
+        builder.store(builder.select(entries, spread(2, line), tagged), place).align = 4 * LINE
+        return builder.add(args[4], _count(builder, gaps))
+
+    return types.int64(table, types.int64, words, tags, types.int64, types.int64), generate
+
+
+fill_line = cast(
+    Callable[
+        [NDArray[np.uint32], int | np.int64, NDArray[np.uint32], NDArray[np.uint32], int | np.int64, int | np.int64],
+        int,
+    ],
+    intrinsic(_fill_line),
+)
+"""Write entries in [first, end), as `entries_with` gives them, into the gaps of a line, as many as it has: their tags
+first, since without a row an entry is none. Returns where those begin that found no gap."""
+
+
+def _drop_first(context: Any, table: Any, at: Any, count: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = _line(context, builder, signature.args[0], args[0], args[1])
+        _, held = _held(builder, line)
+        line = builder.select(_first_of(builder, held, args[2]), all_of(_LINE, 0), line)
+        builder.store(line, _place(context, builder, signature.args[0], args[0], args[1])).align = 4 * LINE
+        return context.get_dummy_value()
+
+    return types.void(table, types.int64, types.int64), generate
+
+
+drop_first = cast(Callable[[NDArray[np.uint32], int | np.int64, int | np.int64], None], intrinsic(_drop_first))
+"""Remove the first so many of a line's entries."""
+
+
+def _copy_line(context: Any, table: Any, at: Any, to: Any) -> tuple[Any, Build]:
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = _line(context, builder, signature.args[0], args[0], args[1])
+        builder.store(line, _place(context, builder, signature.args[0], args[0], args[2])).align = 4 * LINE
+        return context.get_dummy_value()
+
+    return types.void(table, types.int64, types.int64), generate
+
+
+copy_line = cast(Callable[[NDArray[np.uint32], int | np.int64, int | np.int64], None], intrinsic(_copy_line))
+"""Make one line what another one is."""

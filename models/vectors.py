@@ -1,15 +1,17 @@
 """Pieces of which instructions are put together that numba has no name for.
 
-Owns how LLVM is told of rows of arrays and of vectors. Refuses to know what they hold, and what is made of them:
-models/line.py, models/lanes.py and streams/abreast.py do. A `builder` is llvmlite's, and so is what goes in and out.
+Owns how LLVM is told of rows of arrays and of vectors, and how code is compiled that counts no arrays. Refuses to know
+what they hold, and what is made of them: models/line.py, models/lanes.py and streams/abreast.py do. A `builder` is
+llvmlite's, and so is what goes in and out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from llvmlite import ir
+from numba import njit
 from numba.core.cgutils import get_or_insert_function
 
 LINE: Final = 16
@@ -18,6 +20,14 @@ LINE: Final = 16
 I32, I64 = ir.IntType(32), ir.IntType(64)
 Build = Callable[..., Any]
 """What numba calls to put an instruction together."""
+
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+
+
+def uncounted(work: Compiled) -> Compiled:
+    """Compile what is called for single lines, and makes no array of its own, without counting who holds the arrays:
+    each count waits until all has arrived that was written before. Whoever calls it holds them."""
+    return cast(Compiled, cast(Any, njit)(cache=True, nogil=True, _nrt=False)(work))
 
 
 def address(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> Any:
