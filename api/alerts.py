@@ -74,7 +74,8 @@ def list_alerts(
     query: Annotated[AlertQuery, Query()], request: Request, response: Response, here: Annotated[House, Depends(house)]
 ) -> AlertPage:
     """Alerts in the order in which they were stored, newest first. Alerts that arrive while you page through come
-    before your first page: none is shown twice, none is left out. Withdrawn alerts stay and say so.
+    before your first page: none is shown twice, none is left out. With `since` or `until` they come in the order of
+    their delivery, newest first. Withdrawn alerts stay and say so.
     """
     after = None if query.cursor is None else cursor.decode(COLLECTION, query.cursor)
     page = here.store().alerts(query.filter(), after, query.limit)

@@ -36,7 +36,7 @@ from api.judging import WAITING_BYTES
 from api.patience import Patient, Server
 from api.relay import AT_ONCE_BYTES, Answering, Relaying
 from api.wiring import intake_of, open_look
-from streams import tracing
+from streams import allocation, tracing
 from streams.log import configure
 from streams.metrics import Metrics
 from streams.outbox.dispatch import Dispatcher
@@ -173,6 +173,7 @@ def run_server(app: FastAPI, settings: Settings, listeners: list[socket.socket] 
 
 
 def _begin(settings: Settings) -> None:
+    allocation.keep()
     configure(settings.log_level, settings.log_format)
     if settings.traces:
         tracing.begin()

@@ -74,19 +74,12 @@ def fill(store: SqlStore, count: int, seed: int = 1) -> None:
     """Put `count` alerts and their incidents into an empty store. The indexes are made afterwards, which is faster."""
     incidents, chunks = made(count, seed)
     indexes = sorted(schema.alerts.indexes, key=lambda index: str(index.name))
-    hours: dict[datetime, Values] = {}
     with store.database.writing() as connection:
         for index in indexes:
             index.drop(connection)
         connection.execute(schema.incidents.insert(), incidents)
-        number = 0
         for chunk in chunks:
             connection.execute(schema.alerts.insert(), chunk)
-            for row in chunk:
-                number += 1
-                hour = schema.hour_of(row["delivered_at"])
-                hours.setdefault(hour, {"hour": hour, "least": number})["most"] = number
-        connection.execute(schema.alert_hours.insert(), list(hours.values()))
         for index in indexes:
             index.create(connection)
     if not store.database.is_sqlite:

@@ -11,7 +11,7 @@ from api.gate.door import is_loopback
 from api.options import fail
 from api.roles import run_server, serve_by_many
 from models.errors import StrayframeError
-from streams import tracing
+from streams import allocation, tracing
 from streams.settings import Settings
 from streams.sinks.roster import sinks_of
 from streams.store.database import Database
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM. Exit code 2: address, store or sinks are no good."""
+    allocation.keep()
     try:
         Database(settings.store).close()
         sinks_of(settings)

@@ -31,8 +31,7 @@ from models.records import (
 )
 from streams.store import audit, rows, schema
 from streams.store.database import Database
-from streams.store.queries import Page
-from streams.store.walk import inside
+from streams.store.queries import Page, inside
 
 AT_ONCE: Final = 500
 """Ids asked for in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535."""

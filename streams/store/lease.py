@@ -97,6 +97,7 @@ class Lease:
         self._database = database
         self._seconds = seconds
         self._fenced = threading.Event()
+        self._beat = update(leases).where(*self._mine()).values(beat_at=now())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="strayframe-lease", daemon=True)
         self._thread.start()
@@ -122,8 +123,7 @@ class Lease:
 
         To be the transaction's last statement: until it ends, nobody can take over, nor the thread beat.
         """
-        beat = update(leases).where(*self._mine()).values(beat_at=now())
-        if connection.execute(beat).rowcount != 1:
+        if connection.execute(self._beat).rowcount != 1:
             self._fenced.set()
         self.check()
 

@@ -70,7 +70,7 @@ class MarkedRows(Generic[T]):
             yield from self._read(None, mark.in_(marks[first : first + IDS].tolist()))
 
     def _read(self, keep: Callable[[Sequence[Any]], bool] | None = None, *where: ColumnElement[bool]) -> Iterator[T]:
-        with self.database.reading() as connection:
+        with self.database.reading_through() as connection:
             read = connection.execution_options(yield_per=CHUNK).execute(select(self.table).where(*where))
             for chunk in read.partitions():
                 yield from map(self.to, chunk if keep is None else filter(keep, chunk))

@@ -45,6 +45,7 @@ class OwnStore(SqlStore):
             _asked(self._own, wanted.integration),
             lambda one: read(replace(wanted, integration=one), after, limit),
             limit,
+            (lambda one: (one.alert.delivered_at, one.seq)) if wanted.timed else _number,
         )
 
     def alert(self, id: AlertId) -> StoredAlert | None:
@@ -112,10 +113,16 @@ class OwnSuspensions(Suspensions):
         return super().act(of, asked, dry_run=dry_run) if own else None
 
 
-def merged(of: Iterable[str], read: Callable[[str], Page[Any]], limit: int) -> Page[Any]:
-    """One page, newest first, of those of each integration."""
+def _number(item: Any) -> int:
+    return int(item.seq)
+
+
+def merged(
+    of: Iterable[str], read: Callable[[str], Page[Any]], limit: int, newer: Callable[[Any], Any] = _number
+) -> Page[Any]:
+    """One page, newest first, of those of each integration; `newer` is larger for what comes before."""
     pages: Sequence[Page[Any]] = [read(one) for one in sorted(of)]
-    items = list(heapq.merge(*(page.items for page in pages), key=lambda item: -int(item.seq)))
+    items = list(heapq.merge(*(page.items for page in pages), key=newer, reverse=True))
     more = len(items) > limit or any(page.next is not None for page in pages)
     kept = tuple(items[:limit])
     return Page(kept, kept[-1].seq if more and kept else None)

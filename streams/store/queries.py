@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from detector.incident import Incident
 from detector.incident import State as IncidentState
@@ -23,13 +23,15 @@ from streams.store import rows, schema
 from streams.store.database import Database
 from streams.store.rows import IncidentSummary, StoredAlert
 from streams.store.suspension_schema import rolls
-from streams.store.walk import ANY, WAYS, AlertFilter, Shape, Span, asked, inside, statement, ways
+from streams.store.walk import ANY, WAYS, AlertFilter, Shape, asked, statement, ways
 
-SHORT: Final = 5000
-"""Alerts in a span of time up to which they are all looked at and sorted. A longer span only bounds the walk along the
-other filters."""
-EVERY: Final = (-1, 2**63 - 1)
-"""Below and above every number that a database gives a row."""
+FEW: Final = 5000
+"""Alerts that a filter keeps at most that is walked before others are."""
+ABOVE: Final = 2**63 - 1
+"""Above every number that a database gives a row."""
+FIRST: Final = datetime.min.replace(tzinfo=UTC)
+LAST: Final = datetime.max.replace(tzinfo=UTC)
+"""The first and the last moment that a time can tell."""
 
 RULINGS: Final = "placeholder_rulings"
 """Where `meta` counts what persons said of placeholders, as decimal digits."""
@@ -84,11 +86,11 @@ class Queries:
         self.database = database
 
     def alerts(self, wanted: AlertFilter = ANY, after: int | None = None, limit: int = 50) -> Page[StoredAlert]:
-        """Alerts that pass the filter, newest stored first; `after` is the `next` of the page before."""
+        """Alerts that pass the filter, newest stored first; of a span of time the newest delivered first, and of those
+        of one moment the newest stored. `after` is the `next` of a page before, whatever its filter was."""
         with self.database.reading() as connection:
-            shape, above, below = self.shape(connection, wanted)
-            between = {"above": above, "below": below if after is None else min(after, below)}
-            found = connection.execute(statement(shape), asked(wanted) | between | {"limit": limit + 1})
+            given = asked(wanted) | _begin(connection, wanted, after) | {"limit": limit + 1}
+            found = connection.execute(statement(self.shape(connection, wanted)), given)
             warm = _warm(connection)
             return _page([rows.to_stored_alert(row, warm) for row in found], limit)
 
@@ -181,24 +183,13 @@ class Queries:
             sightings = connection.execute(select(table).order_by(table.c.placeholder, table.c.account))
             return Shelf(number, held, tuple(rows.to_sighting(row) for row in sightings))
 
-    def shape(self, connection: Connection, wanted: AlertFilter) -> tuple[Shape, int, int]:
-        """The shape of a filter, and numbers between which all of its alerts lie, both left out."""
+    def shape(self, connection: Connection, wanted: AlertFilter) -> Shape:
+        """The shape of a filter."""
         given = tuple(name for name in WAYS if getattr(wanted, name) is not None)
-        times = (wanted.since is not None, wanted.until is not None)
-        span, above, below = Span.NONE, *EVERY
-        if any(times):
-            held = inside(schema.alerts.c.delivered_at, wanted.since, wanted.until)
-            span = Span.SHORT if _few(connection, [held]) else Span.LONG
-        if span is Span.LONG:
-            above, below = _numbers(connection, wanted)
-        elif span is Span.NONE and len(given) > 1:  # one that alone keeps few alerts is walked
-            few = {name for name in given if _few(connection, [[way] for way in ways(name)], asked(wanted))}
+        if len(given) > 1:  # one that alone keeps few alerts is walked
+            few = {name for name in given if _few(connection, name, asked(wanted))}
             given = tuple(sorted(given, key=lambda name: name not in few))
-        return (
-            Shape(given, wanted.kind, wanted.level, wanted.withdrawn, *times, span, self.database.is_sqlite),
-            above,
-            below,
-        )
+        return Shape(given, wanted.kind, wanted.level, wanted.withdrawn, wanted.timed, self.database.is_sqlite)
 
 
 def _warm(connection: Connection) -> dict[str, datetime | None]:
@@ -233,19 +224,28 @@ def standing() -> Select[Any]:
     return select(schema.alerts).where(schema.alerts.c.withdrawn_at.is_(None))
 
 
-def _numbers(connection: Connection, wanted: AlertFilter) -> tuple[int, int]:
-    """Numbers between which all alerts lie that were delivered in the hours of the span, both left out."""
-    hours = schema.alert_hours
-    since = None if wanted.since is None else schema.hour_of(wanted.since)
-    bounds = select(func.min(hours.c.least), func.max(hours.c.most)).where(*inside(hours.c.hour, since, wanted.until))
-    least, most = connection.execute(bounds).one()
-    return least - 1, most + 1
+def _begin(connection: Connection, wanted: AlertFilter, after: int | None) -> dict[str, Any]:
+    """Where a page begins, as the parameters of its statement: behind the alert of that number, if there is one."""
+    if not wanted.timed:
+        return {"below": ABOVE if after is None else after}
+    begin = (LAST, ABOVE) if wanted.until is None else (wanted.until, 0)
+    if after is not None:
+        alerts = schema.alerts
+        delivered = connection.scalar(select(alerts.c.delivered_at).where(alerts.c.seq == after))
+        begin = begin if delivered is None else min(begin, (delivered, after))
+    return {"since": wanted.since or FIRST, "before": begin[0], "below": begin[1]}
 
 
-def _few(connection: Connection, ways: Sequence[Sequence[Any]], given: Mapping[str, Any] | None = None) -> bool:
-    """Whether each of these conditions keeps few alerts; the cost is bounded, however many they keep."""
+def inside(column: ColumnElement[Any], since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """That a time lies in [since, until); None leaves a side open."""
+    after = [] if since is None else [column >= since]
+    return after + ([] if until is None else [column < until])
+
+
+def _few(connection: Connection, name: str, given: Mapping[str, Any]) -> bool:
+    """Whether a filter keeps few alerts; the cost is bounded, however many it keeps."""
     seq = schema.alerts.c.seq
-    return all(_count(connection, select(seq).where(*way).limit(SHORT + 1), given) <= SHORT for way in ways)
+    return all(_count(connection, select(seq).where(way).limit(FEW + 1), given) <= FEW for way in ways(name))
 
 
 def _page(items: Sequence[Any], limit: int) -> Page[Any]:

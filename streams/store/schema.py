@@ -1,7 +1,8 @@
 """The store's tables, in SQLAlchemy Core, and the two column types that need care: moments and JSON.
 
 Owns names, types and indexes; streams/store/migrations makes a database follow them. Refuses to read or write a row.
-Each index of `alerts` ends in `seq`, so that one filter and one page are one walk along one index, newest first.
+Each index of `alerts` ends in what pages are ordered by, so that one filter and one page are one walk along one index,
+newest first.
 """
 
 from __future__ import annotations
@@ -280,7 +281,6 @@ alerts = Table(
     Column("withdrawn_at", Instant),
     Column("withdrawn_why", Text),
     Index("ix_alerts_id", "id", unique=True),
-    Index("ix_alerts_delivered_at_seq", "delivered_at", "seq"),
     sqlite_autoincrement=True,
 )
 
@@ -292,24 +292,10 @@ age = Grouping(-alerts.c.seq)
 times go through all alerts by their number instead, looking for some that its statistics wrongly promise."""
 
 for _asked in ("recipient", "owner", "camera", "owner_camera", "integration", "incident", None):
-    _walked = [] if _asked is None else [alerts.c[_asked]]
-    Index(
-        "_".join(["ix_alerts", *([_asked] if _asked else []), "walk"]),
-        *_walked,
-        alerts.c.kind,
-        alerts.c.level,
-        gone,
-        age,
-        alerts.c.delivered_at,  # looked at on the walk when a span of time is asked for
-    )
-
-alert_hours = Table(
-    "alert_hours",  # between which numbers the alerts of an hour of delivery lie: bounds the walk of a wide span
-    metadata,
-    Column("hour", Instant, primary_key=True),
-    Column("least", BigInteger, nullable=False),
-    Column("most", BigInteger, nullable=False),
-)
+    _name = "_".join(["ix_alerts", *([_asked] if _asked else [])])
+    _marks = [*([alerts.c[_asked]] if _asked else []), alerts.c.kind, alerts.c.level, gone]
+    Index(f"{_name}_walk", *_marks, age)
+    Index(f"{_name}_span", *_marks, alerts.c.delivered_at, alerts.c.seq)
 
 coverage = Table(
     "coverage",

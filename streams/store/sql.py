@@ -306,7 +306,7 @@ class SqlStore(Queries):
 
     def _all(self, statement: Select[Any], to: Callable[[Row[Any]], T]) -> _Read[T]:
         def read() -> Iterator[T]:
-            with self.database.reading() as connection:
+            with self.database.reading_through() as connection:
                 for chunk in connection.execution_options(yield_per=CHUNK).execute(statement).partitions():
                     yield from map(to, chunk)
 

@@ -1,22 +1,21 @@
-"""How the alerts that pass a filter are found: the statement behind a page, newest stored first.
+"""How the alerts that pass a filter are found: the statement behind a page, newest first.
 
 Owns which index of streams/store/schema.py a filter walks. Refuses to run a statement. Each of those indexes begins
-with what is asked for and goes on with kind, level, whether the alert is withdrawn, and the number that pages are
-ordered by. A question that leaves one of the three open walks each of its values, and a filter that may hold in two
-ways (an account is recipient or owner) walks each way. The walks are merged as they are read: a page costs what it
-shows, however many other alerts there are.
+with what is asked for and goes on with kind, level, whether the alert is withdrawn, and what pages are ordered by: the
+number, or where a span of time is asked for the time of delivery and the number. A question that leaves one of the
+three open walks each of its values, and a filter that may hold in two ways (an account is recipient or owner) walks
+each way. The walks are merged as they are read: a page costs what it shows, however many other alerts there are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, UnaryExpression, bindparam, or_, select, union_all
+from sqlalchemy import ColumnElement, UnaryExpression, bindparam, or_, select, tuple_, union_all
 from sqlalchemy.sql.operators import custom_op
 
 from models.records import AccountId, CameraId, IncidentId, Kind, Level
@@ -34,11 +33,12 @@ WAYS: Final[dict[str, tuple[ColumnElement[Any], ...]]] = {
 way: those that keep few alerts stand first."""
 EVERY_MARK: Final = len(Kind) * len(Level) * 2
 """Walks of a question that leaves kind, level and standing open."""
-_ABOVE, _BELOW = bindparam("above", type_=_A.seq.type), bindparam("below", type_=_A.seq.type)
-_SINCE, _UNTIL = bindparam("since", type_=_A.delivered_at.type), bindparam("until", type_=_A.delivered_at.type)
-_LIMIT = bindparam("limit", type_=_A.seq.type)
+_BELOW = bindparam("below", type_=_A.seq.type)
+_LIMIT = bindparam("limit", type_=_A.seq.type, literal_execute=True)
+_SINCE, _BEFORE = bindparam("since", type_=_A.delivered_at.type), bindparam("before", type_=_A.delivered_at.type)
 _COLUMNS: Final[list[Any]] = [schema.alerts, schema.age.label("age")]
-_BETWEEN: Final = (schema.age > -_BELOW, schema.age < -_ABOVE)
+_STORED: Final = (schema.age > -_BELOW,)
+_DELIVERED: Final = (_A.delivered_at >= _SINCE, tuple_(_A.delivered_at, _A.seq) < tuple_(_BEFORE, _BELOW))
 SHAPES: Final = 512
 """Statements kept: one for each set of filters that was asked for, so that a page does not pay for building it."""
 
@@ -48,7 +48,8 @@ class AlertFilter:
     """Which alerts; None means any. All that are given must hold.
 
     `account` is the recipient or the owner, `camera` the claimed camera or the owner's; `since` (inclusive) and
-    `until` (exclusive) go by delivery time; `withdrawn` False: only those that stand.
+    `until` (exclusive) go by delivery time, and so does the order of the pages where one of them is given; `withdrawn`
+    False: only those that stand.
     """
 
     kind: Kind | None = None
@@ -61,18 +62,14 @@ class AlertFilter:
     incident: IncidentId | None = None
     withdrawn: bool | None = None
 
+    @property
+    def timed(self) -> bool:
+        """Whether a span of time is asked for."""
+        return self.since is not None or self.until is not None
+
 
 ANY: Final = AlertFilter()
 """The filter that every alert passes."""
-
-
-class Span(Enum):
-    """How a filter's span of time is used: not given; so short that all of its alerts are looked at and sorted; or so
-    long that it only bounds the walk, and is looked at on the way."""
-
-    NONE = 0
-    SHORT = 1
-    LONG = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +80,27 @@ class Shape:
     kind: Kind | None
     level: Level | None
     withdrawn: bool | None
-    since: bool
-    until: bool
-    span: Span
+    timed: bool
     sqlite: bool
 
 
 @lru_cache(maxsize=SHAPES)
 def statement(shape: Shape) -> Any:
-    """The statement of a page. Its parameters are those of `asked`, and `above`, `below` and `limit`: alerts whose
-    number lies strictly between the two, newest first, at most so many."""
+    """The statement of a page: at most `limit` alerts, newest first. Its parameters are those of `asked`, `limit`, and
+    where the page begins: alerts whose number is smaller than `below`; of a span those delivered at `since` or later
+    whose time and number come before `before` and `below`."""
     marks = _marks(shape)
-    if shape.span is Span.SHORT:
-        return _sorted(_timed(shape, _A.delivered_at) + _looked_at(shape))
-    if shape.span is Span.NONE and not shape.given and len(marks) == EVERY_MARK:
-        return _numbered(select(schema.alerts))
+    if not shape.timed and not shape.given and len(marks) == EVERY_MARK:
+        return select(schema.alerts).where(_A.seq < _BELOW).order_by(_A.seq.desc()).limit(_LIMIT)
     aside = [_in_any_way(shape, name) for name in shape.given[1:]]
-    if shape.span is Span.LONG:
-        aside += _timed(shape, _aside(shape, _A.delivered_at))
+    between = _DELIVERED if shape.timed else _STORED
     walks: list[Any] = [
-        select(*_COLUMNS).where(*way, *mark, *_BETWEEN, *aside) for way in _ways(shape) for mark in marks
+        select(*_COLUMNS).where(*way, *mark, *between, *aside) for way in _ways(shape) for mark in marks
     ]
     if not shape.sqlite:  # PostgreSQL merges walks that end by themselves; SQLite reads no further than it needs anyway
-        walks = [walk.order_by(schema.age).limit(_LIMIT) for walk in walks]
-    merged: Any = walks[0]
-    if len(walks) > 1:
-        merged = union_all(*walks)
-    return merged.order_by(merged.selected_columns.age).limit(_LIMIT)
+        walks = [_newest_first(shape, walk).limit(_LIMIT) for walk in walks]
+    merged: Any = union_all(*walks) if len(walks) > 1 else walks[0]
+    return _newest_first(shape, merged).limit(_LIMIT)
 
 
 def ways(name: str) -> list[Condition]:
@@ -118,25 +109,13 @@ def ways(name: str) -> list[Condition]:
 
 
 def asked(wanted: AlertFilter) -> dict[str, Any]:
-    """The parameters of a filter."""
-    names = (*WAYS, "since", "until")
-    return {name: getattr(wanted, name) for name in names if getattr(wanted, name) is not None}
+    """The values of the filters of `WAYS` that are given."""
+    return {name: getattr(wanted, name) for name in WAYS if getattr(wanted, name) is not None}
 
 
-def inside(column: ColumnElement[Any], since: Any, until: Any) -> list[Condition]:
-    """That a time lies in [since, until); None leaves a side open."""
-    after = [] if since is None else [column >= since]
-    return after + ([] if until is None else [column < until])
-
-
-def _numbered(found: Any) -> Any:
-    return found.where(_A.seq > _ABOVE, _A.seq < _BELOW).order_by(_A.seq.desc()).limit(_LIMIT)
-
-
-def _sorted(conditions: list[Condition]) -> Any:
-    """Sorts numbers, and reads the alerts of a page only."""
-    few = select(_A.seq).where(*conditions, *_BETWEEN).order_by(schema.age).limit(_LIMIT)
-    return select(schema.alerts).where(_A.seq.in_(few)).order_by(schema.age)
+def _newest_first(shape: Shape, found: Any) -> Any:
+    columns = found.selected_columns
+    return found.order_by(*((columns.delivered_at.desc(), columns.seq.desc()) if shape.timed else (columns.age,)))
 
 
 def _marks(shape: Shape) -> list[list[Condition]]:
@@ -159,24 +138,8 @@ def _ways(shape: Shape) -> list[list[Condition]]:
     return [[first == bindparam(name)], *([column == bindparam(name), first != bindparam(name)] for column in rest)]
 
 
-def _looked_at(shape: Shape) -> list[Condition]:
-    """Every filter but the span of time, none of them to be walked."""
-    looked_at = [_in_any_way(shape, name) for name in shape.given]
-    if shape.kind is not None:
-        looked_at.append(_aside(shape, _A.kind) == shape.kind.value)
-    if shape.level is not None:
-        looked_at.append(_aside(shape, _A.level) == shape.level.value)
-    if shape.withdrawn is not None:
-        looked_at.append(schema.gone + 0 == int(shape.withdrawn))
-    return looked_at
-
-
 def _in_any_way(shape: Shape, name: str) -> Condition:
     return or_(*(_aside(shape, column) == bindparam(name) for column in WAYS[name]))
-
-
-def _timed(shape: Shape, column: ColumnElement[Any]) -> list[Condition]:
-    return inside(column, _SINCE if shape.since else None, _UNTIL if shape.until else None)
 
 
 def _aside(shape: Shape, column: ColumnElement[Any]) -> ColumnElement[Any]:

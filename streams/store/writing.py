@@ -7,9 +7,10 @@ transaction: `sql.SqlStore.commit` does, and moves the offsets in the same one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, update
 
 from detector.engine import Changes
 from detector.tally import Counted
@@ -41,8 +42,9 @@ class Writing:
         self._upsert(connection, schema.scenes, [rows.of_scene(scene) for scene in changes.scenes])
         _remove(connection, [{"gone": scene} for scene in changes.removed])
         self._upsert(connection, schema.incidents, [rows.of_incident(incident) for incident in changes.incidents])
-        if changes.raised:
-            self._raise(connection, changes)
+        within = _incident_of(changes)
+        raised = [rows.of_alert(alert, within.get(alert.id)) for alert in changes.raised]
+        self._append(connection, schema.alerts, raised)
         _move_over(connection, changes.moved)
         _withdraw(connection, changes.withdrawn)
         self._count(connection, changes.counted)
@@ -67,20 +69,6 @@ class Writing:
             append = self._insert(schema.placeholder_sightings).on_conflict_do_nothing()
             connection.execute(append, [rows.of_sighting(sighting) for sighting in changes.sightings])
 
-    def _raise(self, connection: Connection, changes: Changes) -> None:
-        alerts, within = schema.alerts, _incident_of(changes)
-        newest = connection.scalar(select(func.max(alerts.c.seq))) or 0
-        self._append(connection, alerts, [rows.of_alert(alert, within.get(alert.id)) for alert in changes.raised])
-        added = select(alerts.c.seq, alerts.c.delivered_at).where(alerts.c.seq > newest).order_by(alerts.c.seq)
-        hours: dict[datetime, Values] = {}
-        for row in connection.execute(added):
-            hour = schema.hour_of(row.delivered_at)
-            hours.setdefault(hour, {"hour": hour, "least": row.seq})["most"] = row.seq
-        if hours:
-            insert = self._insert(schema.alert_hours)
-            later = {"most": insert.excluded.most}
-            connection.execute(insert.on_conflict_do_update(index_elements=["hour"], set_=later), list(hours.values()))
-
     def _append(self, connection: Connection, table: Table, values: list[Values]) -> None:
         """Insert what is not there yet; what is there stays as it was."""
         if values:
@@ -88,23 +76,19 @@ class Writing:
 
     def _upsert(self, connection: Connection, table: Table, values: list[Values]) -> None:
         if values:
-            insert = self._insert(table)
-            new = {name: insert.excluded[name] for name in values[0] if name != "id"}
-            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=new), values)
+            connection.execute(_put(self._insert, table, ("id",), tuple(values[0])), values)
 
     def _add(self, connection: Connection, table: Table, values: list[Values], adds: str) -> None:
         if values:
-            insert, keys = self._insert(table), list(table.primary_key.columns)
-            total = {adds: table.c[adds] + insert.excluded[adds]}
-            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=total), values)
+            keys = tuple(column.name for column in table.primary_key.columns)
+            connection.execute(_put(self._insert, table, keys, tuple(values[0]), adds), values)
 
     def _count(self, connection: Connection, counted: Counted) -> None:
         table = schema.tally
         keys = ("integration", "span", "number")
         if counted.changed:
-            insert = self._insert(table)
-            new = insert.on_conflict_do_update(index_elements=list(keys), set_={"body": insert.excluded.body})
-            connection.execute(new, [rows.of_bucket(slot, bucket) for slot, bucket in counted.changed])
+            put = _put(self._insert, table, keys, (*keys, "body"))
+            connection.execute(put, [rows.of_bucket(slot, bucket) for slot, bucket in counted.changed])
         if counted.gone:
             gone = delete(table).where(*(table.c[key] == bindparam(f"gone_{key}") for key in keys))
             connection.execute(
@@ -114,6 +98,17 @@ class Writing:
                     for slot in counted.gone
                 ],
             )
+
+
+@cache
+def _put(insert: Any, table: Table, keys: tuple[str, ...], names: tuple[str, ...], adds: str | None = None) -> Any:
+    """The statement that inserts rows with these names, or changes those that are there: all but the keys, and `adds`
+    is added up. Kept, because to make it costs as much as to write a few rows."""
+    made = insert(table)
+    new = {name: made.excluded[name] for name in names if name not in keys}
+    if adds is not None:
+        new[adds] = table.c[adds] + new[adds]
+    return made.on_conflict_do_update(index_elements=list(keys), set_=new)
 
 
 def _incident_of(changes: Changes) -> dict[AlertId, IncidentId]:

@@ -17,9 +17,9 @@ from streams.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0012"
+HEAD: Final = "0013"
 """The revision that this program reads and writes; tests/test_store.py holds it equal to the newest migration."""
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS: Final = tuple(f"{number:04}" for number in range(1, int(HEAD) + 1))
 """Every revision that this program knows, oldest first."""
 _LOCK: Final = 0x53_54_52_41_59
 """Key of PostgreSQL's advisory lock under which one process at a time migrates: "STRAY"."""
