@@ -50,8 +50,9 @@ VERDICTS: Final = tuple(Verdict)
 WHOLE: Final = 16
 """Placings of a still that is read otherwise than as it came which are looked up by every window."""
 FEW: Final = 1_000
-"""Scenes up to which a search compares all of them, whatever keys they share. Measured: a novel still takes 2.3 ms among
-300 scenes and 2.6 among 900 either way; where all of 3,000 are compared 4.5, of 9,900 11 ms, by keys 2.5 in both."""
+"""Scenes up to which a search compares all of them, whatever keys they share. Measured: a novel still takes 2.3 ms
+among 300 scenes and 2.6 among 900 either way; where all of 3,000 are compared 4.5 and of 9,900 11 ms, by keys 2.5 in
+both."""
 
 
 def ticket(key: DeliveryId) -> bytes:
