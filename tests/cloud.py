@@ -309,7 +309,7 @@ class WorkerProcess:
 def answer(port: int, path: str) -> tuple[int, str]:
     """What a worker's health server says: status and body; status 0 while nothing listens."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_SECONDS) as response:
             return response.status, response.read().decode()
     except HTTPError as error:
         with error:

@@ -65,14 +65,14 @@ def test_one_who_waits_looks_at_the_next_meanwhile(beside: Beside) -> None:
         seen.append(threading.current_thread().name)
         if data == b"first":
             held.set()
-            assert go.wait(10)
+            assert go.wait(60)
         else:
             go.set()
         return Decoder(KEY).unseen(data, "")
 
     beside.see = see  # type: ignore[method-assign]
     first = beside.look(b"first")
-    assert held.wait(10)
+    assert held.wait(60)
     beside.look(b"next")
     first()
     assert seen == ["strayframe-look", threading.current_thread().name]

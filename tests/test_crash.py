@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud import Cloud, WorkerProcess, answer, delivered, enrolled, from_disk, in_memory, rounds, told
+from cloud import (
+    PATIENCE_SECONDS,
+    Cloud,
+    WorkerProcess,
+    answer,
+    delivered,
+    enrolled,
+    from_disk,
+    in_memory,
+    rounds,
+    told,
+)
 from programs import free_port, start_tick, wait_until
 from services import Services
 from typer.testing import CliRunner
@@ -236,7 +247,7 @@ def test_a_second_signal_ends_a_process_at_once() -> None:
     time.sleep(0.2)  # the first signal must have been handled: two that wait together are one
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 128 + signal.SIGTERM
+    assert process.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
     process.stdout.close()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from places import START, still
@@ -17,14 +20,18 @@ from models.fingerprint import Still
 from models.records import AccountId, CameraId, Delivery, DeliveryId, Kind
 from streams.cloudevents import Message
 from streams.decode import Decoder
+from streams.health import Health
 from streams.judge import Judge, Move
+from streams.kafka.reader import Haul
+from streams.loop import Loop
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.share import BadShare, Share
+from streams.stop import Stop
 from streams.store import schema
 from streams.store.lease import Fenced, JudgeRunning
 from streams.store.sql import SqlStore
-from streams.wiring import rules_of
+from streams.wiring import OpenJudge, Part, rules_of
 
 FIRST, SECOND = Share(1, 2), Share(2, 2)
 Open = Callable[[Share], SqlStore]
@@ -63,10 +70,14 @@ def judge_of(store: SqlStore, rules: Rules | None = None) -> Judge:
 
 def shows(judge: Judge, camera: int, number: int, place: int) -> None:
     """A still of a place, delivered by a camera to its account."""
+    judge.take(message(camera, number, place))
+
+
+def message(camera: int, number: int, place: int) -> Message:
     key = DeliveryId("test", f"{camera}-{number}")
     moment = START.replace(minute=number, second=camera)
     event = Delivery(key, moment, AccountId(f"of-{camera}"), CameraId(str(camera)), {"integration": "hub"})
-    judge.take(Message(event, key, still=look(place, number)))
+    return Message(event, key, still=look(place, number))
 
 
 def look(place: int, moment: int) -> Still:
@@ -244,3 +255,60 @@ def test_a_store_that_is_not_shared_has_no_log(enter: Open) -> None:
     assert rows(whole) == 0
     with whole.database.reading() as connection:
         assert connection.execute(select(schema.shares)).all() == []
+
+
+class Waits:
+    """In the place of a reader: its second poll waits, and what happens meanwhile is done before it returns."""
+
+    rights_read = True
+
+    def __init__(self, first: list[Message], meanwhile: Callable[[], None], then: list[Message], stop: Stop) -> None:
+        self._polls = iter([lambda: first, lambda: (meanwhile(), then)[1]])
+        self._stop = stop
+        self._offset = 0
+
+    def poll(self, _seconds: float, _limit: int) -> Haul:
+        due = next(self._polls, None)
+        self._stop.asked = due is None
+        messages = [] if due is None else due()
+        self._offset += len(messages)
+        moved = Move(TOPIC, 0, self._offset - len(messages), self._offset)
+        return Haul([record(message) for message in messages], [moved] if messages else [])
+
+    def stored(self, _moves: object) -> None: ...
+
+    def behind(self) -> int:
+        return 0
+
+
+TOPIC = "scenes"
+
+
+def record(message: Message) -> Any:
+    """A record that says the message."""
+    return SimpleNamespace(topic=TOPIC, partition=0, offset=0, timestamp=0, headers=[("m", message)], value=b"")
+
+
+def test_what_another_matcher_stored_while_this_one_waited_is_known_when_it_judges(enter: Open) -> None:
+    """A leak that came astray three times would be taken for a camera that moved, had nobody known the place."""
+    first, second = enter(FIRST), enter(SECOND)
+    one, two = judge_of(first), judge_of(second)
+    theirs = [message(1, number, 1) for number in range(3)]
+    before = [message(0, number, 0) for number in range(5)]
+    after = [message(0, number, number % 2) for number in range(5, 11)]
+
+    def stores() -> None:
+        for each in theirs:
+            two.take(each)
+        two.commit()
+
+    stop = Stop()
+    reader = Waits(before, stores, after, stop)
+    first.claim(TOPIC, 0, 0)
+    settings = Settings(topic_stills=TOPIC, batch_seconds=0.001)
+    with ExitStack() as ends:
+        opened = OpenJudge(one, first, ends)
+        letters: Any = SimpleNamespace(settle=lambda: None)
+        parts: Any = (settings, opened, reader, letters, Health(Metrics()), {})
+        Loop(*parts, read=lambda headers, _: dict(headers)["m"], part=Part(FIRST, is_mine(FIRST))).run(stop)
+    assert leaks(first) == {("0-5", "of-1"), ("0-7", "of-1"), ("0-9", "of-1")}

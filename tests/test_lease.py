@@ -116,7 +116,7 @@ def test_the_thread_beats_by_itself(database: Database, monkeypatch: pytest.Monk
     beaten = threading.Event()
     monkeypatch.setattr(leasing.Lease, "beat", lambda self: beaten.set())
     lease = acquire(database, 0.03)
-    assert beaten.wait(10)
+    assert beaten.wait(60)
     lease.stop()
 
 
@@ -130,7 +130,7 @@ def test_the_thread_outlives_a_store_that_is_away_and_ends_when_it_is_fenced(
 
     monkeypatch.setattr(leasing.Lease, "beat", beat)
     lease = acquire(database, 0.03)
-    lease._thread.join(10)
+    lease._thread.join(60)
     assert not lease._thread.is_alive()
     assert answers == []
 

@@ -472,7 +472,7 @@ input(type="imtcp" port="{port}" address="127.0.0.1" ruleset="out")
     options = ["-n", "-f", str(folder / "rsyslog.conf"), "-i", str(folder / "rsyslogd.pid")]
     process = Process.start(folder, "rsyslog", [program, *options])
     try:
-        assert wait_until(lambda: listens(port), 5), (folder / "rsyslog.log").read_text()
+        assert wait_until(lambda: listens(port), WAIT), (folder / "rsyslog.log").read_text()
         yield port, out
     finally:
         process.end(signal.SIGTERM)
