@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from detector.reading import Reading
-from models.agreement import Agreement, agree_at
+from models.agreement import Agreement, across, agree_at
 from models.looked import Looked
 from models.thumbnail import SIDE
 
@@ -112,6 +112,11 @@ def agrees(a: Agreement, distance: float, common: int) -> bool:
     part = a.score >= PART_SCORE + farther and a.intact >= PART_INTACT and a.fine >= PART_FINE
     torn = a.score >= TORN_SCORE and a.intact >= TORN_INTACT and a.fine >= TORN_FINE
     return part or torn
+
+
+def shows_more_than_bands(query: Looked, scene: Looked, a: Agreement, *, negative: bool) -> bool:
+    """Whether two pictures that agree so have more in common than bands of light."""
+    return across(query, scene, a, negative=negative) >= ACROSS
 
 
 def fits(query: Looked, scene: Looked, a: Agreement, *, negative: bool = False) -> bool:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from detector.agree import (
     ACCEPT_BLOCKS,
-    ACROSS,
     COVERED,
     LEAST_BITS,
     SEARCH_BITS,
@@ -23,13 +22,14 @@ from detector.agree import (
     explains,
     fits,
     lies,
+    shows_more_than_bands,
 )
 from detector.certainty import certainty
 from detector.known import Known
 from detector.memory import Memory
 from detector.query import Query
 from detector.shared import its_own, shared
-from models.agreement import Agreement, across, compare, glance
+from models.agreement import Agreement, compare, glance
 from models.code import Hypotheses, fine_of, hypotheses
 from models.distance import VOTES, Found
 from models.fingerprint import Fingerprint
@@ -228,7 +228,7 @@ def _partly(memory: Memory, query: Query, skip: Sequence[int], standings: Sequen
         part = query.seen(view)
         a = compare(part, scene, negative=f.negative)
         agree = a.score >= VIEW_SCORE and a.blocks >= ACCEPT_BLOCKS and a.covered >= COVERED
-        agree = agree and across(part, scene, a, negative=f.negative) >= ACROSS
+        agree = agree and shows_more_than_bands(part, scene, a, negative=f.negative)
         m = Match(known, f.differing / max(f.common, 1), f.common, a, part=True) if agree else None
         m = _weighed(memory, m, known, masks[f.hypothesis], skip)
         if m is not None:
@@ -280,11 +280,9 @@ def _agreeing(query: Looked, scene: Looked, known: Known, f: Found, placing: Pla
         return None
     a = compare(query, scene, placing, negative=f.negative)
     distance = f.differing / max(f.common, 1)
-    if not agrees(a, distance if f.votes < VOTES else 0.0, f.common):
-        return None
-    if across(query, scene, a, negative=f.negative) < ACROSS:
-        return None
-    return Match(known, distance, f.common, a)
+    agree = agrees(a, distance if f.votes < VOTES else 0.0, f.common)
+    agree = agree and shows_more_than_bands(query, scene, a, negative=f.negative)
+    return Match(known, distance, f.common, a) if agree else None
 
 
 def same_place(memory: Memory, some: Sequence[Known], others: Sequence[Known]) -> bool:
@@ -297,7 +295,8 @@ def same_place(memory: Memory, some: Sequence[Known], others: Sequence[Known]) -
             for f in _ranked(memory, hits)[:OWN_LOOKS]:
                 scene = memory.looked(rows[f.row])
                 a = compare(query.looked, scene, _placing(placings, f), negative=f.negative)
-                if agrees(a, 0.0, LEAST_BITS) and across(query.looked, scene, a, negative=f.negative) >= ACROSS:
+                agree = agrees(a, 0.0, LEAST_BITS)
+                if agree and shows_more_than_bands(query.looked, scene, a, negative=f.negative):
                     return True
     return False
 
