@@ -75,7 +75,7 @@ WHOLE_FINE: Final = 0.52
 """and in the fine band, for a picture that is shown smaller inside something else. A wider view of the same room
 reached 0.70 and 0.49."""
 TILE_SCORE: Final = 0.58
-"""Score that suffices when the picture fills one half or quarter of the still exactly, as a display of four does."""
+"""Score that suffices when the picture fills a tile of the still exactly, as on a display of four or six."""
 TILE_SLACK: Final = 1.3
 """Cells by which such a tile may be off."""
 ACROSS: Final = 0.25
@@ -179,9 +179,9 @@ def _wraps(query: Looked, scene: Looked, a: Agreement, *, negative: bool) -> boo
 
 
 def _tile(a: Agreement) -> bool:
-    """Whether the picture fills a half or a quarter of the still."""
+    """Whether the picture's sides lie where pages of two, four or six pictures have theirs: at halves or thirds."""
     xx, _, x0, _, yy, y0 = a.placing
     edge = SIDE / 2
     left, right, top, bottom = x0 - xx * edge, x0 + xx * edge, y0 - yy * edge, y0 + yy * edge
-    lines = (-edge, 0.0, edge)
+    lines = (-edge, -edge / 3, 0.0, edge / 3, edge)
     return all(min(abs(side - line) for line in lines) < TILE_SLACK for side in (left, right, top, bottom))

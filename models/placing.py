@@ -43,14 +43,25 @@ def _usual() -> list[Placing]:
     return out
 
 
+_CUTS: Final = (
+    (0.75, (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)),
+    (0.5625, (0.0, 0.07, 0.145, 0.219, 0.29, 0.365, 0.4375)),
+    (0.39, (0.265, 0.305, 0.345)),
+    (0.33, (0.295, 0.335, 0.375)),
+)
+"""Shares of one side that a display of another shape leaves, and where they begin: 4:3 for 16:9 and the reverse, a
+square, and, from about the middle, upright for lying and the reverse."""
+
+
 def _crops() -> list[Placing]:
-    """Trimmed by up to 20 % a side, to 4:3, to a square, and to a corner of 65 to 75 % of each side."""
+    """Trimmed by up to 20 % a side, cut to another shape, and to a corner of 65 to 75 % of each side."""
     out = []
     for width, height in product((0.82, 0.73, 0.65), repeat=2):
         for dx, dy in product((-0.045, 0.0, 0.045), repeat=2):
             out.append(window(0.5 + dx - width / 2, 0.5 + dx + width / 2, 0.5 + dy - height / 2, 0.5 + dy + height / 2))
-    out += [window(t, t + 0.75, 0, 1) for t in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)]
-    out += [window(t, t + 0.5625, 0, 1) for t in (0.0, 0.07, 0.145, 0.219, 0.29, 0.365, 0.4375)]
+    for share, starts in _CUTS:
+        for t in starts:
+            out += [window(t, t + share, 0, 1), window(0, 1, t, t + share)]
     ends = [(0, w) for w in (0.675, 0.73)] + [(1 - w, 1) for w in (0.675, 0.73)]
     out += [window(*across, *down) for across, down in product(ends, repeat=2)]
     return out
@@ -70,11 +81,15 @@ def _rolled() -> list[Placing]:
 
 
 def _smaller() -> list[Placing]:
-    """Shown smaller, where no flat border tells the box."""
-    out = [shown_in(0.5 - w / 2, 0.5 + w / 2, 0, 1) for w in (0.6, 0.66, 0.72, 0.78, 0.84)]
+    """Shown smaller, where no flat border tells the box: squeezed either way, or one of several pictures on a page."""
+    out = []
+    for w in (0.6, 0.66, 0.72, 0.78, 0.84):
+        out += [shown_in(0.5 - w / 2, 0.5 + w / 2, 0, 1), shown_in(0, 1, 0.5 - w / 2, 0.5 + w / 2)]
     out += [shown_in(0.5 - w / 2, 0.5 + w / 2, 0.5 - w / 2, 0.5 + w / 2) for w in (0.7, 0.78, 0.86, 0.93)]
-    out += [shown_in(x, x + 0.5, y, y + 0.5) for x, y in product((0.0, 0.5), repeat=2)]
-    out += [shown_in(x, x + 0.5, 0, 1) for x in (0.0, 0.5)]
+    for side in (1 / 2, 2 / 3):
+        out += [shown_in(x, x + side, y, y + side) for x, y in product((0.0, 1 - side), repeat=2)]
+    for x in (0.0, 0.5):
+        out += [shown_in(x, x + 0.5, 0, 1), shown_in(0, 1, x, x + 0.5)]
     return out
 
 

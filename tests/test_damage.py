@@ -20,10 +20,11 @@ from streams.simulator.render import Mode, Moment, jpeg, stage, still
 
 PAGE = Path(__file__).parents[1] / "docs/damages.md"
 HELD_KINDS = (
-    "app_page blocks_exchanged checkered coarse_end cracked dc_drift detections displaced_blocks fogged hdr_ghost "
-    "insect light_streak lines_repeated magnified middle_sharp mosaic nine notifications one_bit overexposed "
-    "pixelated planes_shifted portrait row_noise slices_lost solarised staircase swapped_bands swapped_tiles "
-    "tiles_missing torn_top twice_across underexposed wiped wobble zeroed_bytes"
+    "app_page blocks_exchanged cartoon checkered coarse_end cracked dc_drift detections displaced_blocks filmstrip "
+    "fogged hdr_ghost insect light_streak line_jitter lines_repeated magnified middle_sharp mosaic nine "
+    "notifications one_bit overexposed pixelated planes_shifted row_noise seam slices_lost snowfall solarised "
+    "staircase swapped_bands swapped_tiles tiles_missing torn_top twice_across underexposed wiped wobble "
+    "zeroed_bytes"
 )
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

@@ -179,6 +179,31 @@ def split_screen(image: Image.Image, rng: Random) -> Image.Image:
     return out
 
 
+@drawn(Stage.DISPLAY)
+def stacked(image: Image.Image, rng: Random) -> Image.Image:
+    """Two cameras one above the other: all of this one, or its middle half, and another one."""
+    out, _, w, h = _canvas(image)
+    mine = image.convert("RGB").crop((0, h // 4, w, h // 4 + h // 2)) if rng.random() < 0.5 else image.convert("RGB")
+    other = Image.fromarray(_scene(rng))
+    ours = rng.randrange(2)
+    for k in range(2):
+        part = mine if k == ours else other
+        out.paste(part.resize((w, h - h // 2), Image.Resampling.BICUBIC), (0, k * (h // 2)))
+    return out
+
+
+@drawn(Stage.DISPLAY)
+def one_and_five(image: Image.Image, rng: Random) -> Image.Image:
+    """A guard's page of six: this one over two thirds of it, five others at a third each."""
+    out, _, w, h = _canvas(image)
+    side, x, y = (w // 3, h // 3), rng.randrange(2), rng.randrange(2)
+    for k in range(9):
+        small = Image.fromarray(_scene(rng)).resize(side, Image.Resampling.BICUBIC)
+        out.paste(small, (k % 3 * side[0], k // 3 * side[1]))
+    out.paste(image.convert("RGB").resize((2 * side[0], 2 * side[1])), (x * side[0], y * side[1]))
+    return out
+
+
 @drawn(Stage.DISPLAY, held=True)
 def notifications(image: Image.Image, rng: Random) -> Image.Image:
     """Three to five cards of text down one side, over 40 % of the width."""
@@ -255,6 +280,20 @@ def wiped(image: Image.Image, rng: Random) -> Image.Image:
     down = np.linspace(-0.15, 0.15, a.shape[0], dtype=np.float32)[:, None] * np.float32(rng.choice([-1, 1]))
     beyond = along + down > 1 - rng.uniform(0.35, 0.55)
     return picture(np.where((beyond if rng.random() < 0.5 else beyond[:, ::-1])[:, :, None], b, a))
+
+
+@drawn(Stage.DISPLAY, held=True)
+def filmstrip(image: Image.Image, rng: Random) -> Image.Image:
+    """An app's earlier moments: a row of four to six small copies of the picture over the lowest fifth to quarter."""
+    out, draw, w, h = _canvas(image)
+    many, tall = rng.randint(4, 6), int(h * rng.uniform(0.2, 0.25))
+    draw.rectangle((0, h - tall, w, h), fill=(16, 16, 16))
+    wide, gap = int(w / many * 0.92), w / many
+    for k in range(many):
+        out.paste(
+            image.convert("RGB").resize((wide, int(tall * 0.85))), (int(k * gap + gap * 0.04), h - int(tall * 0.93))
+        )
+    return out
 
 
 @drawn(Stage.DISPLAY, held=True)

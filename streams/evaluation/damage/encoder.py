@@ -47,6 +47,15 @@ def combing(image: Image.Image, rng: Random) -> Image.Image:
     return picture(a)
 
 
+@drawn(Stage.ENCODER, held=True)
+def line_jitter(image: Image.Image, rng: Random) -> Image.Image:
+    """A worn tape or a bad sync: each row of pixels begins up to 1 to 2.5 % of the width too soon or too late."""
+    a = pixels(image)
+    most = a.shape[1] * rng.uniform(0.01, 0.025)
+    shifts = numbers(rng).uniform(-most, most, a.shape[0]).astype(int)
+    return picture(np.stack([np.roll(row, shift, axis=0) for row, shift in zip(a, shifts, strict=True)]))
+
+
 @drawn(Stage.ENCODER)
 def smeared(image: Image.Image, rng: Random) -> Image.Image:
     """A starved video encoder: all texture gone, edges left."""

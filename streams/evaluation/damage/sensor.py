@@ -218,6 +218,30 @@ def cracked(image: Image.Image, rng: Random) -> Image.Image:
 
 
 @drawn(Stage.SENSOR, held=True)
+def seam(image: Image.Image, rng: Random) -> Image.Image:
+    """Two lenses, badly joined: 5 to 12 % of the width are shown twice, and the right half hangs 2 to 5 % lower."""
+    a = pixels(image)
+    h, w = a.shape[:2]
+    twice, lower = int(w * rng.uniform(0.05, 0.12)), int(h * rng.uniform(0.02, 0.05))
+    right = np.roll(a, lower, axis=0)[:, w // 2 - twice :]
+    return picture(np.concatenate([a[:, : w // 2], right], axis=1))
+
+
+@drawn(Stage.SENSOR, held=True)
+def snowfall(image: Image.Image, rng: Random) -> Image.Image:
+    """Snow before an infrared lamp: 80 to 160 bright, soft streaks, 3 to 10 % of the height long."""
+    w, h = image.size
+    flakes = Image.new("L", image.size)
+    draw, lean = ImageDraw.Draw(flakes), rng.uniform(-0.5, 0.5)
+    for _ in range(rng.randint(80, 160)):
+        x, y, long = rng.uniform(0, w), rng.uniform(0, h), h * rng.uniform(0.03, 0.1)
+        draw.line((x, y, x + lean * long, y + long), fill=rng.randint(120, 255), width=max(1, w // 160))
+    out = image.convert("RGB")
+    out.paste((255, 255, 255), mask=flakes.filter(ImageFilter.GaussianBlur(w / 500)))
+    return out
+
+
+@drawn(Stage.SENSOR, held=True)
 def wobble(image: Image.Image, rng: Random) -> Image.Image:
     """Shaken under a rolling shutter: the rows swing by 1 to 2.5 % of the width, one to three times."""
     a, turns, start = pixels(image), rng.uniform(1, 3), rng.uniform(0, 6.3)

@@ -101,6 +101,16 @@ def blurred_sides(image: Image.Image, rng: Random) -> Image.Image:
 
 
 @drawn(Stage.TRANSCODER)
+def blurred_ends(image: Image.Image, rng: Random) -> Image.Image:
+    """Above and below filled with a blurred blow-up of the picture itself."""
+    w, h = image.size
+    out = image.convert("RGB").filter(ImageFilter.GaussianBlur(w / 40))
+    inner = int(h * rng.uniform(0.6, 0.8))
+    out.paste(image.resize((w, inner)), (0, (h - inner) // 2))
+    return out
+
+
+@drawn(Stage.TRANSCODER)
 def crop43(image: Image.Image, rng: Random) -> Image.Image:
     """A quarter of the width cut away, as for 4:3."""
     left = rng.uniform(0, 0.25)
@@ -111,6 +121,37 @@ def crop43(image: Image.Image, rng: Random) -> Image.Image:
 def crop11(image: Image.Image, rng: Random) -> Image.Image:
     """The middle 56 % of the width, as for a square."""
     return _cut(image, 0.219, 0, 0.219, 0)
+
+
+@drawn(Stage.TRANSCODER)
+def crop169(image: Image.Image, rng: Random) -> Image.Image:
+    """A quarter of the height cut away, as of 4:3 for a wide display."""
+    top = rng.uniform(0, 0.25)
+    return _cut(image, 0, top, 0, 0.25 - top)
+
+
+@drawn(Stage.TRANSCODER)
+def lying(image: Image.Image, rng: Random) -> Image.Image:
+    """Cut from the middle of an upright or square picture to fill a wide display: 32 to 56 % of the height."""
+    height = rng.choice([81 / 256, 27 / 64, 9 / 16])
+    top = rng.uniform(0.45, 0.55) * (1 - height)
+    return _cut(image, 0, top, 0, 1 - top - height)
+
+
+@drawn(Stage.TRANSCODER)
+def zoom_far(image: Image.Image, rng: Random) -> Image.Image:
+    """About the middle 47 to 60 %: a digital zoom of twice."""
+    side = rng.uniform(0.47, 0.6)
+    left, top = (0.5 - side / 2 + rng.uniform(-0.05, 0.05) for _ in range(2))
+    return _cut(image, left, top, 1 - left - side, 1 - top - side)
+
+
+@drawn(Stage.TRANSCODER)
+def upright(image: Image.Image, rng: Random) -> Image.Image:
+    """Cut from the middle to fill an upright display of 9:16, 2:3 or 3:4."""
+    width = min(1.0, image.height / image.width * rng.choice([9 / 16, 2 / 3, 3 / 4]))
+    left = rng.uniform(0.45, 0.55) * (1 - width)
+    return _cut(image, left, 0, 1 - left - width, 0)
 
 
 @drawn(Stage.TRANSCODER)
@@ -189,12 +230,23 @@ def solarised(image: Image.Image, rng: Random) -> Image.Image:
     return ImageOps.solarize(image.convert("RGB"), rng.randint(128, 176))
 
 
-@drawn(Stage.TRANSCODER, held=True)
+@drawn(Stage.TRANSCODER)
 def portrait(image: Image.Image, rng: Random) -> Image.Image:
     """Cut upright for a telephone: 32 to 40 % of the width."""
     width = rng.uniform(0.32, 0.4)
     left = rng.uniform(0.2, 0.8 - width)
     return _cut(image, left, 0, 1 - left - width, 0)
+
+
+@drawn(Stage.TRANSCODER, held=True)
+def cartoon(image: Image.Image, rng: Random) -> Image.Image:
+    """An artist's filter: surfaces smoothed to five or six levels a colour, edges drawn in black."""
+    smooth = image.convert("RGB").filter(ImageFilter.MedianFilter(7))
+    edges = image.convert("L").filter(ImageFilter.FIND_EDGES).filter(ImageFilter.MaxFilter(3))
+    step = 256 // rng.choice([5, 6])
+    out = smooth.point([min(255, level // step * step + step // 2) for level in range(256)] * 3)
+    out.paste((0, 0, 0), mask=edges.point([0 if level < 60 else 255 for level in range(256)]))
+    return out
 
 
 @drawn(Stage.TRANSCODER, held=True)
