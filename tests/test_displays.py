@@ -1,4 +1,4 @@
-"""What is left of a still on displays of another shape and on pages of several is named elsewhere, and clear at home."""
+"""What displays of another shape and pages of several leave of a still is named elsewhere, and clear at home."""
 
 from __future__ import annotations
 
