@@ -90,10 +90,12 @@ def run(stills: list[tuple[Delivery, bytes]], *, hung: bool) -> tuple[list[float
         enrol(port, stills)
         sending = Sending(port, begun, answered)
         with ThreadPoolExecutor(16) as pool:
-            start = time.perf_counter()
+            start, sent = time.perf_counter(), []
             for count, (delivery, data) in enumerate(spread(stills)):
                 time.sleep(max(0.0, start + count / RATE - time.perf_counter()))
-                pool.submit(sending.post, delivery, data)
+                sent.append(pool.submit(sending.post, delivery, data))
+        for post in sent:
+            post.result()
         end = time.perf_counter() + SETTLE_SECONDS
         while time.perf_counter() < end and not begun.keys() <= heard.keys():
             time.sleep(0.05)
@@ -113,16 +115,27 @@ class Sending:
         self._kept = threading.local()
 
     def post(self, delivery: Delivery, data: bytes) -> None:
-        """Post one; its answer is read whole."""
+        """Post one; its answer is read whole. Raises RuntimeError for an error."""
         if not hasattr(self._kept, "connection"):
             self._kept.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=READY_SECONDS)
         leaks = delivery.key.id.startswith("leak-")
         if leaks:
             self._begun[delivery.key.id] = time.perf_counter()
-        self._kept.connection.request("POST", "/v1/stills", data, to_http(delivery))
-        self._kept.connection.getresponse().read()
+        try:
+            status = self._posted(delivery, data)
+        except ConnectionError:  # the server closes what was silent for five seconds: any client asks again
+            self._kept.connection.close()
+            status = self._posted(delivery, data)
+        if status >= 300:
+            raise RuntimeError(f"{delivery.key}: {status}")
         if leaks:
             self._answered[delivery.key.id] = time.perf_counter()
+
+    def _posted(self, delivery: Delivery, data: bytes) -> int:
+        self._kept.connection.request("POST", "/v1/stills", data, to_http(delivery))
+        answer = self._kept.connection.getresponse()
+        answer.read()
+        return int(answer.status)
 
 
 def spread(stills: list[tuple[Delivery, bytes]]) -> Iterator[tuple[Delivery, bytes]]:
