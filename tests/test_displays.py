@@ -21,8 +21,8 @@ CUTS: dict[str, Box] = {
     **{f"4:3 for a wide display, {t:.0%} from the top": (0, 1, t, t + 0.75) for t in (0, 0.08, 0.125, 0.25)},
     **{f"wide for a square, {t:.0%} from the left": (t, t + 0.5625, 0, 1) for t in (0, 0.2188, 0.4375)},
     **{f"a square for a wide display, {t:.0%} from the top": (0, 1, t, t + 0.5625) for t in (0, 0.2188, 0.4375)},
-    **{f"{share:.0%} of the width for an upright display": _ for share, _ in ((0.32, (0.34, 0.66, 0, 1)),)},
-    **{f"{share:.0%} of the height for a lying display": _ for share, _ in ((0.4, (0, 1, 0.3, 0.7)),)},
+    "a third of the width for an upright display": (0.34, 0.66, 0, 1),
+    "two fifths of the height for a lying display": (0, 1, 0.3, 0.7),
 }
 TILES: dict[str, Box] = {
     **{f"two thirds of a page of six, at {x:.1f}, {y:.1f}": (x, x + 2 / 3, y, y + 2 / 3)
