@@ -183,12 +183,11 @@ def split_screen(image: Image.Image, rng: Random) -> Image.Image:
 def stacked(image: Image.Image, rng: Random) -> Image.Image:
     """Two cameras one above the other: all of this one, or its middle half, and another one."""
     out, _, w, h = _canvas(image)
-    mine = image.convert("RGB").crop((0, h // 4, w, h // 4 + h // 2)) if rng.random() < 0.5 else image.convert("RGB")
-    other = Image.fromarray(_scene(rng))
+    mine = out.crop((0, h // 4, w, h // 4 + h // 2)) if rng.random() < 0.5 else out.copy()
+    parts = [mine, Image.fromarray(_scene(rng))]
     ours = rng.randrange(2)
     for k in range(2):
-        part = mine if k == ours else other
-        out.paste(part.resize((w, h - h // 2), Image.Resampling.BICUBIC), (0, k * (h // 2)))
+        out.paste(parts[k != ours].resize((w, h - h // 2), Image.Resampling.BICUBIC), (0, k * (h // 2)))
     return out
 
 
@@ -288,11 +287,10 @@ def filmstrip(image: Image.Image, rng: Random) -> Image.Image:
     out, draw, w, h = _canvas(image)
     many, tall = rng.randint(4, 6), int(h * rng.uniform(0.2, 0.25))
     draw.rectangle((0, h - tall, w, h), fill=(16, 16, 16))
-    wide, gap = int(w / many * 0.92), w / many
+    gap = w / many
+    small = image.convert("RGB").resize((int(gap * 0.92), int(tall * 0.85)))
     for k in range(many):
-        out.paste(
-            image.convert("RGB").resize((wide, int(tall * 0.85))), (int(k * gap + gap * 0.04), h - int(tall * 0.93))
-        )
+        out.paste(small, (int(k * gap + gap * 0.04), h - int(tall * 0.93)))
     return out
 
 

@@ -93,21 +93,13 @@ def framed(image: Image.Image, rng: Random) -> Image.Image:
 @drawn(Stage.TRANSCODER)
 def blurred_sides(image: Image.Image, rng: Random) -> Image.Image:
     """The sides filled with a blurred blow-up of the picture itself."""
-    w, h = image.size
-    out = image.convert("RGB").filter(ImageFilter.GaussianBlur(w / 40))
-    inner = int(w * rng.uniform(0.6, 0.8))
-    out.paste(image.resize((inner, h)), ((w - inner) // 2, 0))
-    return out
+    return _over_its_blur(image, (int(image.width * rng.uniform(0.6, 0.8)), image.height))
 
 
 @drawn(Stage.TRANSCODER)
 def blurred_ends(image: Image.Image, rng: Random) -> Image.Image:
     """Above and below filled with a blurred blow-up of the picture itself."""
-    w, h = image.size
-    out = image.convert("RGB").filter(ImageFilter.GaussianBlur(w / 40))
-    inner = int(h * rng.uniform(0.6, 0.8))
-    out.paste(image.resize((w, inner)), (0, (h - inner) // 2))
-    return out
+    return _over_its_blur(image, (image.width, int(image.height * rng.uniform(0.6, 0.8))))
 
 
 @drawn(Stage.TRANSCODER)
@@ -176,6 +168,14 @@ def stretched(image: Image.Image, rng: Random) -> Image.Image:
 def _placed(image: Image.Image, size: tuple[int, int], at: tuple[int, int], colour: tuple[int, ...]) -> Image.Image:
     out = Image.new("RGB", image.size, colour)
     out.paste(image.resize(size), at)
+    return out
+
+
+def _over_its_blur(image: Image.Image, inner: tuple[int, int]) -> Image.Image:
+    """The picture at this size in the middle of a blurred one of the full size."""
+    w, h = image.size
+    out = image.convert("RGB").filter(ImageFilter.GaussianBlur(w / 40))
+    out.paste(image.resize(inner), ((w - inner[0]) // 2, (h - inner[1]) // 2))
     return out
 
 
